@@ -1,0 +1,30 @@
+"""Fixtures for every test: the event loop, and a real RabbitMQ where one is installed."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.rabbitmq import RabbitMQ, server_home
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio only: aiormq and the broker's server know no other loop."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """A running RabbitMQ of our own. Use names of your own, or ``rabbitmq.vhost()``."""
+    if server_home() is None:
+        reason = "no RabbitMQ server installed (Debian: apt-get install rabbitmq-server)"
+        if os.environ.get("ORDERMILL_REQUIRE_RABBITMQ") == "1":
+            pytest.fail(f"ORDERMILL_REQUIRE_RABBITMQ=1, but {reason}")
+        pytest.skip(reason)
+    node = RabbitMQ()
+    try:
+        node.start()
+        yield node
+    finally:
+        node.close()
