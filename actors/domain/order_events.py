@@ -1,0 +1,170 @@
+"""What every service may ask of order-events, however it is reached.
+
+One protocol, two implementations (an in-process ask, and HTTP), one contract suite. A client object
+is made for one service: what it may append and which personal data it may read follows from that.
+
+A customer's command is idempotent by its key: the *domain outcome* is stored in the transaction of
+the append, so the same key and body give the same answer for ever; the same key with another body
+is refused (``idempotency-key-reused``).
+"""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from actors.domain.events import Body, Event
+from actors.domain.order import Order
+from actors.domain.values import Address, Customer, Line, PaymentMethod
+
+Service = Literal["gateway", "payment", "shipping", "notification"]
+
+
+class PaymentDetails(msgspec.Struct, frozen=True):
+    """A tokenised card on its way into the vault; the number itself never gets here."""
+
+    token: str
+    brand: str
+    last4: str
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, tag="place-order"):
+    """Create an order; prices were taken from the catalogue."""
+
+    customer: Customer
+    items: tuple[Line, ...]
+    shipping_address: Address
+    payment: PaymentDetails
+
+
+class UpdatePayment(msgspec.Struct, frozen=True, tag="update-payment"):
+    """Pay with another card."""
+
+    order_id: str
+    payment: PaymentDetails
+
+
+class UpdateShippingAddress(msgspec.Struct, frozen=True, tag="update-shipping-address"):
+    """Ship to another address."""
+
+    order_id: str
+    shipping_address: Address
+
+
+class CancelOrder(msgspec.Struct, frozen=True, tag="cancel-order"):
+    """Call the order off; ``by`` is customer or operator."""
+
+    order_id: str
+    by: str
+    reason: str | None = None
+
+
+Command = PlaceOrder | UpdatePayment | UpdateShippingAddress | CancelOrder
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, and how a repetition is recognised.
+
+    ``fingerprint`` is an HMAC of the decoded request body; it is present iff ``key`` is.
+    ``expected_version`` comes from If-Match: a different version is refused (``version-mismatch``).
+    """
+
+    principal: str
+    route: str
+    correlation_id: str
+    key: str | None = None
+    fingerprint: str | None = None
+    expected_version: int | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """An accepted command: the order as it was right after it, and whether this is a replay."""
+
+    order: Order
+    replayed: bool
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An appended event; ``replayed`` where the same event was already there."""
+
+    event: Event
+    replayed: bool
+
+
+class Personal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a vault reference stands for; all None once the order was erased."""
+
+    customer: Customer | None = None
+    address: Address | None = None
+    payment_token: str | None = None
+
+
+class OrderSummary(msgspec.Struct, frozen=True):
+    """One row of the order list."""
+
+    id: str
+    number: int
+    status: str
+    version: int
+    total_amount: int
+    currency: str
+    created_at_ms: int
+    updated_at_ms: int
+
+
+class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Filters of the order list, newest first; ``before`` is a number to page on from."""
+
+    status: str | None = None
+    email: str | None = None
+    since_ms: int | None = None
+    before: int | None = None
+    limit: int = 50
+
+
+class OrderEvents(Protocol):
+    """The Order Event Service: `Rejection` means no, `Unavailable` that it cannot answer now."""
+
+    async def execute(self, command: Command, intent: Intent) -> Receipt:
+        """Carry out a customer's command, or raise a `Rejection`."""
+        ...
+
+    async def append(
+        self,
+        order_id: str,
+        event_id: str,
+        body: Body,
+        *,
+        correlation_id: str,
+        expected_version: int | None = None,
+    ) -> Recorded:
+        """Append a service's event. The same id and body again return the original."""
+        ...
+
+    async def order(
+        self, order_id: str, *, at_version: int | None = None, at_ms: int | None = None
+    ) -> Order:
+        """Fold the order from committed events, optionally as it was; Rejection(not-found)."""
+        ...
+
+    async def events(
+        self, order_id: str, *, after: int = 0, limit: int = 100, wait_s: float = 0.0
+    ) -> list[Event]:
+        """Return events after a version; with ``wait_s`` wait that long for the first one."""
+        ...
+
+    async def personal(self, order_id: str, ref: str) -> Personal:
+        """Read one vault entry that this client's service is entitled to; Rejection(forbidden)."""
+        ...
+
+    async def orders(self, query: OrderQuery) -> list[OrderSummary]:
+        """Return at most ``limit`` rows of the order list."""
+        ...
+
+    async def refunds_due(self) -> list[str]:
+        """Return the orders whose refund obligation is open, oldest first."""
+        ...
+
+
+def payment_method(ref: str, details: PaymentDetails) -> PaymentMethod:
+    """Return what events may say of these details."""
+    return PaymentMethod(ref, details.brand, details.last4)

@@ -1,0 +1,150 @@
+"""Values that validate themselves: whoever holds one never checks it again.
+
+Every text is Unicode NFC, stripped, and free of control, zero-width and bidirectional characters
+(UTS #39); a free text that contains a payment card number is refused, so that no card number can
+slip into a store through the wrong field. Lengths count code points. Money is an integer in minor
+units: no floats, no decimals on the wire.
+"""
+
+import re
+import unicodedata
+from typing import Annotated
+
+import msgspec
+
+_FORBIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+_DIGIT_RUN = re.compile(r"(?:\d[ -]?){12,18}\d")
+_EMAIL = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
+)
+_COUNTRIES = frozenset(
+    re.findall(
+        "..",
+        "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCDCFCGCHCI"
+        "CKCLCMCNCOCRCUCVCWCXCYCZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQ"
+        "GRGSGTGUGWGYHKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKNKPKRKWKYKZLALBLCLILKLRLS"
+        "LTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNANCNENFNGNINLNONPNRNUNZOMPAPEPFPG"
+        "PHPKPLPMPNPRPSPTPWPYQARERORSRURWSASBSCSDSESGSHSISJSKSLSMSNSOSRSSSTSVSXSYSZTCTDTFTGTHTJTK"
+        "TLTMTNTOTRTTTVTWTZUAUGUMUSUYUZVAVCVEVGVIVNVUWFWSYEYTZAZMZW",
+    )
+)
+
+
+def luhn_valid(digits: str) -> bool:
+    """Whether the check digit is right (ISO/IEC 7812-1, annex B).
+
+    >>> luhn_valid("4242424242424242"), luhn_valid("4242424242424241")
+    (True, False)
+    """
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if place % 2 else 1)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def holds_card_number(text: str) -> bool:
+    """Whether 13 to 19 digits (spaces and dashes ignored) in the text look like a card number.
+
+    >>> holds_card_number("leave at no. 4242-4242 4242 4242"), holds_card_number("call 0301234567")
+    (True, False)
+    """
+    runs = (re.sub("[ -]", "", run.group()) for run in _DIGIT_RUN.finditer(text))
+    return any(
+        luhn_valid(run[start : start + size])
+        for run in runs
+        for size in range(13, len(run) + 1)
+        for start in range(len(run) - size + 1)
+    )
+
+
+def tidy_text(name: str, text: str) -> str:
+    """Return the text in NFC, stripped; ValueError naming the field where it may not be stored."""
+    tidied = unicodedata.normalize("NFC", text).strip()
+    if text and not tidied:
+        raise ValueError(f"`{name}` must not be blank")
+    if _FORBIDDEN.search(tidied):
+        raise ValueError(f"`{name}` must not hold control, zero-width or bidirectional characters")
+    return tidied
+
+
+class TidyText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of structs whose text fields are tidied when they are decoded."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, str):
+                tidied = tidy_text(name, value)
+                if holds_card_number(tidied):
+                    raise ValueError(f"`{name}` must not hold a payment card number")
+                msgspec.structs.force_setattr(self, name, tidied)
+
+
+Amount = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+Sku = Annotated[str, msgspec.Meta(pattern="^[A-Z0-9][A-Z0-9-]{0,31}$")]
+Quantity = Annotated[int, msgspec.Meta(ge=1, le=99)]
+
+
+class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An amount in minor units (cents) of an ISO 4217 currency."""
+
+    amount: Amount
+    currency: Currency
+
+
+class Customer(TidyText, frozen=True):
+    """Who ordered: a name and exactly one e-mail address."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+    email: Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _EMAIL.fullmatch(self.email):
+            raise ValueError("`email` must be exactly one e-mail address")
+
+
+class Address(TidyText, frozen=True):
+    """A postal address; ``country`` is an ISO 3166-1 alpha-2 code."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+    line1: Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+    city: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    postal_code: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
+    country: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")]
+    line2: Annotated[str, msgspec.Meta(max_length=120)] | None = None
+    region: Annotated[str, msgspec.Meta(max_length=80)] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.country not in _COUNTRIES:
+            raise ValueError("`country` must be an ISO 3166-1 alpha-2 code such as DE")
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of an order: what, how many, at what price each."""
+
+    sku: Sku
+    name: str
+    quantity: Quantity
+    unit_price: Money
+
+
+class PaymentMethod(msgspec.Struct, frozen=True):
+    """What events and messages may say of a card: a vault reference, the brand, the last four."""
+
+    ref: str
+    brand: str
+    last4: str
+
+
+def total_of(items: tuple[Line, ...]) -> Money:
+    """Return the sum of the lines; they share one currency."""
+    currency = items[0].unit_price.currency
+    assert all(line.unit_price.currency == currency for line in items), "mixed currencies"
+    return Money(sum(line.quantity * line.unit_price.amount for line in items), currency)

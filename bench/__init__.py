@@ -1,0 +1,1 @@
+"""Benchmarks and the rivals they are measured against."""

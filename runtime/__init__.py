@@ -1,0 +1,6 @@
+"""Machinery for supervised, message-driven services; it has never heard of an order.
+
+Bottom up: ``errors``, ``message``, ``config`` (pure) <- ``host`` (the seam to the outside world)
+<- ``mailbox``, ``lanes`` <- ``actor`` <- ``supervisor``. Beside them: ``database`` <- ``event_store``,
+``outbox``, ``inbox``; ``amqp/`` (the client side of the wire) and ``broker/`` (the server side).
+"""

@@ -1,0 +1,236 @@
+"""The only seam between this program and the outside world.
+
+Everything that a run of the same code could see differently - clock, entropy, files, sockets -
+comes from a `Host`, which is passed in and never found in a global. `production_host` builds the
+real one; the simulator builds one per node.
+"""
+
+import asyncio
+import fcntl
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import anyio.to_thread
+
+from runtime.errors import ConfigurationError
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_DERIVED = uuid.UUID("6f0a1c1e-4a53-5d0e-9d5a-1b7d2f6c9e10")
+
+
+class Clock(Protocol):
+    """Two clocks: one for durations, one for dates."""
+
+    def monotonic(self) -> float:
+        """Return seconds since an arbitrary point; never goes back. For deadlines and delays."""
+        ...
+
+    def wall(self) -> float:
+        """Return seconds since the Unix epoch; may jump. For timestamps people read."""
+        ...
+
+
+class Disk(Protocol):
+    """A folder that survives a crash of the process."""
+
+    @property
+    def root(self) -> Path:
+        """The folder; databases are opened by path inside it."""
+        ...
+
+    def lock(self, name: str) -> "Lock":
+        """Take the exclusive lock ``name``; ConfigurationError if another process holds it."""
+        ...
+
+    async def write_new(self, name: str, data: bytes) -> None:
+        """Durably create or replace a file in one step: a crash leaves all or nothing."""
+        ...
+
+    async def read(self, name: str) -> bytes | None:
+        """Return the file's bytes, or None where there is none."""
+        ...
+
+    async def names(self, folder: str) -> list[str]:
+        """Names (``folder/file``) of the files in ``folder``, sorted; empty if it is missing."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Remove the file if it is there."""
+        ...
+
+
+class Lock(Protocol):
+    """A lock that is held until released or until the process dies."""
+
+    def release(self) -> None:
+        """Give the lock back."""
+        ...
+
+
+class Listener(Protocol):
+    """A listening socket."""
+
+    @property
+    def port(self) -> int:
+        """The port that is bound (useful when 0 was asked for)."""
+        ...
+
+    async def close(self) -> None:
+        """Stop listening; connections already accepted stay."""
+        ...
+
+
+class Network(Protocol):
+    """TCP, seen from a server. Clients connect through their own library's default path."""
+
+    async def listen(
+        self, factory: Callable[[], asyncio.Protocol], host: str, port: int
+    ) -> Listener:
+        """Accept connections on ``host:port`` with one protocol each."""
+        ...
+
+
+class Ids:
+    """Identifiers, unique and sortable by time, drawn from the host's clock and entropy.
+
+    Text form: ``<prefix>_`` and 26 characters of Crockford base32 (128 bits).
+    """
+
+    def __init__(self, clock: Clock, rng: random.Random) -> None:
+        self._clock = clock
+        self._random = rng
+        self._last = 0
+
+    def new(self, prefix: str) -> str:
+        """Return a fresh id from a UUID version 7 (RFC 9562, 5.7); increasing within a process."""
+        millis = int(self._clock.wall() * 1000)
+        value = (millis & (1 << 48) - 1) << 80 | 7 << 76 | self._random.getrandbits(12) << 64
+        value |= 2 << 62 | self._random.getrandbits(62)
+        if value <= self._last:
+            value = self._last + 1
+        self._last = value
+        return f"{prefix}_{_base32(value)}"
+
+    @staticmethod
+    def derived(prefix: str, *parts: str | int) -> str:
+        """Return the id that these parts always give (UUID version 5, RFC 9562, 5.5)."""
+        name = "\x1f".join(str(part) for part in parts)
+        return f"{prefix}_{_base32(uuid.uuid5(_DERIVED, name).int)}"
+
+
+def _base32(value: int) -> str:
+    return "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What one process may touch of the world."""
+
+    clock: Clock
+    random: random.Random
+    ids: Ids
+    disk: Disk
+    network: Network
+
+
+class _SystemClock:
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()
+
+
+class _FileLock:
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
+class _Folder:
+    """A real folder. File operations run in a worker thread: an fsync may take long."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def lock(self, name: str) -> Lock:
+        path = self.root / f"{name}.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise ConfigurationError(
+                f"{path} is locked: another process is using this data",
+                hint="stop the other process, or choose another folder with --data-dir",
+            ) from error
+        return _FileLock(descriptor)
+
+    async def write_new(self, name: str, data: bytes) -> None:
+        await anyio.to_thread.run_sync(self._write_new, name, data)
+
+    def _write_new(self, name: str, data: bytes) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f".{path.name}.draft")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    async def read(self, name: str) -> bytes | None:
+        try:
+            return await anyio.to_thread.run_sync((self.root / name).read_bytes)
+        except FileNotFoundError:
+            return None
+
+    async def names(self, folder: str) -> list[str]:
+        return await anyio.to_thread.run_sync(self._names, folder)
+
+    def _names(self, folder: str) -> list[str]:
+        path = self.root / folder
+        if not path.is_dir():
+            return []
+        found = (entry.name for entry in path.iterdir() if entry.is_file())
+        return sorted(f"{folder}/{name}" for name in found if not name.startswith("."))
+
+    async def remove(self, name: str) -> None:
+        await anyio.to_thread.run_sync(lambda: (self.root / name).unlink(missing_ok=True))
+
+
+class _TcpListener:
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+        self.port: int = server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        self._server.close()
+
+
+class _Tcp:
+    async def listen(
+        self, factory: Callable[[], asyncio.Protocol], host: str, port: int
+    ) -> Listener:
+        loop = asyncio.get_running_loop()
+        return _TcpListener(await loop.create_server(factory, host, port))
+
+
+def production_host(data_dir: Path) -> Host:
+    """Return the host of a real process whose files live in ``data_dir``."""
+    clock, rng = _SystemClock(), random.SystemRandom()
+    return Host(clock, rng, Ids(clock, rng), _Folder(data_dir), _Tcp())
