@@ -1,0 +1,45 @@
+# Two commands: `make up` runs the system, `make test` checks everything. Both prepare .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup up test lint check-python rabbitmq clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: Python 3.11 or newer is needed, $(PYTHON) is older; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+up: setup
+	$(BIN)/ordermill up
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The tests start a private node of it; where it cannot be had they are skipped by name, unless
+# ORDERMILL_REQUIRE_RABBITMQ=1.
+rabbitmq:
+	@if ! [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || ! command -v amqp-get >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing rabbitmq-server and amqp-tools"; \
+			(apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+				apt-get install -q -y --no-install-recommends rabbitmq-server amqp-tools) \
+				> rabbitmq-install.log 2>&1 && rm rabbitmq-install.log \
+				|| echo "could not install them, see rabbitmq-install.log"; \
+		else \
+			echo "rabbitmq-server or amqp-tools is missing: the tests that need them are skipped"; \
+		fi; \
+	fi
+
+test: setup rabbitmq lint
+	$(BIN)/pytest
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
