@@ -3,7 +3,7 @@
 `Rejection` - a business rule said no: the caller must ask for something else. Never retried.
 `Unavailable` - the world is down or slow: try again later. The outcome may be unknown.
 `Unprocessable` - a message that can never succeed: it is parked for a person to look at.
-`ConfigurationError` - the operator must change a setting.
+`ConfigurationError` - the operator must change a setting, or what the setting names.
 Anything else, `AssertionError` included, is our own bug.
 
 Only three places catch broadly: the gateway's error handler, the consumer's settle, the supervisor.
@@ -100,10 +100,14 @@ class Unprocessable(Exception):
         self.reason = reason
 
 
-@final
 class ConfigurationError(Exception):
     """A setting is missing, misspelt or out of range: ``hint`` says what to do about it."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+@final
+class EnvironmentUnready(ConfigurationError):
+    """The setting is fine, what it names is not: a port in use, a locked folder, no broker."""

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import anyio.to_thread
 
-from runtime.errors import ConfigurationError
+from runtime.errors import EnvironmentUnready
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DERIVED = uuid.UUID("6f0a1c1e-4a53-5d0e-9d5a-1b7d2f6c9e10")
@@ -45,7 +45,7 @@ class Disk(Protocol):
         ...
 
     def lock(self, name: str) -> "Lock":
-        """Take the exclusive lock ``name``; ConfigurationError if another process holds it."""
+        """Take the exclusive lock ``name``; EnvironmentUnready if another process holds it."""
         ...
 
     async def write_new(self, name: str, data: bytes) -> None:
@@ -169,7 +169,7 @@ class _Folder:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
-            raise ConfigurationError(
+            raise EnvironmentUnready(
                 f"{path} is locked: another process is using this data",
                 hint="stop the other process, or choose another folder with --data-dir",
             ) from error
