@@ -1,0 +1,59 @@
+"""Text that came from outside, made safe to print.
+
+One line stays one line: control characters, line separators and bidirectional marks are escaped,
+so that no input can forge a log line or hide part of one. Long runs of digits (13 or more, as in a
+card number) are masked. The text of a decoding error is never shown: msgspec quotes the input.
+"""
+
+import re
+import traceback
+from pathlib import Path
+
+import msgspec
+
+from runtime.errors import StoreBroken
+
+_TEXT_MAX = 500
+_DIGITS = re.compile(r"\d(?:[ -]?\d){12,}")
+_FRAMES_MAX = 4
+
+
+def printable(text: str, length_max: int = _TEXT_MAX) -> str:
+    r"""Return ``text`` on one line, unprintable characters escaped, at most ``length_max`` long.
+
+    >>> printable("paid\n2024 forged line")
+    'paid\\n2024 forged line'
+    >>> printable("card 4111 1111 1111 1111 declined")
+    'card [digits] declined'
+    """
+    text = _DIGITS.sub("[digits]", text[: 4 * length_max])
+    if len(text) > length_max:
+        text = text[: length_max - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return ``Type: text`` of an error; of a decoding error and of a group's members less."""
+    kind = type(error).__name__
+    if isinstance(error, BaseExceptionGroup):
+        members = "; ".join(describe_error(member) for member in error.exceptions[:3])
+        return printable(f"{kind} of {len(error.exceptions)}: {members}")
+    if isinstance(error, msgspec.MsgspecError | UnicodeError | RecursionError):
+        return kind
+    text = str(error)
+    return printable(f"{kind}: {text}" if text else kind)
+
+
+def where_raised(error: BaseException) -> str:
+    """Return the innermost frames of an error, innermost first: ``actor.py:96 run < ...``."""
+    frames = traceback.extract_tb(error.__traceback__)[: -_FRAMES_MAX - 1 : -1]
+    return " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames)
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether ``error`` must end the process, alone or inside a group of errors."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(is_fatal(member) for member in error.exceptions)
+    return isinstance(error, StoreBroken | KeyboardInterrupt | SystemExit)
