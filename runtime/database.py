@@ -1,0 +1,345 @@
+"""SQLite with one writer and group commit: everything that waits goes into one transaction.
+
+The law of this file:
+- One owner per connection. A whole transaction is one function on the connection's thread, so it
+  ends even if its callers are cancelled. Callers never touch the connection.
+- Answers, exceptions too, are told only after COMMIT: an answer may rest on what an earlier work of
+  the same group has staged. A work that raises fails alone: its savepoint is rolled back.
+- A failed commit fails the whole group with `StoreUnavailable`, everything undone. After an I/O
+  error the outcome is unknown: `StoreBroken` for all, and the process ends (see errors.py).
+- One process per file (a lock), and one connection in it that writes and checkpoints, because of
+  the WAL-reset bug (sqlite.org/wal.html). The reader sees committed state only.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import aiosqlite
+import anyio
+import anyio.abc
+import msgspec
+
+from runtime.errors import StoreBroken, StoreUnavailable
+from runtime.groups import Group, Groups, Slot
+from runtime.host import Disk
+from runtime.sqlite import (
+    as_failure,
+    is_broken,
+    is_sqlite,
+    is_transient,
+    set_up_reader,
+    set_up_writer,
+    truncate_log,
+)
+
+T = TypeVar("T")
+
+
+class Transaction:
+    """What one work sees of its group's transaction. All of it runs on the database's thread.
+
+    State outside the database that a work changes (a cache) belongs to that thread too, and is
+    given back through `on_rollback`.
+    """
+
+    __slots__ = ("connection", "notices", "undos")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.undos: list[Callable[[], None]] = []
+        self.notices: list[Callable[[], None]] = []
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """Call ``undo`` on the database's thread if this work, or its whole group, is rolled back.
+
+        The latest registered runs first, and all before the next work begins. It must not raise.
+        """
+        self.undos.append(undo)
+
+    def on_commit(self, notice: Callable[[], None]) -> None:
+        """Call ``notice`` in the event loop after the COMMIT, once a group. It must not raise."""
+        self.notices.append(notice)
+
+    def undo(self) -> None:
+        """Give back what the work changed outside the database; only the group calls it."""
+        self.notices.clear()
+        while self.undos:
+            self.undos.pop()()
+
+
+Work = Callable[[Transaction], T]
+"""Runs on the database's thread. It may run SQL; it must not end the transaction, nor wait."""
+
+Query = Callable[[sqlite3.Connection], T]
+"""Runs on the reader's thread in a read transaction. Keep it well under a second."""
+
+
+class DatabaseStatistics(msgspec.Struct, frozen=True):
+    """Counters since opening; ``waiting`` is the number of works and queries not yet answered."""
+
+    waiting: int
+    groups: int
+    works: int
+    works_failed: int
+    queries: int
+    group_largest: int
+    checkpoints: int
+
+
+class _Thread:
+    """A connection and its thread."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        self._uri = f"{path.absolute().as_uri()}?mode={mode}"
+        self._aiosqlite = aiosqlite.Connection(self._connect, iter_chunk_size=64)
+        self._connection: sqlite3.Connection | None = None
+
+    def _connect(self) -> sqlite3.Connection:
+        self._connection = sqlite3.connect(self._uri, uri=True, isolation_level=None)
+        return self._connection
+
+    async def open(self) -> None:
+        await self._aiosqlite
+
+    async def close(self) -> None:
+        await self._aiosqlite.close()
+
+    async def visit(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``function`` on the thread; it runs to its end even if the caller is cancelled.
+
+        ``_execute`` is the one private name of aiosqlite that we lean on. Without it a transaction
+        would be several queued statements, which a cancellation leaves half done.
+        """
+        execute = self._aiosqlite._execute  # noqa: SLF001
+        assert self._connection is not None, "opened before it is used"
+        return cast("T", await execute(function, self._connection))  # type: ignore[no-untyped-call]  # aiosqlite leaves it bare
+
+
+class Database:
+    """One SQLite file; `open_database` makes it, and the module's docstring is its law."""
+
+    def __init__(self, path: Path, batch_max: int) -> None:
+        self._name = path.name
+        self._writing = _Thread(path, "rwc")
+        self._reading = _Thread(path, "ro")
+        self._works = Groups(path.name, self._commit, batch_max)
+        self._queries = Groups(path.name, self._answer, batch_max)
+        self._dirty = anyio.Event()
+        self._checkpoints = 0
+        self.broken: StoreBroken | None = None
+
+    async def write(self, work: Work[T]) -> T:
+        """Run ``work`` in the next group's transaction; return its answer after the COMMIT.
+
+        Raises what ``work`` raised (nothing of it was kept), `StoreUnavailable` (nothing of its
+        group was kept) or `StoreBroken` (unknown). Cancelling the caller does not stop the work.
+        """
+        return await self._works.enqueue(work).result()
+
+    async def write_all(self, works: Sequence[Work[T]]) -> list[T | Exception]:
+        """Do `write` for each, in order; each fails alone. Return an answer or exception each."""
+        slots = [self._works.enqueue(work) for work in works]
+        answers: list[T | Exception] = []
+        for slot in slots:
+            if not slot.told.is_set():
+                await slot.told.wait()
+            failed = isinstance(slot.failure, Exception)
+            answers.append(cast("Exception", slot.failure) if failed else await slot.result())
+        return answers
+
+    async def read(self, query: Query[T]) -> T:
+        """Run ``query`` on committed state; it sees every write that was answered before."""
+        return await self._queries.enqueue(query).result()
+
+    async def checkpoint(self) -> bool:
+        """Move the write-ahead log into the file and empty it; False where a reader prevented it.
+
+        Together with ``secure_delete`` this is what takes deleted bytes off the disk. Raises
+        `StoreUnavailable` where the disk is full.
+        """
+        try:
+            emptied = await self._writing.visit(truncate_log)
+        except sqlite3.Error as error:
+            if is_transient(error):
+                raise StoreUnavailable(f"{self._name}: checkpoint: {error}") from error
+            raise StoreBroken(f"{self._name}: checkpoint: {error}") from error
+        self._checkpoints += 1
+        return emptied
+
+    def statistics(self) -> DatabaseStatistics:
+        """Return the counters."""
+        return DatabaseStatistics(
+            waiting=self._works.waiting + self._queries.waiting,
+            groups=self._works.groups,
+            works=self._works.carried_out,
+            works_failed=self._works.failed,
+            queries=self._queries.carried_out,
+            group_largest=self._works.largest,
+            checkpoints=self._checkpoints,
+        )
+
+    async def _commit(self, group: Group[Transaction]) -> None:
+        await self._writing.visit(partial(_commit, self._name, group))
+        self._dirty.set()
+
+    async def _answer(self, group: Group[sqlite3.Connection]) -> None:
+        await self._reading.visit(partial(_answer, self._name, group))
+
+    async def open(self, migrations: Sequence[str]) -> None:
+        """Open both connections and bring the schema up to date (`open_database` calls it)."""
+        await self._writing.open()
+        try:
+            await self._writing.visit(partial(set_up_writer, self._name, migrations))
+            await self._reading.open()
+        except BaseException:
+            await self._writing.close()
+            raise
+        await self._reading.visit(set_up_reader)
+
+    def start(self, tasks: anyio.abc.TaskGroup, idle_s: float) -> None:
+        """Start the owners in ``tasks``, which is cancelled when the database breaks."""
+        tidy = partial(self._checkpoint_when_idle, idle_s)
+        for run in (self._works.run, self._queries.run, tidy):
+            tasks.start_soon(self._guard, run, tasks.cancel_scope)
+
+    async def stop(self) -> None:
+        """Refuse what is new, carry out what waits."""
+        self._refuse(lambda: StoreUnavailable(f"{self._name} is closed"))
+        await self._works.ended.wait()
+        await self._queries.ended.wait()
+
+    async def close(self) -> None:
+        """Empty the log and end both threads: a forgotten one would keep the process alive."""
+        await self._reading.close()
+        try:
+            if self.broken is None:
+                with suppress(StoreUnavailable):
+                    await self.checkpoint()
+        finally:
+            await self._writing.close()
+
+    async def _guard(self, run: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+        try:
+            await run()
+        except StoreBroken as broken:
+            message = str(broken)
+            self.broken = self.broken or broken
+            self._refuse(lambda: StoreBroken(message))
+            scope.cancel()
+
+    def _refuse(self, refusal: Callable[[], BaseException]) -> None:
+        self._works.refuse(refusal)
+        self._queries.refuse(refusal)
+
+    async def _checkpoint_when_idle(self, idle_s: float) -> None:
+        while True:
+            await self._dirty.wait()
+            groups = -1
+            while groups != self._works.groups:
+                groups = self._works.groups
+                await anyio.sleep(idle_s)
+            self._dirty = anyio.Event()
+            with suppress(StoreUnavailable):
+                await self.checkpoint()
+
+
+@asynccontextmanager
+async def open_database(
+    disk: Disk,
+    name: str,
+    migrations: Sequence[str],
+    *,
+    batch_max: int = 512,
+    checkpoint_idle_s: float = 1.0,
+) -> AsyncIterator[Database]:
+    """Open the file ``name`` in ``disk``, alone, with its schema brought up to date.
+
+    ``migrations`` are SQL scripts; the n-th leads from version n-1 to n (``user_version``), so a
+    list only ever grows at its end. Leaving carries out what waits, empties the log and closes.
+    Raises `ConfigurationError` (locked, damaged, or written by a newer program). When the database
+    breaks, the body is cancelled and `StoreBroken` comes out, not wrapped in a group.
+    """
+    lock = disk.lock(name)
+    database = Database(disk.root / name, batch_max)
+    failure: BaseException | None = None
+    try:
+        with anyio.CancelScope(shield=True):
+            await database.open(migrations)
+        try:
+            async with anyio.create_task_group() as tasks:
+                database.start(tasks, checkpoint_idle_s)
+                try:
+                    yield database
+                except (Exception, BaseExceptionGroup) as error:
+                    failure = error  # raised below: the task group would wrap it
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await database.stop()
+                    tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await database.close()
+            if database.broken is not None:
+                raise database.broken
+        if failure is not None:
+            raise failure
+    finally:
+        lock.release()
+
+
+def _commit(name: str, group: Group[Transaction], connection: sqlite3.Connection) -> None:
+    begun: list[Transaction] = []
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for slot in group.slots:
+            transaction = Transaction(connection)
+            begun.append(transaction)
+            _attempt(name, transaction, slot)
+        connection.execute("COMMIT")
+    except BaseException as error:
+        for transaction in reversed(begun):
+            transaction.undo()
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if not is_transient(error):
+            raise
+        message = f"{name} cannot commit, nothing was kept: {error}"
+        group.fail(lambda: StoreUnavailable(message))
+    else:
+        for transaction in begun:
+            group.notices.update(dict.fromkeys(transaction.notices))
+
+
+def _attempt(name: str, transaction: Transaction, slot: Slot[Transaction, Any]) -> None:
+    connection = transaction.connection
+    connection.execute("SAVEPOINT work")
+    try:
+        slot.answer = slot.work(transaction)
+    except Exception as error:
+        # After some errors SQLite has rolled back the whole transaction by itself.
+        if is_broken(error) or (is_sqlite(error) and not connection.in_transaction):
+            raise
+        slot.failure = as_failure(name, error)
+        connection.execute("ROLLBACK TO work")
+        transaction.undo()
+    assert connection.in_transaction, "a work ended the transaction of its whole group"
+    connection.execute("RELEASE work")
+
+
+def _answer(name: str, group: Group[sqlite3.Connection], connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN")
+    try:
+        for slot in group.slots:
+            try:
+                slot.answer = slot.work(connection)
+            except Exception as error:
+                if is_broken(error):
+                    raise
+                slot.failure = as_failure(name, error)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

@@ -1,0 +1,133 @@
+"""Works wait in groups; one owner carries out group after group; a group is told all at once.
+
+While one group is under way, the next one fills: the busier the owner, the larger the groups. The
+owner is never cancelled half-way, and a caller that is cancelled cancels nothing but its waiting.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar, cast
+
+import anyio
+
+from runtime.errors import StoreBroken
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Slot(Generic[S, T]):
+    """One caller's work and, once its group is told, its answer or its failure."""
+
+    __slots__ = ("answer", "failure", "told", "work")
+
+    def __init__(self, work: Callable[[S], T], told: anyio.Event) -> None:
+        self.work = work
+        self.told = told
+        self.answer: T | None = None
+        self.failure: BaseException | None = None
+
+    async def result(self) -> T:
+        """Wait until the group is told; return the answer or raise the failure."""
+        if not self.told.is_set():
+            await self.told.wait()
+        if self.failure is not None:
+            raise self.failure
+        return cast("T", self.answer)
+
+
+class Group(Generic[S]):
+    """Works that are carried out together. ``notices`` are called once they are told."""
+
+    __slots__ = ("notices", "slots", "told")
+
+    def __init__(self) -> None:
+        self.slots: list[Slot[S, Any]] = []
+        self.notices: dict[Callable[[], None], None] = {}
+        self.told = anyio.Event()
+
+    def fail(self, failure: Callable[[], BaseException]) -> None:
+        """Give every slot a failure of its own."""
+        self.notices.clear()
+        for slot in self.slots:
+            slot.failure = failure()
+
+
+class Groups(Generic[S]):
+    """The queue of groups and the loop of its owner.
+
+    ``carry_out`` fills every slot of a group. If it raises, nobody knows what was done: all that
+    wait get `StoreBroken`, and so does whoever runs `run`.
+    """
+
+    def __init__(
+        self, name: str, carry_out: Callable[[Group[S]], Awaitable[None]], batch_max: int
+    ) -> None:
+        self.waiting = self.carried_out = self.failed = self.groups = self.largest = 0
+        self.ended = anyio.Event()
+        self._name = name
+        self._carry_out = carry_out
+        self._batch_max = batch_max
+        self._queue: deque[Group[S]] = deque()
+        self._wake = anyio.Event()
+        self._refusal: Callable[[], BaseException] | None = None
+
+    def enqueue(self, work: Callable[[S], T]) -> Slot[S, T]:
+        """Put ``work`` into the group that is filling; raises what `refuse` was given."""
+        if self._refusal is not None:
+            raise self._refusal()
+        if not self._queue or len(self._queue[-1].slots) >= self._batch_max:
+            self._queue.append(Group())
+            self._wake.set()
+        group = self._queue[-1]
+        slot = Slot(work, group.told)
+        group.slots.append(slot)
+        self.waiting += 1
+        return slot
+
+    def refuse(self, refusal: Callable[[], BaseException]) -> None:
+        """Take nothing new; what is queued is still carried out, and then `run` ends."""
+        self._refusal = self._refusal or refusal
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Carry out group after group until refusing and empty; raises `StoreBroken`."""
+        try:
+            with anyio.CancelScope(shield=True):
+                while self._queue or self._refusal is None:
+                    if self._queue:
+                        await self._next(self._queue.popleft())
+                    else:
+                        self._wake = anyio.Event()
+                        await self._wake.wait()
+        finally:
+            self.ended.set()
+
+    async def _next(self, group: Group[S]) -> None:
+        try:
+            await self._carry_out(group)
+        except BaseException as error:
+            raise self._break(group, error) from error
+        self._tell(group)
+        for notice in group.notices:
+            notice()
+
+    def _tell(self, group: Group[S]) -> None:
+        size = len(group.slots)
+        self.groups += 1
+        self.carried_out += size
+        self.failed += sum(slot.failure is not None for slot in group.slots)
+        self.largest = max(self.largest, size)
+        self.waiting -= size
+        group.told.set()
+
+    def _break(self, group: Group[S], error: BaseException) -> StoreBroken:
+        def broken() -> StoreBroken:
+            return StoreBroken(f"{self._name}: the outcome is unknown: {error}")
+
+        self._refusal = broken
+        for lost in (group, *self._queue):
+            lost.fail(broken)
+            self._tell(lost)
+        self._queue.clear()
+        return broken()
