@@ -17,6 +17,10 @@ PAYMENT_SERVICE = "payment-service"
 SHIPPING_SERVICE = "shipping-service"
 
 Attempt = Annotated[int, msgspec.Meta(ge=1, le=10**6)]
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
+Reason = Annotated[str, msgspec.Meta(max_length=200, pattern=_NO_CONTROLS)]
+Carrier = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=_NO_CONTROLS)]
+Tracking = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=_NO_CONTROLS)]
 
 
 class OrderCreated(msgspec.Struct, frozen=True):
@@ -34,7 +38,7 @@ class OrderCancelled(msgspec.Struct, frozen=True, omit_defaults=True):
     """The order was called off; ``by`` is the principal's kind (customer, operator)."""
 
     by: str
-    reason: str | None = None
+    reason: Reason | None = None
 
 
 class PaymentUpdated(msgspec.Struct, frozen=True):
@@ -68,7 +72,7 @@ class PaymentAuthFailed(msgspec.Struct, frozen=True):
     """The attempt ended without a capture; ``reason`` is the decline code or order-cancelled."""
 
     attempt: Attempt
-    reason: str
+    reason: Reason
 
 
 class PaymentRefundInProgress(msgspec.Struct, frozen=True):
@@ -98,8 +102,8 @@ class ShippingPrepared(msgspec.Struct, frozen=True):
 class Shipped(msgspec.Struct, frozen=True):
     """The carrier took the parcel."""
 
-    carrier: str
-    tracking: str
+    carrier: Carrier
+    tracking: Tracking
 
 
 Body = (

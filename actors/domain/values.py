@@ -1,21 +1,20 @@
 """Values that validate themselves: whoever holds one never checks it again.
 
-Every text is Unicode NFC, stripped, and free of control, zero-width and bidirectional characters
-(UTS #39); a free text that contains a payment card number is refused, so that no card number can
-slip into a store through the wrong field. Lengths count code points. Money is an integer in minor
-units: no floats, no decimals on the wire.
+Every text is Unicode NFC, stripped, and free of control, zero-width, bidirectional and unassigned
+characters (UTS #39); a free text that contains a payment card number is refused, so that no card
+number can slip into a store through the wrong field. Lengths count code points. Money is an integer
+in minor units: no floats, no decimals on the wire.
 """
 
+import math
 import re
 import unicodedata
 from typing import Annotated
 
 import msgspec
+import msgspec.inspect
 
-_FORBIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
-)
-_DIGIT_RUN = re.compile(r"(?:\d[ -]?){12,18}\d")
+_DIGIT_RUN = re.compile(r"\d(?:[\s\u2010-\u2015-]*\d){12,}")
 _EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
@@ -52,11 +51,11 @@ def holds_card_number(text: str) -> bool:
     >>> holds_card_number("leave at no. 4242-4242 4242 4242"), holds_card_number("call 0301234567")
     (True, False)
     """
-    runs = (re.sub("[ -]", "", run.group()) for run in _DIGIT_RUN.finditer(text))
+    runs = (re.sub(r"\D", "", run.group()) for run in _DIGIT_RUN.finditer(text))
     return any(
         luhn_valid(run[start : start + size])
         for run in runs
-        for size in range(13, len(run) + 1)
+        for size in range(13, min(len(run), 19) + 1)
         for start in range(len(run) - size + 1)
     )
 
@@ -66,27 +65,50 @@ def tidy_text(name: str, text: str) -> str:
     tidied = unicodedata.normalize("NFC", text).strip()
     if text and not tidied:
         raise ValueError(f"`{name}` must not be blank")
-    if _FORBIDDEN.search(tidied):
+    if not all(character.isprintable() or _is_space(character) for character in tidied):
         raise ValueError(f"`{name}` must not hold control, zero-width or bidirectional characters")
     return tidied
 
 
+def _is_space(character: str) -> bool:
+    return unicodedata.category(character) == "Zs"
+
+
 class TidyText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of structs whose text fields are tidied when they are decoded."""
+    """Base of structs whose text fields are tidied when they are decoded.
+
+    Decoding what was encoded gives an equal value: lengths are checked again after NFC, which
+    makes some texts longer (Unicode's composition exclusions, such as U+0958).
+    """
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, str):
                 tidied = tidy_text(name, value)
+                if len(tidied) > len(value) and len(tidied) > _length_max(type(self), name):
+                    raise ValueError(f"`{name}` is too long in Unicode's composed form")
                 if holds_card_number(tidied):
                     raise ValueError(f"`{name}` must not hold a payment card number")
                 msgspec.structs.force_setattr(self, name, tidied)
 
 
+def _length_max(struct: type[TidyText], name: str) -> float:
+    described = msgspec.inspect.type_info(struct)
+    assert isinstance(described, msgspec.inspect.StructType), "a struct describes itself as one"
+    field = next(field.type for field in described.fields if field.name == name)
+    choices = field.types if isinstance(field, msgspec.inspect.UnionType) else (field,)
+    return next(
+        choice.max_length if choice.max_length is not None else math.inf
+        for choice in choices
+        if isinstance(choice, msgspec.inspect.StrType)
+    )
+
+
 Amount = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
-Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
-Sku = Annotated[str, msgspec.Meta(pattern="^[A-Z0-9][A-Z0-9-]{0,31}$")]
+# Python's `$` also matches before a final line feed; the look-ahead forbids it, in JSON Schema too.
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
+Sku = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$(?!\n)")]
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=99)]
 
 
