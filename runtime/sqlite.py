@@ -10,6 +10,7 @@ _WRITER_PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
+    "recursive_triggers=ON",  # or INSERT OR REPLACE would slip past a trigger on DELETE
     "trusted_schema=OFF",
     "secure_delete=ON",
     "cell_size_check=ON",

@@ -1,0 +1,238 @@
+"""What a service remembers of the messages it was given, so that each has its effects once.
+
+One row per message id, in the service's own database. `VERDICTS` is the whole decision; the
+broker's ``redelivered`` flag has no say in it. A row is *done* only after all effects of its
+message are durable. A claim of an incarnation that died is resumed at once, with its completed
+steps; within one incarnation the lane keeps two deliveries of a message apart.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from runtime.database import Database, Transaction
+from runtime.message import Message
+
+SCHEMA = """
+CREATE TABLE inbox (
+    message_id TEXT PRIMARY KEY,
+    state TEXT NOT NULL CHECK (state IN ('claimed', 'held', 'requeued', 'done', 'parked')),
+    incarnation TEXT NOT NULL,
+    steps BLOB,
+    attempt INTEGER NOT NULL,
+    updated_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX inbox_done ON inbox (updated_at_ms) WHERE state = 'done';
+"""
+
+REPLAYED = "x-replayed"
+
+State = Literal["claimed", "held", "requeued", "done", "parked"]
+Settled = Literal["done", "requeued", "parked"]
+Delivery = Literal["first", "requeued", "replayed"]
+Verdict = Literal["claim", "resume", "restart", "duplicate"]
+
+# claim: nothing is known of it. resume: go on after the completed steps. restart: the same, and
+# attempts are counted from 0 again. duplicate: acknowledge it and forget it.
+VERDICTS: Mapping[State | None, Mapping[Delivery, Verdict]] = {
+    None: {"first": "claim", "requeued": "claim", "replayed": "claim"},
+    # Whoever claimed it is dead, or the broker took the delivery back while it waited.
+    "claimed": {"first": "resume", "requeued": "resume", "replayed": "resume"},
+    # The copy in the hold is the one that will be worked on.
+    "held": {"first": "duplicate", "requeued": "duplicate", "replayed": "duplicate"},
+    # The copy that we published is the one that counts, unless an operator found it dead.
+    "requeued": {"first": "duplicate", "requeued": "resume", "replayed": "resume"},
+    "done": {"first": "duplicate", "requeued": "duplicate", "replayed": "duplicate"},
+    "parked": {"first": "duplicate", "requeued": "duplicate", "replayed": "restart"},
+}
+
+
+class Superseded(Exception):
+    """Another incarnation has taken this message over: write nothing, settle nothing."""
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """The right to work on a message.
+
+    ``attempt`` is the number of attempts made before, ``steps`` what those have completed.
+    ``held``: it comes from the hold, and its row there leaves when it is settled. ``resumed``:
+    somebody has begun it before, so an outside effect may have happened without a completed step.
+    """
+
+    message_id: str
+    incarnation: str
+    attempt: int
+    steps: dict[str, bytes]
+    resumed: bool
+    held: bool = False
+
+
+class Duplicate(msgspec.Struct, frozen=True):
+    """There is nothing to do: the row's ``state`` says why."""
+
+    message_id: str
+    state: State
+
+
+def delivery_kind(message: Message) -> Delivery:
+    """Tell a first delivery from a copy put back on purpose, by us or by an operator."""
+    if message.requeued:
+        return "requeued"
+    return "replayed" if message.headers.get(REPLAYED) is True else "first"
+
+
+def claim(tx: Transaction, message: Message, incarnation: str, now_ms: int) -> Claimed | Duplicate:
+    """Decide by `VERDICTS`, and take the row for ``incarnation`` where there is work to do."""
+    row = _row(tx.connection, message.message_id)
+    state = None if row is None else row.state
+    verdict = VERDICTS[state][delivery_kind(message)]
+    if verdict == "duplicate":
+        assert state is not None, "what was never seen is no duplicate"
+        return Duplicate(message.message_id, state)
+    known = 0 if row is None or verdict == "restart" else row.attempt
+    # Copies and redeliveries of one message may both live: their attempts overlap, not add up.
+    attempt = max(known, message.attempt)
+    steps = None if row is None else row.steps
+    tx.connection.execute(
+        "INSERT INTO inbox (message_id, state, incarnation, steps, attempt, updated_at_ms)"
+        " VALUES (?, 'claimed', ?, NULL, ?, ?) ON CONFLICT (message_id) DO UPDATE"
+        " SET state = 'claimed', incarnation = excluded.incarnation,"
+        " attempt = excluded.attempt, updated_at_ms = excluded.updated_at_ms",
+        (message.message_id, incarnation, attempt, now_ms),
+    )
+    return Claimed(
+        message.message_id, incarnation, attempt, _decode(steps), resumed=verdict != "claim"
+    )
+
+
+def claim_held(
+    tx: Transaction, message_id: str, incarnation: str, now_ms: int
+) -> Claimed | Duplicate:
+    """Take a message that the hold has told. It stays *held* until it is settled.
+
+    So a copy from the broker is a duplicate all the while, and after a crash the hold tells it
+    again. `Duplicate` where it was settled meanwhile.
+    """
+    row = _row(tx.connection, message_id)
+    assert row is not None, f"{message_id} is in the hold, but not in the inbox"
+    if row.state != "held":
+        return Duplicate(message_id, row.state)
+    tx.connection.execute(
+        "UPDATE inbox SET incarnation = ?, updated_at_ms = ? WHERE message_id = ?",
+        (incarnation, now_ms, message_id),
+    )
+    begun = row.incarnation != _NOBODY
+    return Claimed(message_id, incarnation, row.attempt, _decode(row.steps), begun, held=True)
+
+
+def mark_held(tx: Transaction, claimed: Claimed, now_ms: int) -> None:
+    """Leave a message that was claimed, and not begun, to the hold (`runtime.hold` calls it)."""
+    _update(tx, claimed, "state = 'held', incarnation = ?, updated_at_ms = ?", _NOBODY, now_ms)
+
+
+def complete_step(
+    tx: Transaction, claimed: Claimed, step: str, result: bytes, now_ms: int
+) -> Claimed:
+    """Record that ``step`` is done with ``result``; return the claim that knows it.
+
+    Raises `Superseded`. A step's work and its record are one transaction if both are in ``tx``.
+    """
+    steps = {**claimed.steps, step: result}
+    _update(tx, claimed, "steps = ?, updated_at_ms = ?", _encoder.encode(steps), now_ms)
+    return msgspec.structs.replace(claimed, steps=steps)
+
+
+def settle(
+    tx: Transaction, claimed: Claimed, state: Settled, now_ms: int, *, attempt: int | None = None
+) -> None:
+    """Say how the work ended; ``attempt`` is the number of attempts made (default: as it was).
+
+    *requeued* only after the broker has confirmed the copy, *done* only after all effects are
+    durable. A row of the hold leaves with it. Raises `Superseded`.
+    """
+    made = claimed.attempt if attempt is None else attempt
+    if state == "done":
+        _update(tx, claimed, "state = 'done', steps = NULL, updated_at_ms = ?", now_ms)
+    else:
+        _update(tx, claimed, "state = ?, attempt = ?, updated_at_ms = ?", state, made, now_ms)
+
+
+def purge_done(tx: Transaction, before_ms: int, limit: int = 1000) -> int:
+    """Forget at most ``limit`` done messages last touched before this time; return how many."""
+    return tx.connection.execute(
+        "DELETE FROM inbox WHERE message_id IN (SELECT message_id FROM inbox"
+        " WHERE state = 'done' AND updated_at_ms < ? ORDER BY updated_at_ms LIMIT ?)",
+        (before_ms, limit),
+    ).rowcount
+
+
+def states_of(connection: sqlite3.Connection, message_ids: Sequence[str]) -> dict[str, State]:
+    """Return the states of those of these messages that have a row."""
+    rows = ((message_id, _row(connection, message_id)) for message_id in message_ids)
+    return {message_id: row.state for message_id, row in rows if row is not None}
+
+
+class Claim:
+    """One message's claim, as its handler sees it."""
+
+    def __init__(self, database: Database, claimed: Claimed, wall: Callable[[], float]) -> None:
+        self._database = database
+        self._wall = wall
+        self.claimed = claimed
+
+    @property
+    def completed(self) -> Mapping[str, bytes]:
+        """The results of the steps that were completed, by this attempt or an earlier one."""
+        return self.claimed.steps
+
+    @property
+    def attempt(self) -> int:
+        """How many attempts were made before this one."""
+        return self.claimed.attempt
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier attempt may have had outside effects that it did not record."""
+        return self.claimed.resumed
+
+    async def complete(self, step: str, result: bytes = b"") -> None:
+        """Record durably that ``step`` is done: no later attempt does it again."""
+        now_ms = int(self._wall() * 1000)
+        self.claimed = await self._database.write(
+            lambda tx: complete_step(tx, self.claimed, step, result, now_ms)
+        )
+
+
+class _Row(msgspec.Struct, frozen=True):
+    state: State
+    incarnation: str
+    steps: bytes | None
+    attempt: int
+
+
+_NOBODY = ""
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(dict[str, bytes])
+
+
+def _decode(steps: bytes | None) -> dict[str, bytes]:
+    return {} if steps is None else _decoder.decode(steps)
+
+
+def _row(connection: sqlite3.Connection, message_id: str) -> _Row | None:
+    found = connection.execute(
+        "SELECT state, incarnation, steps, attempt FROM inbox WHERE message_id = ?", (message_id,)
+    ).fetchone()
+    return None if found is None else _Row(*found)
+
+
+def _update(tx: Transaction, claimed: Claimed, assignments: str, *values: object) -> None:
+    changed = tx.connection.execute(
+        f"UPDATE inbox SET {assignments} WHERE message_id = ? AND incarnation = ?"  # noqa: S608
+        " AND state IN ('claimed', 'held')",
+        (*values, claimed.message_id, claimed.incarnation),
+    ).rowcount
+    if changed != 1:
+        raise Superseded(f"{claimed.message_id} is no longer claimed by {claimed.incarnation}")
