@@ -1,0 +1,86 @@
+"""Messages that break aiormq's connection before its user sees them, and what we see instead."""
+
+import struct
+
+import aiormq
+import anyio
+import pytest
+from pamqp import commands, frame
+from pamqp.header import ContentHeader
+
+from runtime.amqp.transport import ScreeningReader
+from tests.harness.peer import Peer, peer_at
+from tests.harness.waiting import until
+
+DEEP = b"\x01a" + b"F" + (10).to_bytes(4, "big")
+
+
+def _nested(depth: int) -> bytes:
+    table = b""
+    for _ in range(depth):
+        entry = b"\x01aF" + struct.pack(">I", len(table)) + table
+        table = entry
+    return struct.pack(">I", len(table)) + table
+
+
+POISON = {
+    "timestamp out of range": struct.pack(">HQ", 0x0040, 2**63),
+    "message id that is not UTF-8": b"\x00\x80\x02\xff\xfe",
+    "deeply nested headers": b"\x20\x00" + _nested(2000),
+}
+
+
+async def _send(peer: Peer, queue: str) -> None:
+    for properties in POISON.values():
+        await peer.put_raw(queue, properties)
+    await peer.put(queue, b"good", message_id="good")
+
+
+@pytest.mark.parametrize("name", POISON)
+async def test_the_trap_one_message_ends_the_librarys_connection(
+    broker_url: str, name: str
+) -> None:
+    async with peer_at(broker_url) as peer:
+        queue = await peer.queue("q")
+        await peer.put_raw(queue, POISON[name])
+        await until_ready(peer, queue, 1)
+        victim = await aiormq.connect(broker_url)
+        channel = await victim.channel()
+
+        async def ignore(message: object) -> None: ...
+
+        with pytest.raises(BaseException):  # noqa: B017, PT011
+            with anyio.fail_after(10):
+                await channel.basic_consume(queue, ignore)
+                await victim.closing
+        assert victim.is_closed
+
+
+async def until_ready(peer: Peer, queue: str, count: int) -> None:
+    with anyio.fail_after(10):
+        while await peer.ready(queue) != count:
+            await anyio.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", POISON)
+async def test_undecodable_properties_arrive_empty_and_everything_else_unchanged(name: str) -> None:
+    properties = POISON[name]
+    content = struct.pack(">HHQ", 60, 0, 4) + properties
+    poisoned = struct.pack(">BHI", 2, 1, len(content)) + content + b"\xce"
+    good = frame.marshal(
+        ContentHeader(body_size=4, properties=commands.Basic.Properties(message_id="m")), 1
+    )
+    body = struct.pack(">BHI", 3, 1, 4) + b"\xff\xfe\xfd\xfc" + b"\xce"
+    reader = ScreeningReader()
+    reader.feed_data(poisoned + body + good + body)
+    frames = []
+    for _ in range(4):
+        head = await reader.readexactly(1) + await reader.readexactly(6)
+        rest = await reader.readexactly(frame.frame_parts(head)[2] + 1)  # type: ignore[operator]
+        frames.append(head + rest)
+    assert len(frames[0]) == len(poisoned)
+    blank = frame.unmarshal(frames[0])[2]
+    assert isinstance(blank, ContentHeader)
+    assert blank.body_size == 4
+    assert blank.properties.message_id is None
+    assert frames[1:] == [body, good, body]
