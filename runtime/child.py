@@ -12,6 +12,8 @@ from typing import Literal
 import anyio
 import msgspec
 
+from runtime.deadlines import Deadlines
+
 Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "rest_for_one", "one_for_all"]
 
@@ -19,14 +21,21 @@ Strategy = Literal["one_for_one", "rest_for_one", "one_for_all"]
 class ChildContext:
     """What a running child knows of its supervisor.
 
-    ``name`` is the child's name in the tree; ``stopping`` is set when the child must end.
+    ``name`` is the child's name in the tree; ``stopping`` is set when the child must end;
+    ``deadlines`` is the tree's shared timer (None outside a tree).
     """
 
-    __slots__ = ("_on_started", "name", "stopping")
+    __slots__ = ("_on_started", "deadlines", "name", "stopping")
 
-    def __init__(self, name: str, on_started: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        on_started: Callable[[], None] | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None:
         self.name = name
         self.stopping = anyio.Event()
+        self.deadlines = deadlines
         self._on_started = on_started
 
     def started(self) -> None:

@@ -230,6 +230,26 @@ class _Tcp:
         return _TcpListener(await loop.create_server(factory, host, port))
 
 
+Signal = asyncio.Future[None]
+"""Awaited by one task, ended once by another (`new_signal`, `give_signal`)."""
+
+
+def new_signal() -> Signal:
+    """Return a signal of the running loop: the event loop's own, an eighth of an anyio.Event.
+
+    For what happens once a message (mailbox, ask); everything else waits on anyio's events.
+    """
+    return asyncio.get_running_loop().create_future()
+
+
+def give_signal(signal: Signal) -> bool:
+    """Wake the task that awaits ``signal``; False if it was cancelled, or woken before."""
+    if signal.done():
+        return False
+    signal.set_result(None)
+    return True
+
+
 def production_host(data_dir: Path) -> Host:
     """Return the host of a real process whose files live in ``data_dir``."""
     clock, rng = _SystemClock(), random.SystemRandom()

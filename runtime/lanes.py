@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 import anyio
 import msgspec
 
-from runtime.cancellation import StrayCancellation, was_meant
+from runtime.endings import StrayCancellation, was_meant
 from runtime.errors import MailboxClosed, MailboxFull
 
 T = TypeVar("T")

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-import anyio
 import msgspec
 
 from runtime.errors import MailboxClosed, MailboxFull
+from runtime.host import Signal, give_signal, new_signal
 
 T = TypeVar("T")
 
@@ -48,11 +48,14 @@ class Mailbox(Generic[T]):
         self._capacity = capacity
         self._room = capacity
         self._items: deque[T] = deque()
-        self._receivers: deque[anyio.Event] = deque()
-        self._senders: deque[anyio.Event] = deque()
+        self._receivers: deque[Signal] = deque()
+        self._senders: deque[Signal] = deque()
         self._closed = False
         self._received = 0
         self._rejected = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
 
     def put_nowait(self, item: T) -> None:
         """Add ``item``; raises `MailboxFull` or `MailboxClosed`."""
@@ -61,17 +64,17 @@ class Mailbox(Generic[T]):
         self._room -= 1
         self._items.append(item)
         if self._receivers:
-            self._receivers.popleft().set()
+            self._wake_receiver()
 
     async def put(self, item: T) -> None:
         """Add ``item``, waiting for room behind those who wait already; raises `MailboxClosed`."""
         if self._room > 0 or self._closed:
             self.put_nowait(item)
             return
-        granted = anyio.Event()
+        granted = new_signal()
         self._senders.append(granted)
         try:
-            await granted.wait()
+            await granted
         except BaseException:
             self._withdraw(granted)
             raise
@@ -113,15 +116,15 @@ class Mailbox(Generic[T]):
         self._received -= len(returned)
         if not self._closed:
             self._room -= len(returned)
-        for _ in range(min(len(returned), len(self._receivers))):
-            self._receivers.popleft().set()
+        for _ in returned:
+            self._wake_receiver()
 
     def close(self) -> None:
         """Take nothing new; what is there can still be received. Closing twice is fine."""
         self._closed = True
         self._room = 0
         for waiting in (*self._receivers, *self._senders):
-            waiting.set()
+            give_signal(waiting)
         self._receivers.clear()
         self._senders.clear()
 
@@ -144,38 +147,42 @@ class Mailbox(Generic[T]):
 
     def _accept(self, item: T) -> None:
         self._items.append(item)
-        if self._receivers:
-            self._receivers.popleft().set()
+        self._wake_receiver()
+
+    def _wake_receiver(self) -> None:
+        while self._receivers and not give_signal(self._receivers.popleft()):
+            pass
 
     def _free(self, places: int) -> None:
         if self._closed:
             return
         self._room += places
         while self._senders and self._room > 0:
-            self._room -= 1
-            self._senders.popleft().set()
+            if give_signal(self._senders.popleft()):
+                self._room -= 1
 
-    def _withdraw(self, granted: anyio.Event) -> None:
-        if granted.is_set():
-            self._free(1)
-        else:
+    def _withdraw(self, granted: Signal) -> None:
+        """Leave the queue of senders; a place already granted goes back."""
+        if granted in self._senders:
             self._senders.remove(granted)
+        elif not granted.cancelled():
+            self._free(1)
 
     async def _wait_for_item(self) -> None:
         while not self._items:
             if self._closed:
                 raise MailboxClosed("the mailbox is closed and empty")
-            arrived = anyio.Event()
+            arrived = new_signal()
             self._receivers.append(arrived)
             try:
-                await arrived.wait()
+                await arrived
             except BaseException:
                 self._pass_on(arrived)
                 raise
 
-    def _pass_on(self, arrived: anyio.Event) -> None:
+    def _pass_on(self, arrived: Signal) -> None:
         """Leave the queue of receivers; a wake-up already received goes to the next one."""
-        if not arrived.is_set():
+        if arrived in self._receivers:
             self._receivers.remove(arrived)
-        elif self._items and self._receivers:
-            self._receivers.popleft().set()
+        elif self._items and not arrived.cancelled():
+            self._wake_receiver()

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from runtime.errors import StoreBroken
-
 _TEXT_MAX = 500
 _DIGITS = re.compile(r"\d(?:[ -]?\d){12,}")
 _FRAMES_MAX = 4
@@ -50,10 +48,3 @@ def where_raised(error: BaseException) -> str:
     """Return the innermost frames of an error, innermost first: ``actor.py:96 run < ...``."""
     frames = traceback.extract_tb(error.__traceback__)[: -_FRAMES_MAX - 1 : -1]
     return " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames)
-
-
-def is_fatal(error: BaseException) -> bool:
-    """Whether ``error`` must end the process, alone or inside a group of errors."""
-    if isinstance(error, BaseExceptionGroup):
-        return any(is_fatal(member) for member in error.exceptions)
-    return isinstance(error, StoreBroken | KeyboardInterrupt | SystemExit)

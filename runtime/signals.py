@@ -69,8 +69,9 @@ METRICS: tuple[Metric, ...] = (
 EVENTS: EventTable = {
     "actor.started": ("actor",),
     "actor.crashed": ("actor", "reason", "error", "where"),
-    "actor.restarted": ("actor", "reason", "restarts", "delay_s"),
+    "actor.restarted": ("actor", "reason", "restarts"),
     "actor.stopped": ("actor",),
+    "actor.stop_failed": ("actor", "error"),
     "actor.killed": ("actor", "shutdown_s"),
     "supervisor.escalated": ("actor", "error"),
     "broker.lost": ("role", "error"),

@@ -1,0 +1,274 @@
+"""Starts children, watches them, restarts them, stops them; OTP's words with OTP's meanings.
+
+The laws: children start in order, each once the one before it serves, and stop in reverse, one by
+one, each with its own grace; a task group's mass cancellation (which runs in heap-address order) is
+left to the way out of a broken process. Every ending that nobody asked for is a crash. One loop
+owns all state: children's tasks only report, and `_supervise` acts, so that a request to stop is
+heard at once, whatever it waits for.
+
+`StoreBroken` (and Python's own ways out) is never answered with a restart: it goes straight up. So
+does a `ConfigurationError` of a child that has never served, because a restart changes no setting;
+of one that served before, it means that the world has changed, which is a crash like any other.
+"""
+
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import anyio
+from anyio.abc import TaskGroup
+
+from runtime.child import ChildContext, SupervisorSpec
+from runtime.deadlines import Deadlines
+from runtime.endings import StrayCancellation, fatal_error, sole_error, was_meant
+from runtime.errors import ConfigurationError
+from runtime.host import Host
+from runtime.node import Incarnation, Node, NodeStatus, State
+from runtime.redaction import describe_error, where_raised
+from runtime.restarts import RESTARTED, Ending, RestartBudget, affected
+from runtime.telemetry import Telemetry
+
+Body = Callable[[ChildContext], Awaitable[None]]
+
+
+class RestartIntensityExceeded(Exception):
+    """A supervisor gave up: a child crashed too often. ``__cause__`` is the last crash's error."""
+
+
+class ChildReturned(Exception):
+    """A permanent child returned without having been told to."""
+
+
+class Supervisor:
+    """Runs the tree that ``spec`` describes.
+
+    ``deadlines`` is handed down by the supervisor above; the root makes and serves its own.
+    """
+
+    def __init__(
+        self,
+        spec: SupervisorSpec,
+        host: Host,
+        telemetry: Telemetry,
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        names = [child.name for child in spec.children]
+        if len(set(names)) != len(names):
+            raise ValueError(f"children of {spec.name} share a name: {', '.join(names)}")
+        self._spec = spec
+        self._host = host
+        self._telemetry = telemetry
+        self._root = deadlines is None
+        self._deadlines = deadlines or Deadlines(host.clock)
+        self._budget = RestartBudget(
+            spec.restarts_max, spec.restart_window_s, spec.backoff_s_max, host.random
+        )
+        self._children = [Node(child) for child in spec.children]
+        self._exits: deque[tuple[Node, Incarnation]] = deque()
+        self._changed = anyio.Event()
+        self._state: State = "starting"
+
+    def tree(self) -> NodeStatus:
+        """Return the state of this supervisor and all below it."""
+        children = tuple(child.status() for child in self._children)
+        spec = self._spec
+        return NodeStatus(spec.name, "supervisor", spec.strategy, self._state, 0, None, children)
+
+    async def run(self, stopping: anyio.Event, *, started: Callable[[], None]) -> None:
+        """Serve until ``stopping`` is set and every child has stopped.
+
+        ``started`` is called once, when every child has started. Raises
+        `RestartIntensityExceeded` or `ConfigurationError` after an orderly stop of the children,
+        `StoreBroken` at once, with the children cancelled rather than stopped.
+        """
+        failure: BaseException | None = None
+        try:
+            async with anyio.create_task_group() as group:
+                if self._root:
+                    group.start_soon(self._deadlines.run)
+                group.start_soon(self._pass_on, stopping)
+                failure = await self._supervise(group, stopping, started)
+                await self._stop(self._children)
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as errors:
+            raise fatal_error(errors) or errors from None
+        finally:
+            self._state = "stopped"
+        if failure is not None:
+            raise failure
+
+    async def _supervise(
+        self, group: TaskGroup, stopping: anyio.Event, started: Callable[[], None]
+    ) -> BaseException | None:
+        """Start and restart until told to stop (None) or unable to go on (the reason)."""
+        while not stopping.is_set():
+            self._changed = anyio.Event()
+            while self._exits and not stopping.is_set():
+                failure = await self._handle_exit(*self._exits.popleft())
+                if failure is not None:
+                    return failure
+            now = self._host.clock.monotonic()
+            self._start_children(group, now)
+            if self._state == "starting" and all(child.settled for child in self._children):
+                self._state = "running"
+                started()
+            await self._wait_for_change(now)
+        return None
+
+    async def _pass_on(self, stopping: anyio.Event) -> None:
+        await stopping.wait()
+        self._changed.set()
+
+    async def _wait_for_change(self, now: float) -> None:
+        dues = [child.due for child in self._children if child.waiting and child.due > now]
+        with anyio.move_on_after(min(dues, default=math.inf) - now):
+            await self._changed.wait()
+
+    # Starting
+
+    def _start_children(self, group: TaskGroup, now: float) -> None:
+        """Start whom order and back-off allow.
+
+        A child waits until those before it have settled. Only the restart of one alone
+        (one_for_one) waits for nobody: its siblings never stopped.
+        """
+        blocked = False
+        for child in self._children:
+            alone = self._spec.strategy == "one_for_one" and child.starts > 0
+            if child.waiting and child.due <= now and (alone or not blocked):
+                self._start(child, group)
+            blocked = blocked or not child.settled
+
+    def _start(self, child: Node, group: TaskGroup) -> None:
+        name = child.name
+        run = Incarnation(ChildContext(name, lambda: self._on_started(child, run), self._deadlines))
+        body = self._body_of(child)
+        if child.starts > 0:
+            self._telemetry.count("actor_restarts_total", actor=name, reason=child.reason)
+            self._telemetry.event(
+                "actor.restarted", actor=name, reason=child.reason, restarts=child.starts
+            )
+        child.run = run
+        child.state = "starting"
+        child.starts += 1
+        group.start_soon(self._run_child, child, run, body, name=f"{self._spec.name}/{name}")
+
+    def _on_started(self, child: Node, run: Incarnation) -> None:
+        if child.run is run:
+            child.state = "running"
+            child.served = True
+            self._changed.set()
+            self._telemetry.event("actor.started", "debug", actor=child.name)
+
+    def _body_of(self, child: Node) -> Body:
+        if not isinstance(child.spec, SupervisorSpec):
+            return child.spec.run
+        below = Supervisor(child.spec, self._host, self._telemetry, self._deadlines)
+        child.below = lambda: below.tree().children
+        return lambda context: below.run(context.stopping, started=context.started)
+
+    async def _run_child(self, child: Node, run: Incarnation, body: Body) -> None:
+        try:
+            with run.scope:
+                await body(run.context)
+        except anyio.get_cancelled_exc_class():
+            if was_meant():
+                raise
+            run.ending = "cancelled"
+            run.error = StrayCancellation(f"{child.name} was cancelled from outside")
+        except BaseException as error:
+            if fatal_error(error) is not None:
+                raise
+            run.ending = "failed"
+            run.error = sole_error(error)
+        finally:
+            run.ended.set()
+            if not run.context.stopping.is_set():
+                self._exits.append((child, run))
+                self._changed.set()
+
+    # Crashing
+
+    async def _handle_exit(self, child: Node, run: Incarnation) -> BaseException | None:
+        """Act on the end of a child that was not told to end; returns what to fail with."""
+        if child.run is not run:
+            return None  # it was stopped along with a sibling before we came to this
+        child.run = None
+        child.state = "stopped"
+        restarted = RESTARTED[child.restart][run.ending]
+        if run.error is None and not restarted:
+            self._telemetry.event("actor.stopped", "debug", actor=child.name)
+            return None
+        error = run.error or ChildReturned(f"{child.name} returned without being told to")
+        child.last_error = describe_error(error)
+        self._telemetry.event(
+            "actor.crashed",
+            "warning",
+            actor=child.name,
+            reason=run.ending,
+            error=child.last_error,
+            where=where_raised(error),
+        )
+        if isinstance(error, ConfigurationError) and not child.served:
+            return error
+        return await self._restart(child, run.ending, error) if restarted else None
+
+    async def _restart(
+        self, child: Node, reason: Ending, error: BaseException
+    ) -> BaseException | None:
+        """Stop whom the strategy names, and have them all start again after the back-off."""
+        delay = self._budget.spend(self._host.clock.monotonic())
+        if delay is None:
+            return self._give_up(child, error)
+        index = self._children.index(child)
+        felled = [
+            self._children[i] for i in affected(self._spec.strategy, index, len(self._children))
+        ]
+        await self._stop(felled)
+        due = self._host.clock.monotonic() + delay
+        for sibling in felled:
+            # OTP: a temporary child is not started again, not even for another's sake.
+            if not (sibling.restart == "temporary" and sibling.starts):
+                sibling.state = "restarting"
+                sibling.due = due
+                sibling.reason = reason if sibling is child else "sibling"
+        return None
+
+    def _give_up(self, child: Node, error: BaseException) -> RestartIntensityExceeded:
+        spec = self._spec
+        failure = RestartIntensityExceeded(
+            f"{spec.name} gave up: {child.name} crashed, with more than "
+            f"{spec.restarts_max} restarts in {spec.restart_window_s:g} s; "
+            f"the last reason: {describe_error(error)}"
+        )
+        failure.__cause__ = error
+        self._telemetry.event("supervisor.escalated", "error", actor=spec.name, error=failure)
+        return failure
+
+    # Stopping
+
+    async def _stop(self, children: Sequence[Node]) -> None:
+        """Stop those of ``children`` that run, the last one first, one by one."""
+        for child in reversed(children):
+            run, name = child.run, child.name
+            if run is not None:
+                await self._stop_run(child, run)
+                child.run = None
+                if run.error is not None:
+                    child.last_error = describe_error(run.error)
+                    self._telemetry.event(
+                        "actor.stop_failed", "warning", actor=name, error=run.error
+                    )
+                self._telemetry.event("actor.stopped", "debug", actor=name)
+            child.state = "stopped"
+
+    async def _stop_run(self, child: Node, run: Incarnation) -> None:
+        run.context.stopping.set()
+        with anyio.move_on_after(child.shutdown_s):
+            await run.ended.wait()
+        if not run.ended.is_set():
+            self._telemetry.event(
+                "actor.killed", "warning", actor=child.name, shutdown_s=child.shutdown_s
+            )
+            run.scope.cancel()
+            await run.ended.wait()
