@@ -52,6 +52,14 @@ class Delivery(msgspec.Struct, frozen=True):
     death: str = ""
 
 
+class ConsumerStatistics(msgspec.Struct, frozen=True):
+    """``waiting`` of the ``unsettled`` deliveries found no room in the mailbox yet."""
+
+    deliveries: int
+    unsettled: int
+    waiting: int
+
+
 class Consumer:
     """Consumes ``queue`` through ``link`` with at most ``prefetch`` deliveries unsettled.
 
@@ -88,6 +96,12 @@ class Consumer:
         self._channel.ack(delivery.tag)
         self._unsettled -= 1
         self._offer_waiting()
+
+    def statistics(self) -> ConsumerStatistics:
+        """Return this moment's figures."""
+        return ConsumerStatistics(
+            deliveries=self._deliveries, unsettled=self._unsettled, waiting=len(self._waiting)
+        )
 
     async def run(self, context: ChildContext) -> None:
         """Consume until told to stop; deliveries can still be acked after that, until `release`."""

@@ -123,11 +123,15 @@ class Link:
             await self._prepare(session)
 
     async def run(self, context: ChildContext) -> None:
-        """Connect, and connect again, until told to stop."""
-        context.started()
+        """Connect, and connect again, until told to stop.
+
+        It has started once the first attempt has ended, well or not: a refusal then still stops
+        the start, and a broker that is away does not.
+        """
         try:
             while not context.stopping.is_set():
                 session = await self._connect()
+                context.started()
                 if session is None:
                     await self._pause(context.stopping)
                     continue
