@@ -1,0 +1,68 @@
+import msgspec
+import pytest
+from quart import Quart
+
+from actors.status import status_app
+from runtime.errors import Unavailable
+from runtime.telemetry import quiet_telemetry
+
+
+def app_with(broker: str = "ok") -> Quart:
+    async def status() -> object:
+        return {"inbox": 3}
+
+    return status_app(
+        "payment",
+        checks={"store": lambda: "ok", "broker": lambda: broker},
+        telemetry=quiet_telemetry(),
+        status=status,
+    )
+
+
+async def test_healthz_says_that_the_process_lives() -> None:
+    response = await app_with().test_client().get("/healthz")
+    assert (response.status_code, await response.get_json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(("broker", "status"), [("ok", 200), ("reconnecting 12s", 503)])
+async def test_readyz_shows_every_check_and_fails_if_one_does(broker: str, status: int) -> None:
+    response = await app_with(broker).test_client().get("/readyz")
+    assert response.status_code == status
+    assert await response.get_json() == {"checks": {"store": "ok", "broker": broker}}
+
+
+async def test_metrics_are_in_prometheus_text_format() -> None:
+    response = await app_with().test_client().get("/metrics")
+    assert response.content_type.startswith("text/plain; version=0.0.4")
+    assert b"# TYPE ordermill_" in await response.get_data()
+
+
+async def test_status_is_what_the_service_says() -> None:
+    response = await app_with().test_client().get("/internal/v1/status")
+    assert await response.get_json() == {"service": "payment", "status": {"inbox": 3}}
+
+
+async def test_an_unknown_path_is_a_problem_document() -> None:
+    response = await app_with().test_client().get("/nothing")
+    assert response.content_type == "application/problem+json"
+    problem = msgspec.json.decode(await response.get_data())
+    assert (problem["status"], problem["type"]) == (404, "/problems/not-found")
+
+
+async def test_a_failing_status_is_unavailable_or_our_bug_and_tells_no_secrets() -> None:
+    app = app_with()
+
+    @app.get("/down")
+    async def down() -> None:
+        raise Unavailable("the disk of node 7 is full", retry_after_s=3)
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise ValueError("4242 4242 4242 4242")
+
+    unavailable = await app.test_client().get("/down")
+    assert (unavailable.status_code, unavailable.headers["Retry-After"]) == (503, "3")
+    assert b"node 7" not in await unavailable.get_data()
+    failed = await app.test_client().get("/bug")
+    assert failed.status_code == 500
+    assert b"4242" not in await failed.get_data()
