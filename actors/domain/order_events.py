@@ -8,32 +8,41 @@ the append, so the same key and body give the same answer for ever; the same key
 is refused (``idempotency-key-reused``).
 """
 
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 
-from actors.domain.events import Body, Event
+from actors.domain.events import Body, Event, Reason
 from actors.domain.order import Order
 from actors.domain.values import Address, Customer, Line, PaymentMethod
 
 Service = Literal["gateway", "payment", "shipping", "notification"]
+# What AMQP can carry as a short string (255 bytes), with room to spare, in visible ASCII.
+CorrelationId = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}$(?!\n)")]
+_TRACEPARENT = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)"
 
 
 class PaymentDetails(msgspec.Struct, frozen=True):
     """A tokenised card on its way into the vault; the number itself never gets here."""
 
-    token: str
-    brand: str
-    last4: str
+    token: Annotated[str, msgspec.Meta(pattern=r"^pm_[A-Za-z0-9_]{1,64}$(?!\n)")]
+    brand: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9 _-]{1,32}$(?!\n)")]
+    last4: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}$(?!\n)")]
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, tag="place-order"):
-    """Create an order; prices were taken from the catalogue."""
+    """Create an order; prices were taken from the catalogue, one line for each SKU."""
 
     customer: Customer
-    items: tuple[Line, ...]
+    items: Annotated[tuple[Line, ...], msgspec.Meta(min_length=1, max_length=50)]
     shipping_address: Address
     payment: PaymentDetails
+
+    def __post_init__(self) -> None:
+        if len({line.sku for line in self.items}) < len(self.items):
+            raise ValueError("`items` must hold one line for each `sku`")
+        if len({line.unit_price.currency for line in self.items}) > 1:
+            raise ValueError("`items` must be priced in one currency")
 
 
 class UpdatePayment(msgspec.Struct, frozen=True, tag="update-payment"):
@@ -54,8 +63,8 @@ class CancelOrder(msgspec.Struct, frozen=True, tag="cancel-order"):
     """Call the order off; ``by`` is customer or operator."""
 
     order_id: str
-    by: str
-    reason: str | None = None
+    by: Literal["customer", "operator"]
+    reason: Reason | None = None
 
 
 Command = PlaceOrder | UpdatePayment | UpdateShippingAddress | CancelOrder
@@ -66,14 +75,16 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     ``fingerprint`` is an HMAC of the decoded request body; it is present iff ``key`` is.
     ``expected_version`` comes from If-Match: a different version is refused (``version-mismatch``).
+    ``traceparent`` (W3C Trace Context) travels with the events and messages that follow.
     """
 
     principal: str
     route: str
-    correlation_id: str
-    key: str | None = None
+    correlation_id: CorrelationId
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] | None = None
     fingerprint: str | None = None
     expected_version: int | None = None
+    traceparent: Annotated[str, msgspec.Meta(pattern=_TRACEPARENT)] | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):
