@@ -11,6 +11,8 @@ import asyncio
 import errno
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from socket import socket
+from traceback import walk_tb
 from typing import cast
 
 from hypercorn.asyncio.run import worker_serve
@@ -104,6 +106,7 @@ class HttpServer:
         try:
             return config.create_sockets()
         except OSError as error:
+            _close_unbound(error)
             reason = error.strerror or str(error)
             hint = f"choose another address or port ({self._setting})"
             if error.errno == errno.EADDRINUSE:
@@ -132,3 +135,11 @@ class HttpServer:
     def _cancel_requests(self) -> None:
         for task in list(self._requests):
             task.cancel()
+
+
+def _close_unbound(error: OSError) -> None:
+    """Close the socket that Hypercorn could not bind: it keeps it in a local variable, open."""
+    for frame, _ in walk_tb(error.__traceback__):
+        unbound = frame.f_locals.get("sock")
+        if isinstance(unbound, socket):
+            unbound.close()

@@ -111,13 +111,6 @@ async def test_a_head_larger_than_the_limit_is_refused() -> None:
         await stream.aclose()
 
 
-# Hypercorn leaves the socket that it could not bind to the garbage collector, which complains.
-leaves_its_socket = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-
-@leaves_its_socket
 async def test_a_port_in_use_is_an_error_that_names_the_setting() -> None:
     async with serving(App()) as (server, _):
         other = HttpServer(App(), "127.0.0.1", server.port, setting="payment.port")
@@ -126,7 +119,6 @@ async def test_a_port_in_use_is_an_error_that_names_the_setting() -> None:
         assert "payment.port" in caught.value.hint
 
 
-@leaves_its_socket
 async def test_an_address_that_is_not_ours_is_an_error_that_names_the_setting() -> None:
     server = HttpServer(App(), "203.0.113.1", 0)
     with pytest.raises(EnvironmentUnready, match=r"http\.port.*203\.0\.113\.1"):
