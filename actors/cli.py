@@ -1,0 +1,174 @@
+"""The ``ordermill`` command: global options, lazy loading of commands, and the exit codes.
+
+0 ok; 1 a check failed or a rule refused; 2 usage or configuration; 3 environment (broker, store,
+port, server unreachable); 74 the disk failed at a commit; 130 interrupted. Results go to standard
+output, everything else to standard error. A crashed service never gives 0.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+from runtime.errors import (
+    ConfigurationError,
+    EnvironmentUnready,
+    Rejection,
+    StoreBroken,
+    Unavailable,
+)
+
+COMMANDS: Mapping[str, str] = {
+    "up": "actors.commands.up:up",
+    "demo": "actors.commands.demo:demo",
+    "broker": "actors.commands.broker:broker",
+    "check": "actors.commands.check:check",
+    "config": "actors.commands.config:config",
+    "order": "actors.commands.order:order",
+    "version": "actors.commands.version:version",
+}
+SUMMARIES: Mapping[str, str] = {
+    "up": "Run the whole system in one process.",
+    "demo": "Run one order through a throw-away system and watch it.",
+    "broker": "Run the embedded AMQP 0-9-1 broker on its own.",
+    "check": "Check configuration, store, broker, ports and clock.",
+    "config": "Show, check and explain the configuration.",
+    "order": "Place, show, watch and change orders of a running system.",
+    "version": "Show what is installed.",
+}
+PLUGINS = "ordermill.commands"
+EX_IOERR = 74  # sysexits.h
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The global options, as given; ``environment`` is the process's own."""
+
+    config: Path | None
+    overrides: tuple[str, ...]
+    verbosity: int
+    log_format: str | None
+    color: str
+    url: str | None
+    token: str | None
+    traceback: bool
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called: ``--help`` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return our commands in reading order, then those of other distributions."""
+        return [*COMMANDS, *sorted(_plugins())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command, or return None where there is none of that name."""
+        if cmd_name in COMMANDS:
+            module, _, name = COMMANDS[cmd_name].partition(":")
+            command: object = getattr(importlib.import_module(module), name)
+        elif (plugin := _plugins().get(cmd_name)) is not None:
+            command = plugin.load()
+        else:
+            return None
+        assert isinstance(command, click.Command), f"{cmd_name} is not a command"
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            rows = [(name, SUMMARIES.get(name, "")) for name in self.list_commands(ctx)]
+            formatter.write_dl(rows)
+
+
+def _plugins() -> dict[str, metadata.EntryPoint]:
+    return {point.name: point for point in metadata.entry_points(group=PLUGINS)}
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="TOML file.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one key.")
+@click.option("-v", "--verbose", count=True, help="Log more.")
+@click.option("-q", "--quiet", count=True, help="Log less.")
+@click.option("--log-format", type=click.Choice(["auto", "text", "json"]))
+@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto")
+@click.option("--url", help="A running system (default http://127.0.0.1:8080).")
+@click.option("--token", help="Access, operator or viewer token for it.")
+@click.option("--traceback", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def group(
+    ctx: click.Context,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    verbose: int,
+    quiet: int,
+    log_format: str | None,
+    color: str,
+    url: str | None,
+    token: str | None,
+    traceback: bool,
+) -> None:
+    """Event-sourced order processing on supervised actors and RabbitMQ."""
+    environment = dict(os.environ)
+    ctx.obj = Options(
+        config=config or _path(environment.get("ORDERMILL_CONFIG")),
+        overrides=overrides,
+        verbosity=verbose - quiet,
+        log_format=log_format,
+        color="never" if color == "auto" and environment.get("NO_COLOR") else color,
+        url=url or environment.get("ORDERMILL_URL"),
+        token=token or environment.get("ORDERMILL_TOKEN"),
+        traceback=traceback,
+        environment=environment,
+    )
+    if color == "always" or ctx.obj.color == "never":
+        ctx.color = color == "always"
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code that the outcome deserves."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = group.main(arguments, prog_name="ordermill", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (ConfigurationError, Rejection, Unavailable, StoreBroken) as error:
+        if "--traceback" in arguments:
+            raise
+        sys.exit(_report(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: BaseException) -> int:
+    """Print error, cause and hint; return the exit code."""
+    click.echo(f"error: {error}", err=True)
+    cause = error.__cause__
+    while cause is not None:
+        click.echo(f"  cause: {cause}", err=True)
+        cause = cause.__cause__
+    hint = getattr(error, "hint", "")
+    if hint:
+        click.echo(f"  hint: {hint}", err=True)
+    match error:
+        case EnvironmentUnready() | Unavailable():
+            return 3
+        case ConfigurationError():
+            return 2
+        case StoreBroken():
+            return EX_IOERR
+        case _:
+            return 1

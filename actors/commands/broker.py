@@ -1,0 +1,1 @@
+"""``ordermill broker``: the embedded AMQP broker as a server of its own."""

@@ -1,0 +1,62 @@
+"""The secrets of one installation: given by the operator, or made once and kept.
+
+In test mode a secret that is not configured is generated at the first start and kept in
+``<data_dir>/secrets/<name>`` (mode 0600); in live mode every secret must be configured.
+"""
+
+import base64
+
+import msgspec
+
+from actors.settings import Settings
+from runtime.config import Secret
+from runtime.errors import ConfigurationError
+from runtime.host import Host
+
+SECRET_CHARACTERS_MIN = 32
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """``secret`` signs access tokens; the others are bearer tokens or the root of them."""
+
+    secret: Secret
+    operator_token: Secret
+    viewer_token: Secret
+    service_secret: Secret
+
+
+async def load_credentials(settings: Settings, host: Host) -> Credentials:
+    """Return the configured secrets, and generated ones where test mode leaves them open."""
+    given = settings.security
+    return Credentials(
+        secret=await _secret("secret", given.secret, settings, host),
+        operator_token=await _secret("operator_token", given.operator_token, settings, host),
+        viewer_token=await _secret("viewer_token", given.viewer_token, settings, host),
+        service_secret=await _secret("service_secret", given.service_secret, settings, host),
+    )
+
+
+async def _secret(key: str, given: Secret, settings: Settings, host: Host) -> Secret:
+    if given.reveal():
+        return _checked(key, given)
+    variable = f"ORDERMILL_SECURITY_{key.upper()}"
+    if settings.mode == "live":
+        raise ConfigurationError(
+            f"security.{key} is not set, and live mode makes no secrets up",
+            hint=f"set {variable} or {variable}_FILE to {SECRET_CHARACTERS_MIN}+ random characters",
+        )
+    name = f"secrets/{key.replace('_', '-')}"
+    kept = await host.disk.read(name)
+    if kept is None:
+        kept = base64.urlsafe_b64encode(host.random.randbytes(32)).rstrip(b"=")
+        await host.disk.write_new(name, kept)
+    return _checked(key, Secret(kept.decode("ascii", "replace").strip()))
+
+
+def _checked(key: str, secret: Secret) -> Secret:
+    if len(secret.reveal()) < SECRET_CHARACTERS_MIN:
+        raise ConfigurationError(
+            f"security.{key} is too short: {SECRET_CHARACTERS_MIN} characters at least",
+            hint="python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
+    return secret

@@ -1,0 +1,211 @@
+"""Every setting of the order system: one frozen struct, validated once, passed down.
+
+A key such as ``http.port`` is the table entry ``[http] port`` in ``ordermill.toml``, the variable
+``ORDERMILL_HTTP_PORT``, and ``--set http.port=8080``; later ones win in that order. Units are the
+last part of a name.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from runtime.config import Secret
+
+Port = Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one")]
+Bind = Annotated[str, Meta(min_length=1, max_length=255, description="address to listen on")]
+Seconds = Annotated[float, Meta(ge=0, le=10**8)]
+PositiveSeconds = Annotated[float, Meta(gt=0, le=10**8)]
+Count = Annotated[int, Meta(ge=1, le=10**6)]
+
+
+class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The public API."""
+
+    bind: Bind = "127.0.0.1"
+    port: Port = 8080
+    public_url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://[^/ ]+)?$",
+            description="how customers reach the API, for links; empty: taken from bind and port",
+        ),
+    ] = ""
+
+
+class Internal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The HTTP side of a service that customers never reach."""
+
+    bind: Bind = "127.0.0.1"
+    port: Port = 0
+
+
+class Payment(Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The payment service."""
+
+    port: Port = 8082
+    hold_s: Annotated[
+        Seconds, Meta(description="how long a new order waits, so that payment can be changed")
+    ] = 5.0
+    sweep_s: Annotated[
+        PositiveSeconds, Meta(description="how often owed refunds are looked for")
+    ] = 30.0
+    personality: Annotated[
+        Literal["stores-all", "stores-success"],
+        Meta(description="how the sandbox provider treats a repeated idempotency key"),
+    ] = "stores-all"
+
+
+class Shipping(Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The shipping service."""
+
+    port: Port = 8083
+    hold_s: Annotated[
+        Seconds, Meta(description="how long a paid order waits, so that the address can be changed")
+    ] = 5.0
+    auto_ship_s: Annotated[
+        Seconds | None,
+        Meta(description="the built-in carrier reports a parcel as shipped after this long"),
+    ] = None
+
+
+class Security(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Secrets; those left empty are generated once and kept in the data folder (mode 0600)."""
+
+    secret: Annotated[Secret, Meta(description="signs access tokens; 32 characters or more")] = (
+        Secret("")
+    )
+    operator_token: Annotated[Secret, Meta(description="may do everything")] = Secret("")
+    viewer_token: Annotated[Secret, Meta(description="may read everything")] = Secret("")
+    service_secret: Annotated[
+        Secret, Meta(description="the services' tokens for one another are derived from it")
+    ] = Secret("")
+    order_link_ttl_s: Annotated[
+        PositiveSeconds, Meta(description="how long a customer's access token is good")
+    ] = 7776000.0
+
+
+class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The event store."""
+
+    batch_max: Annotated[Count, Meta(description="commands decided in one commit at most")] = 256
+
+
+class Broker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The event broker."""
+
+    url: Annotated[
+        str,
+        Meta(description="embedded, or amqp://user:password@host:port/vhost of a RabbitMQ"),
+    ] = "embedded"
+    queue_type: Annotated[
+        Literal["quorum", "classic"], Meta(description="kind of queue declared on the broker")
+    ] = "quorum"
+    prefetch: Annotated[
+        Annotated[int, Meta(ge=1, le=2000)], Meta(description="deliveries in work per queue")
+    ] = 128
+    confirm_timeout_s: PositiveSeconds = 10.0
+    heartbeat_s: Annotated[
+        int, Meta(ge=1, le=600, description="seconds between heartbeats on a connection")
+    ] = 10
+    reconnect_s_min: PositiveSeconds = 0.1
+    reconnect_s_max: PositiveSeconds = 10.0
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What happens to a message that failed and may succeed later."""
+
+    tiers_s: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=86400)], ...],
+        Meta(min_length=1, max_length=8, description="waits before each retry; the last repeats"),
+    ] = (1, 5, 30, 60)
+    attempts_max: Annotated[
+        Count, Meta(description="then the message is parked (a refund never is)")
+    ] = 10
+
+
+class Dedup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long the ids of processed messages are remembered."""
+
+    retention_s: PositiveSeconds = 604800.0
+
+
+class Outbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The relay from the event store to the broker."""
+
+    poll_s: PositiveSeconds = 0.5
+    batch_max: Count = 256
+    warn_age_s: PositiveSeconds = 30.0
+
+
+class Idempotency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long an Idempotency-Key gives the same answer."""
+
+    retention_s: PositiveSeconds = 604800.0
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rules of the public API."""
+
+    require_if_match: bool = False
+    rate_per_min: Annotated[
+        Annotated[int, Meta(ge=0, le=10**6)],
+        Meta(description="writes a minute for each guest; 0 means no limit"),
+    ] = 60
+    deadline_s: Annotated[
+        PositiveSeconds, Meta(description="an answer of order-events is waited for this long")
+    ] = 10.0
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Server-sent events."""
+
+    heartbeat_s: PositiveSeconds = 15.0
+    clients_max: Count = 200
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Actors and their supervision."""
+
+    lanes: Annotated[Count, Meta(description="orders that one service works on at a time")] = 32
+    mailbox_max: Count = 1024
+    restarts_max: Count = 5
+    restart_window_s: PositiveSeconds = 30.0
+    backoff_s_max: PositiveSeconds = 10.0
+    shutdown_timeout_s: PositiveSeconds = 10.0
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Logging, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Annotated[
+        Literal["auto", "text", "json"], Meta(description="auto: text on a terminal, else JSON")
+    ] = "auto"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration."""
+
+    mode: Annotated[
+        Literal["test", "live"], Meta(description="live hides test cards and requires all secrets")
+    ] = "test"
+    data_dir: Annotated[
+        str, Meta(min_length=1, description="folder of databases, mails and generated secrets")
+    ] = "./data"
+    http: Http = Http()
+    order_events: Internal = Internal(port=8081)
+    payment: Payment = Payment()
+    shipping: Shipping = Shipping()
+    notification: Internal = Internal(port=8084)
+    security: Security = Security()
+    store: Store = Store()
+    broker: Broker = Broker()
+    retry: Retry = Retry()
+    dedup: Dedup = Dedup()
+    outbox: Outbox = Outbox()
+    idempotency: Idempotency = Idempotency()
+    api: Api = Api()
+    stream: Stream = Stream()
+    runtime: Runtime = Runtime()
+    log: Log = Log()
