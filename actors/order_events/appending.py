@@ -1,0 +1,98 @@
+"""The one way into the log: event, outbox row and order-list row, in one transaction.
+
+The body is encoded and read back before it counts, so nothing enters the log that could not be read
+again. Whether it is published is the event table's word; every byte of the message is fixed here.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from actors.domain.events import Body, Event, EventType, encode_body, encode_message
+from actors.domain.order import Order
+from actors.order_events import order_list
+from actors.order_events.stream import Folds, event_from
+from runtime import event_store, outbox
+from runtime.database import Transaction
+from runtime.message import HeaderValue, Message
+
+ORDER_CORRELATION = "x-order-correlation"
+TRACEPARENT = "traceparent"
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What led to an event: the request or message, and when it was decided."""
+
+    correlation_id: str
+    at_ms: int
+    traceparent: str | None = None
+
+
+class Log:
+    """Appends for one writer. ``on_appended(order_id)`` and ``wake_relay()`` follow the commit."""
+
+    def __init__(
+        self, folds: Folds, on_appended: Callable[[str], None], wake_relay: Callable[[], None]
+    ) -> None:
+        self.folds = folds
+        self._on_appended = on_appended
+        self._wake_relay = wake_relay
+
+    def append(
+        self,
+        tx: Transaction,
+        order: Order | None,
+        order_id: str,
+        event_id: str,
+        body: Body,
+        row: EventType,
+        origin: Origin,
+    ) -> tuple[Event, Order]:
+        """Append the event to the order as it was just looked up; guards have had their say.
+
+        Raises `Unprocessable` for a body that its own reader refuses, Rejection
+        (``event-id-conflict``) for an id that is taken.
+        """
+        began = origin.correlation_id if order is None else order.correlation_id
+        data = encode_body(body)
+        appended = event_store.append(
+            tx,
+            event_store.NewEvent(
+                stream=order_id,
+                event_id=event_id,
+                type=row.name,
+                schema_version=row.schema_version,
+                data=data,
+                app_id=row.app_id,
+                correlation_id=origin.correlation_id,
+                stream_correlation=began,
+                traceparent=origin.traceparent,
+            ),
+            origin.at_ms,
+        )
+        assert not appended.replayed, "the look-up by event id comes before the guard"
+        event = event_from(appended.event)
+        order = self.folds.advance(tx, order, event)
+        order_list.put(tx.connection, order)
+        tx.on_commit(lambda: self._on_appended(order_id))
+        if row.exchange is not None:
+            message = message_from(appended.event, row)
+            outbox.enqueue(tx, order_id, row.exchange, row.routing_key, message)
+            tx.on_commit(self._wake_relay)
+        return event, order
+
+
+def message_from(stored: event_store.StoredEvent, row: EventType) -> Message:
+    """Return the message that publishes a stored event: always the same bytes."""
+    headers: dict[str, HeaderValue] = {ORDER_CORRELATION: stored.stream_correlation}
+    if stored.traceparent is not None:
+        headers[TRACEPARENT] = stored.traceparent
+    return Message(
+        message_id=stored.event_id,
+        type=row.message_type,
+        body=encode_message(stored.stream, stored.version, stored.data),
+        correlation_id=stored.correlation_id,
+        app_id=stored.app_id,
+        timestamp=stored.recorded_at_ms // 1000,
+        headers=headers,
+    )

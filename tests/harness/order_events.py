@@ -1,0 +1,89 @@
+"""A real Order Event Service for tests: database, writer and relay run; only the broker is fake."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from actors.domain.order_events import Intent, Service
+from actors.order_events.client import LocalOrderEvents
+from actors.order_events.parts import OrderEventsParts
+from actors.order_events.schema import MIGRATIONS
+from runtime.database import open_database
+from runtime.errors import BrokerLost
+from runtime.host import Host, production_host
+from runtime.message import Message
+from runtime.publishing import Outgoing
+from runtime.telemetry import quiet_telemetry
+from tests.harness.running import running
+
+
+class RecordingPublisher:
+    """A broker that takes everything (or, while ``down``, nothing) and remembers it."""
+
+    def __init__(self) -> None:
+        self.published: list[Outgoing] = []
+        self.down = False
+
+    async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
+        """Confirm at once."""
+        if self.down:
+            raise BrokerLost("the broker is down")
+        self.published.append(Outgoing(exchange, routing_key, message))
+
+    async def publish_batch(self, batch: Sequence[Outgoing]) -> list[Exception | None]:
+        """Confirm all at once."""
+        if self.down:
+            return [BrokerLost("the broker is down") for _ in batch]
+        self.published.extend(batch)
+        return [None for _ in batch]
+
+    def types(self) -> list[str]:
+        """Names of the published events, in order."""
+        return [outgoing.message.type for outgoing in self.published]
+
+
+@asynccontextmanager
+async def order_events_parts(
+    folder: Path, *, host: Host | None = None, publisher: RecordingPublisher | None = None
+) -> AsyncIterator[OrderEventsParts]:
+    """Run the service's children; `OrderEventsParts.client` gives each service its client."""
+    host = host or production_host(folder)
+    async with open_database(host.disk, "orders.db", MIGRATIONS) as database:
+        parts = OrderEventsParts(
+            database, publisher or RecordingPublisher(), host, quiet_telemetry()
+        )
+        async with running(*(child.run for child in parts.children())):
+            yield parts
+
+
+@asynccontextmanager
+async def local_order_events(
+    folder: Path,
+    service: Service = "gateway",
+    *,
+    host: Host | None = None,
+    publisher: RecordingPublisher | None = None,
+) -> AsyncIterator[LocalOrderEvents]:
+    """Run the service and give one client of it."""
+    async with order_events_parts(folder, host=host, publisher=publisher) as parts:
+        yield parts.client(service)
+
+
+def sample_intent(
+    key: str | None = None,
+    *,
+    fingerprint: str = "f1",
+    expected_version: int | None = None,
+    principal: str = "guest",
+    route: str = "POST /v1/orders",
+    correlation_id: str = "req_1",
+) -> Intent:
+    """Return an intent, idempotent if it has a key."""
+    return Intent(
+        principal=principal,
+        route=route,
+        correlation_id=correlation_id,
+        key=key,
+        fingerprint=None if key is None else fingerprint,
+        expected_version=expected_version,
+    )
