@@ -6,8 +6,9 @@ data (an e-mail is matched in the vault), and `rebuild` makes it again from the 
 
 import sqlite3
 
-from actors.domain.order import Order, status
+from actors.domain.order import Order, fold_all, status
 from actors.domain.order_events import OrderQuery, OrderSummary
+from actors.order_events.stream import events_of
 from actors.order_events.vault import email_key
 
 LIMIT_MAX = 100
@@ -74,3 +75,13 @@ def refunds_due(connection: sqlite3.Connection) -> list[str]:
     """Return the ids of orders whose refund obligation is open, oldest first."""
     rows = connection.execute("SELECT order_id FROM order_list WHERE refund_due ORDER BY number")
     return [order_id for (order_id,) in rows]
+
+
+def rebuild(connection: sqlite3.Connection) -> None:
+    """Make the whole list again from the events, inside one transaction."""
+    connection.execute("DELETE FROM order_list")
+    streams = connection.execute("SELECT DISTINCT stream FROM events").fetchall()
+    for (order_id,) in streams:
+        order = fold_all(events_of(connection, order_id))
+        assert order is not None, "a stream has events"
+        put(connection, order)
