@@ -198,12 +198,14 @@ def _accepts(kind: inspect.Type) -> str:
 
 def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
     if kind.ge is not None and kind.le is not None:
-        return (
-            f" {kind.ge:g}..{kind.le:g}" if isinstance(kind.ge, float) else f" {kind.ge}..{kind.le}"
-        )
+        return f" {_number(kind.ge)}..{_number(kind.le)}"
     limits = ((">=", kind.ge), (">", kind.gt), ("<=", kind.le), ("<", kind.lt))
-    parts = [f"{sign} {limit}" for sign, limit in limits if limit is not None]
+    parts = [f"{sign} {_number(limit)}" for sign, limit in limits if limit is not None]
     return " " + " and ".join(parts) if parts else ""
+
+
+def _number(limit: float) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def _length(kind: inspect.StrType | inspect.ListType | inspect.VarTupleType) -> str:
