@@ -126,6 +126,7 @@ def rejection(order: Order | None, event_type: str, code: str, blocker: str | No
         details["order_id"] = order.id
         details["order_status"] = status(order)
         details["order_version"] = order.version
+        details["allowed_actions"] = allowed_actions(order)
         if blocker is not None:
             happening = order.happened[blocker]
             details["blocking_event"] = {
