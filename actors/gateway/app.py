@@ -1,0 +1,130 @@
+"""The API put together: the table of operations, a handler for each, and what is around them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import version
+from typing import cast
+
+from quart import Quart, Response
+
+from actors.domain.order_events import OrderEvents
+from actors.domain.shipments import Shipments
+from actors.gateway import middleware
+from actors.gateway.auth import Authority
+from actors.gateway.catalogue import Catalogue
+from actors.gateway.commands import Commands
+from actors.gateway.context import Check, Gateway, Limits, Mode
+from actors.gateway.guard import App, Guard
+from actors.gateway.idempotency import Intents
+from actors.gateway.meta import Meta
+from actors.gateway.openapi import describe
+from actors.gateway.operations import OPERATIONS
+from actors.gateway.rate_limit import RateLimit
+from actors.gateway.reads import Reads
+from actors.gateway.shop import Shop
+from actors.gateway.streams import StreamReads, Streams
+from runtime.host import Host
+from runtime.telemetry import Telemetry
+
+Handler = Callable[..., Awaitable[Response]]
+_BODY_S_MAX = 5
+
+
+def gateway_app(
+    order_events: OrderEvents,
+    shipments: Shipments,
+    *,
+    catalogue: Catalogue,
+    secret: str,
+    operator_token: str,
+    viewer_token: str,
+    mode: Mode,
+    host: Host,
+    telemetry: Telemetry,
+    checks: Mapping[str, Check],
+    streams: Streams,
+    limits: Limits,
+    public_url: str = "",
+) -> Quart:
+    """Return the ASGI application of the public API.
+
+    ``telemetry`` must know the tables in ``signals``. A check says "ok" or what is wrong. The
+    server calls ``streams.stop`` before it closes its connections. ``public_url`` precedes the
+    types of problems; without it they are relative, as is every link.
+    """
+    authority = Authority(
+        secret=secret,
+        operator_token=operator_token,
+        viewer_token=viewer_token,
+        ttl_s=limits.token_ttl_s,
+        wall=host.clock.wall,
+    )
+    gateway = Gateway(
+        order_events=order_events,
+        shipments=shipments,
+        catalogue=catalogue,
+        authority=authority,
+        intents=Intents(secret),
+        rate_limit=RateLimit(limits.rate_per_min, host.clock.monotonic),
+        limits=limits,
+        mode=mode,
+        public_url=public_url.rstrip("/"),
+        checks=checks,
+        host=host,
+        telemetry=telemetry,
+    )
+    return _app(gateway, streams)
+
+
+def _app(gateway: Gateway, streams: Streams) -> Quart:
+    app = Quart("actors.gateway", static_folder=None, template_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = gateway.limits.body_bytes_max
+    app.config["BODY_TIMEOUT"] = _BODY_S_MAX
+    app.url_map.merge_slashes = False
+    operations = [row for row in OPERATIONS if gateway.mode == "test" or not row.test_mode_only]
+    openapi = describe(operations, version("ordermill"), gateway.public_url)
+    handlers = _handlers(gateway, streams, openapi)
+    for row in operations:
+        app.add_url_rule(
+            row.path.replace("{", "<").replace("}", ">"),
+            row.id,
+            handlers[row.id],
+            methods=[row.method],
+            provide_automatic_options=False,
+        )
+    middleware.install(app, gateway, {row.id: row.path for row in operations})
+    app.before_serving(_async(streams.resume))
+    # Quart's documented way to put something in front of an app; its types are Hypercorn's own.
+    inner = cast("App", app.asgi_app)
+    app.asgi_app = Guard(inner, gateway)  # type: ignore[method-assign,assignment]
+    return app
+
+
+def _handlers(gateway: Gateway, streams: Streams, openapi: bytes) -> dict[str, Handler]:
+    shop, reads, commands = Shop(gateway), Reads(gateway), Commands(gateway)
+    meta = Meta(gateway, openapi)
+    return {
+        "products": shop.products,
+        "product": shop.product,
+        "test_cards": shop.test_cards,
+        "place": commands.place,
+        "update_payment": commands.update_payment,
+        "update_address": commands.update_address,
+        "cancel": commands.cancel,
+        "ship": commands.ship,
+        "orders": reads.orders,
+        "order": reads.order,
+        "events": reads.events,
+        "stream": StreamReads(gateway, streams).stream,
+        "healthz": meta.healthz,
+        "readyz": meta.readyz,
+        "metrics": meta.metrics,
+        "openapi": meta.openapi,
+        "problem": meta.problem,
+    }
+
+
+def _async(call: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+    async def called() -> None:
+        call()
+
+    return called

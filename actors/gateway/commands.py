@@ -1,0 +1,149 @@
+"""Changing orders: each handler is admit, read, ask, render - and nothing is decided here.
+
+A command that was handed over is carried out even if its client hangs up: the handler may be
+cancelled while it waits for the answer, which is then found again by the Idempotency-Key.
+"""
+
+import re
+from typing import Literal, TypeVar
+
+import msgspec
+from quart import Response, request
+
+from actors.domain.order_events import (
+    CancelOrder,
+    Command,
+    Intent,
+    PlaceOrder,
+    Receipt,
+    UpdatePayment,
+    UpdateShippingAddress,
+)
+from actors.domain.values import Address
+from actors.gateway.auth import Principal, bearer, require_edit, require_staff
+from actors.gateway.context import Gateway, facts, json_reply
+from actors.gateway.decoding import read
+from actors.gateway.idempotency import parse_key
+from actors.gateway.payments import tokenise
+from actors.gateway.preconditions import etag, expected_version
+from actors.gateway.replies import OrderReply, order_path, placed_reply
+from actors.gateway.requests import CancelRequest, Payment, PlaceRequest, ShipRequest
+from runtime.errors import Rejection
+
+S = TypeVar("S", bound=msgspec.Struct)
+By = Literal["customer", "operator"]
+
+_TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_PLACE = msgspec.json.Decoder(PlaceRequest)
+_PAYMENT = msgspec.json.Decoder(Payment)
+_ADDRESS = msgspec.json.Decoder(Address)
+_CANCEL = msgspec.json.Decoder(CancelRequest)
+_SHIP = msgspec.json.Decoder(ShipRequest)
+
+
+class Commands:
+    """Handlers that ask for a change."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def place(self) -> Response:
+        """Answer a new order with 201, its address and its access token."""
+        gateway = self._gateway
+        principal = gateway.authority.known(bearer(request.headers.get("Authorization")))
+        require_edit(principal)
+        gateway.limit(principal)
+        body = await read(_PLACE)
+        intent = self._intent(principal, body)
+        command = PlaceOrder(
+            customer=body.customer,
+            items=gateway.catalogue.price(body.items, body.expected_total),
+            shipping_address=body.shipping_address,
+            payment=tokenise(body.payment, gateway.host.clock.wall(), "#/payment"),
+        )
+        receipt = await self._execute(command, intent)
+        order = receipt.order
+        reply = await gateway.render(order, customer=body.customer, address=body.shipping_address)
+        token = gateway.authority.access_token(order.id, order.created_at_ms)
+        headers = {"Location": order_path(order.id), **_headers(receipt)}
+        return json_reply(placed_reply(reply, token), 201, headers)
+
+    async def update_payment(self, order_id: str) -> Response:
+        """Answer the order that will be paid for with another card."""
+        principal = await self._gateway.admit(order_id, edit=True)
+        body = await read(_PAYMENT)
+        intent = self._intent(principal, body, conditional=True)
+        details = tokenise(body, self._gateway.host.clock.wall())
+        receipt = await self._execute(UpdatePayment(order_id, details), intent)
+        return await self._answer(receipt)
+
+    async def update_address(self, order_id: str) -> Response:
+        """Answer the order that will be shipped to another address."""
+        principal = await self._gateway.admit(order_id, edit=True)
+        body = await read(_ADDRESS)
+        intent = self._intent(principal, body, conditional=True)
+        receipt = await self._execute(UpdateShippingAddress(order_id, body), intent)
+        return await self._answer(receipt, address=body)
+
+    async def cancel(self, order_id: str) -> Response:
+        """Answer the cancelled order; a refund that is due goes on in the background."""
+        principal = await self._gateway.admit(order_id, edit=True)
+        body = await read(_CANCEL, optional=True)
+        intent = self._intent(principal, body, conditional=True)
+        by: By = "customer" if principal.kind == "guest" else "operator"
+        receipt = await self._execute(CancelOrder(order_id, by, body.reason or None), intent)
+        return await self._answer(receipt)
+
+    async def ship(self, order_id: str) -> Response:
+        """Forward to the shipping service that the carrier took the parcel; operators only."""
+        principal = await self._gateway.admit(order_id)
+        require_staff(principal, edit=True)
+        body = await read(_SHIP)
+        recorded = await self._gateway.shipments.shipped(
+            order_id, body.carrier, body.tracking, facts().request_id
+        )
+        version = recorded.event.version
+        order = await self._gateway.order_events.order(order_id, at_version=version)
+        return await self._answer(Receipt(order, recorded.replayed))
+
+    async def _execute(self, command: Command, intent: Intent) -> Receipt:
+        try:
+            receipt = await self._gateway.order_events.execute(command, intent)
+        except Rejection as rejection:
+            self._count(intent, rejection.details.get("replayed") is True, rejection.code)
+            raise
+        self._count(intent, receipt.replayed)
+        return receipt
+
+    def _count(self, intent: Intent, replayed: bool, code: str = "") -> None:
+        if intent.key is not None:
+            reused = "reused" if code == "idempotency-key-reused" else "first"
+            result = "replayed" if replayed else reused
+            self._gateway.telemetry.count("idempotency_total", result=result)
+
+    def _intent(self, principal: Principal, body: S, *, conditional: bool = False) -> Intent:
+        """Read the headers that say how the command is meant; ``conditional``: If-Match counts."""
+        headers = request.headers
+        expected = None
+        if conditional:
+            required = self._gateway.limits.require_if_match
+            expected = expected_version(headers.get("If-Match"), required=required)
+        traceparent = headers.get("traceparent", "")
+        return self._gateway.intents.intent(
+            principal,
+            f"{request.method} {request.path}",
+            body,
+            key=parse_key(headers.getlist("Idempotency-Key")),
+            correlation_id=facts().request_id,
+            expected_version=expected,
+            traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
+        )
+
+    async def _answer(self, receipt: Receipt, address: Address | None = None) -> Response:
+        reply: OrderReply = await self._gateway.render(receipt.order, address=address)
+        return json_reply(reply, headers=_headers(receipt))
+
+
+def _headers(receipt: Receipt) -> dict[str, str]:
+    replayed = {"Idempotent-Replayed": "true"} if receipt.replayed else {}
+    return {"ETag": etag(receipt.order.version), **replayed}

@@ -1,0 +1,136 @@
+"""What every handler works with: the services behind the gateway, and the request at hand.
+
+`Gateway` is made once; what belongs to one request lives in `Facts`, put there by ``middleware``.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import msgspec
+from quart import Response, g, request
+
+from actors.domain.order import Order
+from actors.domain.order_events import OrderEvents
+from actors.domain.shipments import Shipments
+from actors.domain.values import Address, Customer
+from actors.gateway.auth import (
+    Authority,
+    Principal,
+    bearer,
+    is_order_id,
+    require_edit,
+    unauthorized,
+)
+from actors.gateway.catalogue import Catalogue
+from actors.gateway.idempotency import Intents
+from actors.gateway.problems import not_found
+from actors.gateway.rate_limit import RateLimit, caller_address
+from actors.gateway.replies import OrderReply, order_reply
+from runtime.host import Host
+from runtime.telemetry import Telemetry
+
+Mode = Literal["test", "live"]
+Check = Callable[[], Awaitable[str]]
+_encode = msgspec.json.Encoder().encode
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of the public API. ``rate_per_min``: writes of one guest; None for no limit.
+
+    ``proxy_hops`` is the exact number of trusted proxies in front; a customer's token is good for
+    ``token_ttl_s`` after the order was placed.
+    """
+
+    body_bytes_max: int = 65_536
+    rate_per_min: int | None = 60
+    require_if_match: bool = False
+    proxy_hops: int = 0
+    heartbeat_s: float = 15.0
+    streams_max: int = 200
+    stream_s_max: float = 600.0
+    check_s_max: float = 2.0
+    token_ttl_s: float = 7_776_000.0
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What is known of the current request before any handler runs; ``since`` is monotonic."""
+
+    request_id: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The parts of the API, and the few steps that most handlers share."""
+
+    order_events: OrderEvents
+    shipments: Shipments
+    catalogue: Catalogue
+    authority: Authority
+    intents: Intents
+    rate_limit: RateLimit
+    limits: Limits
+    mode: Mode
+    public_url: str
+    checks: Mapping[str, Check]
+    host: Host
+    telemetry: Telemetry
+
+    async def admit(self, order_id: str, *, edit: bool = False) -> Principal:
+        """Return who asks about this order; Rejection unauthorized, forbidden or not-found.
+
+        A stranger's request does the work of looking for the order too, so that its duration does
+        not tell whether there is one. What cannot be an order's id is never looked for.
+        """
+        token = bearer(request.headers.get("Authorization"))
+        if token is None:
+            raise unauthorized("A bearer token is needed: the order's access_token.")
+        guest = self.authority.guest(order_id, token)
+        principal = self.authority.staff(token) or guest
+        if principal is None:
+            self.rate_limit.take(self.caller())
+            if is_order_id(order_id):
+                await self.order_events.order(order_id)
+        if principal is None or not is_order_id(order_id):
+            raise not_found()
+        if edit:
+            require_edit(principal)
+            self.limit(principal)
+        return principal
+
+    def limit(self, principal: Principal) -> None:
+        """Count a write: a customer's by order, a nameless guest's by address, staff's never."""
+        if principal.kind == "guest":
+            anonymous = principal.name == "guest"
+            self.rate_limit.take(self.caller() if anonymous else principal.name)
+
+    def caller(self) -> str:
+        """Return the address that the current request is counted under."""
+        forwarded = request.headers.get("X-Forwarded-For")
+        return caller_address(request.remote_addr, forwarded, self.limits.proxy_hops)
+
+    async def render(
+        self, order: Order, *, customer: Customer | None = None, address: Address | None = None
+    ) -> OrderReply:
+        """Render an order; what is not given is read from the vault."""
+        if customer is None:
+            entry = await self.order_events.personal(order.id, order.customer_ref)
+            customer = entry.customer
+        if address is None:
+            entry = await self.order_events.personal(order.id, order.address_ref)
+            address = entry.address
+        return order_reply(order, customer, address)
+
+
+def facts() -> Facts:
+    """Return what is known of the current request."""
+    return cast("Facts", g.facts)
+
+
+def json_reply(
+    reply: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a JSON response that no cache may keep."""
+    shown = {"Cache-Control": "no-store", **(headers or {})}
+    return Response(_encode(reply), status, shown, content_type="application/json")

@@ -1,0 +1,88 @@
+"""How a repeated request is recognised: by its key, its caller, its route and its decoded body.
+
+The record itself lives with the events, in the transaction of the append. What is kept of a key is
+its HMAC, and of a body likewise: bodies hold card numbers, whose bare hash could be undone by
+trying all of them. The fingerprint is taken of the decoded body, since JSON has many spellings, and
+before the card is swapped for a token, since two tokens of one card may differ.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from actors.domain.order_events import Intent
+from actors.domain.values import holds_card_number
+from actors.gateway.auth import Principal, derived_key
+from actors.gateway.problems import FieldError, invalid
+
+_VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+# Digits inside a longer run of letters and digits are not a number: a hash or a ULID has such runs.
+_WORDS = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z])")
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def names_card_number(text: str) -> bool:
+    """Whether a header's value spells a card number; ids that merely hold many digits do not.
+
+    >>> names_card_number("order-4242 4242 4242 4242")
+    True
+    >>> names_card_number("550e8400-e29b-41d4-a716-446655440000")
+    False
+    """
+    if _UUID.fullmatch(text):
+        return False
+    return any(holds_card_number(run.group()) for run in _WORDS.finditer(text))
+
+
+def parse_key(values: Sequence[str]) -> str | None:
+    """Return the key of the Idempotency-Key headers, which may be quoted; None without one."""
+    if not values:
+        return None
+    key = values[0]
+    if len(key) > 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if len(values) > 1 or not _VISIBLE.fullmatch(key):
+        detail = "must be given once, as 1 to 255 visible ASCII characters"
+        raise invalid(FieldError("pattern", detail, header="Idempotency-Key"))
+    if names_card_number(key):
+        detail = "must not hold a payment card number"
+        raise invalid(FieldError("invalid", detail, header="Idempotency-Key"))
+    return key
+
+
+class Intents:
+    """Makes the `Intent` of a request: keys and fingerprints are MACs under the given secret."""
+
+    def __init__(self, secret: str) -> None:
+        self._key = derived_key(secret, "idempotency-key")
+        self._fingerprint = derived_key(secret, "fingerprint")
+
+    def intent(
+        self,
+        principal: Principal,
+        route: str,
+        body: msgspec.Struct,
+        *,
+        key: str | None,
+        correlation_id: str,
+        expected_version: int | None = None,
+        traceparent: str | None = None,
+    ) -> Intent:
+        """Return who asks for what; ``route`` is method and path, ``body`` the decoded request."""
+        return Intent(
+            principal=principal.name,
+            route=route,
+            correlation_id=correlation_id,
+            key=None if key is None else _mac(self._key, key.encode()),
+            fingerprint=None if key is None else _mac(self._fingerprint, _encode(body)),
+            expected_version=expected_version,
+            traceparent=traceparent,
+        )
+
+
+def _mac(key: bytes, text: bytes) -> str:
+    return hmac.digest(key, text, hashlib.sha256).hex()

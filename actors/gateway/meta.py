@@ -1,0 +1,88 @@
+"""The API about itself: health, metrics, its description, and what its problems mean."""
+
+from collections.abc import Mapping
+from html import escape
+
+import anyio
+import msgspec
+from quart import Response, request
+
+from actors.gateway.context import Check, Gateway, json_reply
+from actors.gateway.problem_table import PROBLEMS, Problem
+from actors.gateway.problems import not_found
+from actors.gateway.replies import HealthReply, ProblemReply, ReadyReply
+from runtime.errors import Unavailable
+
+_LONG_LIVED = {"Cache-Control": "public, max-age=3600"}
+_PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title></head>
+<body>
+<h1>{title}</h1>
+<p><code>{slug}</code>, HTTP status {status}</p>
+<h2>Meaning</h2><p>{meaning}</p>
+<h2>When it occurs</h2><p>{when}</p>
+<h2>What to do</h2><p>{todo}</p>
+<p>Repeating the same request may help: {retry}.</p>
+</body>
+</html>
+"""
+
+
+class Meta:
+    """Handlers for monitors, tools and readers. ``openapi`` is the finished document."""
+
+    def __init__(self, gateway: Gateway, openapi: bytes) -> None:
+        self._gateway = gateway
+        self._openapi = openapi
+
+    async def healthz(self) -> Response:
+        """Answer that the process is alive."""
+        return json_reply(HealthReply("ok"))
+
+    async def readyz(self) -> Response:
+        """Answer 200 if every check is ok, else 503; either way with what each check says."""
+        checks = await _run(self._gateway.checks, self._gateway.limits.check_s_max)
+        ready = all(said == "ok" for said in checks.values())
+        return json_reply(ReadyReply(checks), 200 if ready else 503)
+
+    async def metrics(self) -> Response:
+        """Answer with all metrics in Prometheus' text format."""
+        text = self._gateway.telemetry.render()
+        return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def openapi(self) -> Response:
+        """Answer with the description of this API."""
+        return Response(self._openapi, 200, _LONG_LIVED, content_type="application/json")
+
+    async def problem(self, slug: str) -> Response:
+        """Answer with what a problem type means, as a page for browsers, else as JSON."""
+        row = PROBLEMS.get(slug)
+        if row is None:
+            raise not_found()
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+            return Response(_page(row), 200, _LONG_LIVED, content_type="text/html; charset=utf-8")
+        example: dict[str, str | int] = {
+            "type": f"/problems/{slug}",
+            "title": row.title,
+            "status": row.status,
+        }
+        reply = ProblemReply(**msgspec.structs.asdict(row), example=example)
+        return json_reply(reply, headers=_LONG_LIVED)
+
+
+def _page(row: Problem) -> str:
+    fields = {name: escape(str(value)) for name, value in msgspec.structs.asdict(row).items()}
+    return _PAGE.format(**{**fields, "retry": "yes" if row.retry else "no"})
+
+
+async def _run(checks: Mapping[str, Check], seconds_max: float) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for name, check in checks.items():
+        said[name] = f"no answer in {seconds_max:g} s"
+        with anyio.move_on_after(seconds_max):
+            try:
+                said[name] = await check()
+            except Unavailable as error:
+                said[name] = str(error)
+    return said

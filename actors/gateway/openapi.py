@@ -1,0 +1,177 @@
+"""The API's description, OpenAPI 3.1: made from the table of operations and the structs themselves.
+
+A struct that the code decodes or encodes is the schema; nothing is written down twice. JSON Schema
+2020-12 has a place for everything msgspec checks, except patterns with a look-ahead, which ECMA
+262, its dialect of regular expressions, reads in the same way.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from actors.domain.event_json import EventJson
+from actors.domain.events import EVENT_TYPES
+from actors.domain.order import STATUSES
+from actors.gateway.operations import COMMON, Access, Operation
+from actors.gateway.problem_table import PROBLEMS
+from actors.gateway.problems import FieldError
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+Object = dict[str, Json]
+
+_REF = "#/components/schemas/{name}"
+_WHOLE: Object = {"type": "integer", "minimum": 0}
+_TIME: Object = {"type": "string", "format": "date-time"}
+
+# name -> (in, schema, description)
+PARAMETERS: dict[str, tuple[str, Object, str]] = {
+    "order_id": ("path", {"type": "string", "pattern": "^ord_[0-9A-Z]{26}$"}, "The order's id."),
+    "sku": ("path", {"type": "string"}, "The product's sku."),
+    "slug": ("path", {"enum": list(PROBLEMS)}, "The last part of a problem's type."),
+    "at": (
+        "query",
+        {"anyOf": [{"type": "integer", "minimum": 1}, _TIME]},
+        "Show the order as it was at this version or time.",
+    ),
+    "after": ("query", _WHOLE, "Only events after this version."),
+    "limit": ("query", {"type": "integer", "minimum": 1, "maximum": 100}, "Rows at most."),
+    "status": ("query", {"enum": [name for name, _ in STATUSES]}, "Only orders of this status."),
+    "email": ("query", {"type": "string"}, "Only orders of this e-mail address."),
+    "since": ("query", _TIME, "Only orders placed at or after this time."),
+    "cursor": ("query", {"type": "string"}, "next_cursor of the page before."),
+    "If-Match": ("header", {"type": "string"}, 'The ETag of the order as you know it, or "*".'),
+    "If-None-Match": ("header", {"type": "string"}, "Answer 304 if the ETag is still this one."),
+    "Last-Event-ID": ("header", _WHOLE, "Resume a stream: like after."),
+    "Idempotency-Key": (
+        "header",
+        {"type": "string", "minLength": 1, "maxLength": 255},
+        "The same key and body give the same answer, whatever happened in between.",
+    ),
+}
+_SECURITY: dict[Access, list[Json]] = {
+    "public": [],
+    "anyone": [{}, {"staff": []}],
+    "order": [{"order": []}, {"staff": []}],
+    "staff": [{"staff": []}],
+    "operator": [{"staff": []}],
+}
+
+
+def describe(operations: Sequence[Operation], version: str, server: str) -> bytes:
+    """Return the document as JSON. ``server`` is the API's base URL, or empty for "here"."""
+    document: Object = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ordermill",
+            "version": version,
+            "summary": "Place orders, follow them, change them while that is still possible.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": server or "/"}],
+        "paths": _paths(operations),
+        "components": {
+            "schemas": _schemas(operations),
+            "securitySchemes": {
+                "order": _bearer("access_token of the answer to POST /v1/orders"),
+                "staff": _bearer("an operator's token, or for reading a viewer's"),
+            },
+        },
+    }
+    return msgspec.json.encode(document)
+
+
+def _bearer(description: str) -> Object:
+    return {"type": "http", "scheme": "bearer", "description": description}
+
+
+def _paths(operations: Iterable[Operation]) -> Object:
+    paths: dict[str, Object] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return dict(paths)
+
+
+def _operation(operation: Operation) -> Object:
+    described: Object = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "security": _SECURITY[operation.access],
+        "parameters": [_parameter(name) for name in _parameter_names(operation)],
+        "responses": _responses(operation),
+    }
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": not operation.body_optional,
+            "content": {"application/json": {"schema": _ref(operation.body)}},
+        }
+    return described
+
+
+def _parameter_names(operation: Operation) -> tuple[str, ...]:
+    in_path = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    conditional = ("If-None-Match",) if operation.conditional else ()
+    return (*in_path, *operation.parameters, *conditional)
+
+
+def _parameter(name: str) -> Object:
+    where, schema, description = PARAMETERS[name]
+    return {
+        "name": name,
+        "in": where,
+        "required": where == "path",
+        "schema": schema,
+        "description": description,
+    }
+
+
+def _responses(operation: Operation) -> Object:
+    schema: Object = {"type": "string"} if operation.media_type != "application/json" else {}
+    if operation.reply is not None:
+        schema = _ref(operation.reply)
+    content: Object = {operation.media_type: {"schema": schema}}
+    responses: Object = {str(operation.status): {"description": "Done.", "content": content}}
+    if operation.conditional:
+        responses["304"] = {"description": "You have this already."}
+    if operation.id == "readyz":
+        responses["503"] = {"description": "Not ready: checks say why.", "content": content}
+    slugs_of: dict[int, list[str]] = {}
+    for slug in dict.fromkeys((*operation.problems, *COMMON)):
+        slugs_of.setdefault(PROBLEMS[slug].status, []).append(slug)
+    for status, slugs in sorted(slugs_of.items()):
+        responses[str(status)] = {
+            "description": ", ".join(slugs),
+            "content": {"application/problem+json": {"schema": _ref(ProblemBody)}},
+        }
+    return responses
+
+
+class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Any refusal (RFC 9457); the members after request_id appear where they apply."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    instance: str | None = None
+    order_status: str | None = None
+    order_version: int | None = None
+    blocking_event: dict[str, str | int] | None = None
+    allowed_actions: dict[str, dict[str, bool | str | None]] | None = None
+    errors: list[FieldError] | None = None
+
+
+def _ref(struct: type[msgspec.Struct]) -> Object:
+    return {"$ref": _REF.format(name=struct.__name__)}
+
+
+def _schemas(operations: Iterable[Operation]) -> Object:
+    used = [struct for row in operations for struct in (row.body, row.reply) if struct is not None]
+    bodies = [row.body for row in EVENT_TYPES.values()]
+    structs = list(dict.fromkeys((*used, ProblemBody, EventJson, *bodies)))
+    _, schemas = msgspec.json.schema_components(structs, ref_template=_REF)
+    data: Json = {"oneOf": [_ref(body) for body in bodies]}
+    schemas[EventJson.__name__]["properties"]["data"] = data
+    return schemas

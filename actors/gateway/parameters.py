@@ -1,0 +1,40 @@
+"""Query parameters, checked; a refusal names the parameter and never repeats its value."""
+
+import re
+
+from actors.domain.event_json import unix_ms
+from actors.domain.order import STATUSES
+from actors.gateway.problems import FieldError, invalid
+from runtime.errors import Unprocessable
+
+_WHOLE = re.compile("[0-9]{1,9}")
+_STATUSES = tuple(name for name, _ in STATUSES)
+
+
+def whole(name: str, text: str, least: int = 0, most: int = 999_999_999) -> int:
+    """Return a whole number within bounds; Rejection(validation-failed) for anything else."""
+    if not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
+        detail = f"must be a whole number from {least} to {most}"
+        raise invalid(FieldError("range", detail, parameter=name))
+    return int(text)
+
+
+def time_ms(name: str, text: str) -> int:
+    """Return an RFC 3339 time as Unix milliseconds; Rejection(validation-failed).
+
+    A ``+`` that was not percent-encoded arrives as a space, and is taken for the plus it was.
+    """
+    try:
+        return unix_ms(text.replace(" ", "+"))
+    except Unprocessable:
+        detail = "must be a version, or" if name == "at" else "must be"
+        detail = f"{detail} a time with its offset (RFC 3339), such as 2026-11-22T14:05:20.134Z"
+        raise invalid(FieldError("time", detail, parameter=name)) from None
+
+
+def status(name: str, text: str | None) -> str | None:
+    """Return an order status, or None for none; Rejection(validation-failed)."""
+    if text is None or text in _STATUSES:
+        return text
+    detail = f"must be one of {', '.join(_STATUSES)}"
+    raise invalid(FieldError("choice", detail, parameter=name))

@@ -1,0 +1,17 @@
+"""The gateway's own metrics and log events; `Telemetry` must be made with both tables."""
+
+from runtime.signals import EventTable, Metric
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "idempotency_total",
+        "counter",
+        "Requests with an Idempotency-Key, by result: first, replayed, reused.",
+        ("result",),
+    ),
+    Metric("stream_clients", "gauge", "Open streams of server-sent events."),
+)
+
+EVENTS: EventTable = {
+    "http.failed": ("method", "route", "request_id", "error", "where"),
+}

@@ -1,0 +1,149 @@
+"""An order's events as they happen: server-sent events (WHATWG HTML, 9.2).
+
+A stream reads the store from the version that the client has seen last, so a reconnect has no gap.
+It holds no queue: a slow reader makes it wait, and it goes on from the store. It ends by itself
+when the order can change no more (``complete``), when the server stops (``bye``), and after a
+bounded life, from which a client resumes with Last-Event-ID.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import anyio
+import msgspec
+from quart import Response, request
+
+from actors.domain.event_json import event_json
+from actors.domain.events import Event
+from actors.gateway import parameters
+from actors.gateway.context import Gateway, facts
+from actors.gateway.rate_limit import rate_limited
+from runtime.errors import Rejection, Unavailable
+from runtime.redaction import where_raised
+
+T = TypeVar("T")
+
+_RETRY = b"retry: 1000\n\n"
+_HEARTBEAT = b": still here\n\n"
+_COMPLETE = b"event: complete\ndata: {}\n\n"
+_BYE = b"event: bye\ndata: {}\n\n"
+_PAGE = 100
+_GRACE_S = 30.0
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_encode = msgspec.json.Encoder().encode
+
+
+class Streams:
+    """The open streams of one app: how many there are, and how to end them all at once."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.stopping = False
+        self._waiting: dict[int, anyio.CancelScope] = {}
+        self._number = 0
+
+    def stop(self) -> None:
+        """End every stream with ``bye``, now: the server is about to close."""
+        self.stopping = True
+        for scope in self._waiting.values():
+            scope.cancel()
+
+    def resume(self) -> None:
+        """Take streams again: the server has started anew."""
+        self.stopping = False
+
+    async def unless_stopped(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """Return the work's result; None where `stop` was called before it was there."""
+        if self.stopping:
+            return None
+        self._number += 1
+        number = self._number
+        with anyio.CancelScope() as self._waiting[number]:
+            try:
+                return await work()
+            finally:
+                del self._waiting[number]
+        return None
+
+
+class StreamReads:
+    """The handler of an order's stream."""
+
+    def __init__(self, gateway: Gateway, streams: Streams) -> None:
+        self._gateway = gateway
+        self._streams = streams
+
+    async def stream(self, order_id: str) -> Response:
+        """Answer with the order's events after the given version, and those to come."""
+        await self._gateway.admit(order_id)
+        seen = request.headers.get("Last-Event-ID") or request.args.get("after", "0")
+        after = parameters.whole("after", seen)
+        await self._gateway.order_events.order(order_id)
+        limits = self._gateway.limits
+        if self._streams.open >= limits.streams_max:
+            raise rate_limited("Too many event streams are open.", 5)
+        if request.method == "HEAD":
+            return Response(b"", 200, _HEADERS, content_type="text/event-stream")
+        frames = self._counted(self._frames(order_id, after), facts().request_id)
+        response = Response(frames, 200, _HEADERS, content_type="text/event-stream")
+        # Not None: this cuts off a reader that accepts no bytes, and would keep its place for ever.
+        response.timeout = limits.stream_s_max + _GRACE_S
+        return response
+
+    async def _counted(self, frames: AsyncIterator[bytes], request_id: str) -> AsyncIterator[bytes]:
+        """Pass the frames on, count the stream, and say so where it ends by an error of ours."""
+        self._count(1)
+        try:
+            async for frame in frames:
+                yield frame
+        except (Rejection, Unavailable):
+            return  # the client comes back by itself and is told in a proper answer
+        except Exception as error:
+            self._gateway.telemetry.event(
+                "http.failed",
+                "error",
+                method="GET",
+                route="/v1/orders/{order_id}/events/stream",
+                request_id=request_id,
+                error=error,
+                where=where_raised(error),
+            )
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._streams.open += change
+        self._gateway.telemetry.gauge("stream_clients", self._streams.open)
+
+    async def _frames(self, order_id: str, after: int) -> AsyncIterator[bytes]:
+        monotonic = self._gateway.host.clock.monotonic
+        end = monotonic() + self._gateway.limits.stream_s_max
+        yield _RETRY
+        while monotonic() < end:
+            events = await self._streams.unless_stopped(partial(self._next, order_id, after))
+            if events is None:
+                yield _BYE
+                return
+            for event in events:
+                yield _frame(event)
+                after = event.version
+            if not events:
+                yield _HEARTBEAT
+            if len(events) < _PAGE and await self._complete(order_id, after):
+                yield _COMPLETE
+                return
+
+    async def _next(self, order_id: str, after: int) -> list[Event]:
+        return await self._gateway.order_events.events(
+            order_id, after=after, limit=_PAGE, wait_s=self._gateway.limits.heartbeat_s
+        )
+
+    async def _complete(self, order_id: str, after: int) -> bool:
+        order = await self._gateway.order_events.order(order_id)
+        return order.settled and after >= order.version
+
+
+def _frame(event: Event) -> bytes:
+    data = _encode(event_json(event))
+    return b"id: %d\nevent: order.event\ndata: %b\n\n" % (event.version, data)
