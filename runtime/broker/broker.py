@@ -1,0 +1,224 @@
+"""The broker as one object without I/O: connections, timers, and what waits for the journal.
+
+    connection = broker.connect()
+    broker.receive(connection, data); broker.disconnected(connection)
+    for connection in broker.take_changed(): send connection.take_output(); look at .ending
+    broker.run_timers()                         # at broker.next_timer(), on the same clock
+    batch = broker.take_records(); ...write it in one transaction...; broker.committed(batch.mark)
+
+Same calls, same clock, same tokens: same bytes. Nothing is iterated in the order of an address.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+
+import msgspec
+
+from runtime.broker.channel import Channel
+from runtime.broker.protocol import Connection
+from runtime.broker.queue import QueueStatistics
+from runtime.broker.records import Batch, Recorder
+from runtime.broker.vhost import Clock, VirtualHost
+
+HANDSHAKE_S_MAX = 10.0
+CLOSE_S_MAX = 10.0
+
+
+class BrokerStatistics(msgspec.Struct, frozen=True):
+    """Counts of the whole broker; ``uncommitted`` records are noted and not yet on disk."""
+
+    connections: int
+    channels: int
+    uncommitted: int
+    queues: list[QueueStatistics]
+
+
+class Broker:
+    """All state of one broker."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        users: Mapping[str, str],
+        token: Callable[[], str],
+        journalled: bool = False,
+        vhosts: Sequence[str] = ("/",),
+        version: str = "0",
+    ) -> None:
+        """``token`` makes unique names for queues and consumers without one."""
+        self.users = dict(users)
+        self.token = token
+        self.version = version
+        self.recorder = Recorder(enabled=journalled)
+        self.connections: dict[int, Connection] = {}
+        self._clock = clock
+        self._last_number = 0
+        self._connection_numbers = count(1)
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_numbers = count()
+        self._changed: dict[Connection, None] = {}
+        self._confirming: dict[Channel, None] = {}
+        self._waiting: deque[tuple[int, Channel, int]] = deque()
+        self.vhosts = {
+            name: VirtualHost(name, clock, self, self.recorder, self.next_number) for name in vhosts
+        }
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._clock.monotonic()
+
+    def next_number(self) -> int:
+        """The next position or queue number."""
+        self._last_number += 1
+        return self._last_number
+
+    def start_numbers_after(self, number: int) -> None:
+        """Never give a number up to this one again (the journal knows them)."""
+        self._last_number = max(self._last_number, number)
+
+    # -- connections ------------------------------------------------------------------------------
+
+    def connect(self) -> Connection:
+        """A client has connected; it must have logged in within `HANDSHAKE_S_MAX`."""
+        connection = Connection(self, next(self._connection_numbers))
+        self.connections[connection.number] = connection
+
+        def give_up() -> None:
+            if connection.state not in ("running", "closing", "closed"):
+                connection.end("abort")
+
+        self.at(self.now() + HANDSHAKE_S_MAX, give_up)
+        return connection
+
+    def receive(self, connection: Connection, data: bytes) -> None:
+        """Bytes have come from the client."""
+        if not connection.ending:
+            connection.receive(data)
+        self.settle()
+        self._flush_confirms()
+
+    def disconnected(self, connection: Connection) -> None:
+        """The transport is gone."""
+        connection.end("abort")
+        self.connections.pop(connection.number, None)
+        self._changed.pop(connection, None)
+        self.settle()
+        self._flush_confirms()
+
+    def pause(self, connection: Connection) -> None:
+        """The transport can take no more for now: deliver nothing to this connection."""
+        connection.paused = True
+
+    def resume(self, connection: Connection) -> None:
+        """The transport has room again."""
+        connection.paused = False
+        self.serve(connection)
+
+    def serve(self, connection: Connection) -> None:
+        """Deliver what had to wait while the connection's buffer was full."""
+        if connection.starved and connection.has_room():
+            connection.starved = False
+            for channel in list(connection.channels.values()):
+                channel.pump([consumer.queue for consumer in channel.consumers.values()])
+            self.settle()
+
+    def take_changed(self) -> list[Connection]:
+        """The connections that have output or have come to an end, in order of their change."""
+        changed, self._changed = self._changed, {}
+        return list(changed)
+
+    def drop_exclusive_queues(self, owner: Connection) -> None:
+        """Delete the queues that belong to this connection."""
+        for vhost in self.vhosts.values():
+            for queue in [queue for queue in vhost.queues.values() if queue.owner is owner]:
+                vhost.drop_queue(queue)
+
+    def has_output(self, connection: Connection) -> None:
+        """The connection wants to be looked at."""
+        self._changed[connection] = None
+
+    def settle(self) -> None:
+        """Finish what the last frame has caused: dead letters, consumers of deleted queues."""
+        for vhost in self.vhosts.values():
+            vhost.settle()
+
+    def statistics(self) -> BrokerStatistics:
+        """What the broker holds now."""
+        return BrokerStatistics(
+            connections=len(self.connections),
+            channels=sum(len(one.channels) for one in self.connections.values()),
+            uncommitted=self.recorder.mark - self.recorder.committed,
+            queues=[queue for vhost in self.vhosts.values() for queue in vhost.statistics()],
+        )
+
+    # -- time -------------------------------------------------------------------------------------
+
+    def at(self, when: float, callback: Callable[[], None]) -> None:
+        """Call back in `run_timers` at this time; equal times in order of asking."""
+        heapq.heappush(self._timers, (when, next(self._timer_numbers), callback))
+
+    def next_timer(self) -> float | None:
+        """When `run_timers` has something to do."""
+        return self._timers[0][0] if self._timers else None
+
+    def run_timers(self) -> None:
+        """Do everything that is due."""
+        while self._timers and self._timers[0][0] <= self.now():
+            heapq.heappop(self._timers)[2]()
+            self.settle()
+        self._flush_confirms()
+
+    def start_heartbeat(self, connection: Connection) -> None:
+        """Send heartbeats, and give a client up that is silent for two intervals."""
+        interval = connection.heartbeat_s
+        if not interval:
+            return
+
+        def beat() -> None:
+            if connection.state == "closed":
+                return
+            if self.now() - connection.received_at > 2 * interval:
+                connection.end("abort")
+                return
+            if self.now() - connection.sent_at >= interval / 2:
+                connection.send_heartbeat()
+            self.at(self.now() + interval / 2, beat)
+
+        self.at(self.now() + interval / 2, beat)
+
+    def await_close(self, connection: Connection) -> None:
+        """Drop a client that does not answer our connection.close."""
+        self.at(self.now() + CLOSE_S_MAX, lambda: connection.end("abort"))
+
+    # -- journal ----------------------------------------------------------------------------------
+
+    def take_records(self) -> Batch | None:
+        """What to write next, in one transaction; None if there is nothing."""
+        return self.recorder.take() if self.recorder.waiting else None
+
+    def committed(self, mark: int) -> None:
+        """Everything up to this mark is on disk: confirm it, send the answers that waited."""
+        self.recorder.committed = mark
+        while self._waiting and self._waiting[0][0] <= mark:
+            _, channel, number = self._waiting.popleft()
+            if number:
+                channel.confirm(number, positive=True)
+            else:
+                channel.let_go()
+        self._flush_confirms()
+
+    def wait_for_journal(self, channel: Channel, number: int) -> None:
+        """Confirm publish ``number`` (0: let the answers go) once the journal has come this far."""
+        self._waiting.append((self.recorder.mark, channel, number))
+
+    def has_confirms(self, channel: Channel) -> None:
+        """The channel has confirms to send at the end of this turn."""
+        self._confirming[channel] = None
+
+    def _flush_confirms(self) -> None:
+        confirming, self._confirming = self._confirming, {}
+        for channel in confirming:
+            channel.flush_confirms()

@@ -1,0 +1,368 @@
+"""One connection as a state machine: bytes in, bytes out, no I/O, no clock of its own.
+
+    header -> starting -> tuning -> opening -> running -> closing -> closed
+
+`_TABLE` says which method of channel 0 is welcome in which state, what it does, and which state
+comes next; the states carry RabbitMQ's names because its error texts quote them. Channels exist in
+`running` only. Every error leaves through `_fail`: soft ones close the channel, hard ones the
+connection (AMQP 0-9-1, 2.2.4; RabbitMQ's rabbit_reader.erl).
+"""
+
+import hmac
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from pamqp import commands
+from pamqp.base import Frame
+from pamqp.common import FieldTable
+
+from runtime.broker import methods, tables, wire
+from runtime.broker.channel import Channel
+from runtime.broker.errors import (
+    CHANNEL_ERROR,
+    CONNECTION_FORCED,
+    NOT_ALLOWED,
+    UNEXPECTED_FRAME,
+    BrokerError,
+    HangUp,
+)
+
+if TYPE_CHECKING:
+    from runtime.broker.broker import Broker
+
+State = Literal["header", "starting", "tuning", "opening", "running", "closing", "closed"]
+Ending = Literal["", "close", "abort"]
+
+CHANNELS_MAX = 2047
+HEARTBEAT_S = 60
+BUFFERED_BYTES_MAX = 262_144
+_CAPABILITIES = {
+    "publisher_confirms": True,
+    "exchange_exchange_bindings": True,
+    "basic.nack": True,
+    "consumer_cancel_notify": True,
+    "connection.blocked": True,
+    "consumer_priorities": False,
+    "authentication_failure_close": True,
+    "per_consumer_qos": True,
+    "direct_reply_to": False,
+}
+
+
+class Connection:
+    """The broker's end of one connection.
+
+    Feed `receive`, send what `take_output` returns, and when ``ending`` is set, close (after the
+    output) or abort. ``paused`` is the transport's word that it can take no more for now.
+    """
+
+    def __init__(self, broker: "Broker", number: int) -> None:
+        self.broker = broker
+        self.number = number
+        self.state: State = "header"
+        self.ending: Ending = ""
+        self.user = ""
+        self.wants_cancels = False
+        self.channels: dict[int, Channel] = {}
+        self.frame_size_max = wire.FRAME_SIZE_MAX
+        self.channels_max = CHANNELS_MAX
+        self.heartbeat_s = 0
+        self.received_at = broker.now()
+        self.sent_at = broker.now()
+        self.paused = False
+        self.starved = False
+        self._vhost_name = ""
+        self._splitter = wire.Splitter()
+        self._out: list[bytes] = []
+        self._buffered = 0
+
+    # -- out --------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes for the transport."""
+        if not self.ending:
+            self._out.append(data)
+            self._buffered += len(data)
+            self.broker.has_output(self)
+
+    def send_heartbeat(self) -> None:
+        """Say that we are alive."""
+        self.send(wire.HEARTBEAT_FRAME)
+
+    def has_room(self) -> bool:
+        """Whether more deliveries may be queued; if not, the connection is served again later."""
+        if self.paused or self._buffered > BUFFERED_BYTES_MAX:
+            self.starved = True
+            return False
+        return True
+
+    def take_output(self) -> bytes:
+        """What to send now."""
+        data = b"".join(self._out)
+        self._out.clear()
+        self._buffered = 0
+        if data:
+            self.sent_at = self.broker.now()
+        return data
+
+    def end(self, how: Ending) -> None:
+        """Close after the output, or abort. Everything the connection held goes back."""
+        if not self.ending:
+            self.ending = how
+            self.state = "closed"
+            self.release()
+            self.broker.has_output(self)
+
+    def release(self) -> None:
+        """Close all channels and delete exclusive queues."""
+        channels = list(self.channels.values())
+        self.channels.clear()
+        for channel in channels:
+            channel.close()
+        self.broker.drop_exclusive_queues(self)
+
+    # -- in ---------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the client."""
+        self.received_at = self.broker.now()
+        try:
+            if self.state == "header":
+                header = self._splitter.take_header(data)
+                if header is None:
+                    return
+                self._take_header(header)
+                data = b""
+            for kind, number, payload in self._splitter.frames(data):
+                self._take_frame(kind, number, payload)
+                self.broker.settle()
+                if self.ending:
+                    return
+        except HangUp:
+            self.end("abort")
+        except BrokerError as error:
+            self._fail(0, error)
+
+    def _take_header(self, header: bytes) -> None:
+        if header != wire.PROTOCOL_HEADER:
+            self.send(wire.PROTOCOL_HEADER)
+            self.end("close")
+            return
+        self.state = "starting"
+        properties: FieldTable = {
+            "product": "ordermill",
+            "version": self.broker.version,
+            "platform": "Python",
+            "capabilities": dict(_CAPABILITIES),
+        }
+        start = commands.Connection.Start(0, 9, properties, "PLAIN", "en_US")
+        self.send(wire.method(0, start))
+
+    def _take_frame(self, kind: int, number: int, payload: bytes) -> None:
+        if kind == wire.HEARTBEAT:
+            return
+        try:
+            if number == 0:
+                self._take_connection_frame(kind, payload)
+            elif self.state == "running":
+                self._take_channel_frame(kind, number, payload)
+            elif self.state != "closing":
+                text = f"unexpected method in connection state {self.state}"
+                raise BrokerError(CHANNEL_ERROR, text, 0)
+        except BrokerError as error:
+            self._fail(number, error)
+
+    def _take_connection_frame(self, kind: int, payload: bytes) -> None:
+        if kind != wire.METHOD:
+            if self.state == "closing":
+                return
+            self._refuse_frame(kind, payload)
+        index = wire.index_of(payload)
+        method = wire.decoded(index, payload)
+        step = _TABLE.get((self.state, type(method)))
+        if step is None:
+            if self.state == "closing":
+                return
+            text = f"unexpected method in connection state {self.state}"
+            raise BrokerError(CHANNEL_ERROR, text, index)
+        act, following = step
+        act(self, method)
+        if not self.ending and self.state != "closing":
+            self.state = following
+
+    def _take_channel_frame(self, kind: int, number: int, payload: bytes) -> None:
+        channel = self.channels.get(number)
+        if channel is None or channel.closing:
+            self._take_frame_of_closed_channel(kind, number, channel, payload)
+        elif kind == wire.METHOD:
+            channel.expect_method()
+            self._take_method(channel, payload)
+        elif kind == wire.HEADER:
+            channel.take_header(payload)
+        elif kind == wire.BODY:
+            channel.take_body(payload)
+        else:
+            self._refuse_frame(kind, payload)
+
+    def _refuse_frame(self, kind: int, payload: bytes) -> None:
+        if kind in (wire.HEADER, wire.BODY):
+            text = "expected method frame, got non method frame instead"
+            raise BrokerError(UNEXPECTED_FRAME, text, 0)
+        raise wire.bad_frame(kind, payload, "unknown_frame")
+
+    def _take_method(self, channel: Channel, payload: bytes) -> None:
+        index = wire.index_of(payload)
+        if index == wire.PUBLISH_INDEX:
+            channel.begin_publish(*wire.decoded_publish(payload))
+        elif index == wire.ACK_INDEX:
+            try:
+                channel.settle(*wire.decoded_ack(payload), "ack")
+            except BrokerError as error:
+                error.method = index
+                raise
+        else:
+            method = wire.decoded(index, payload)
+            if isinstance(method, commands.Channel.Open):
+                raise BrokerError(CHANNEL_ERROR, "second 'channel.open' seen", index)
+            if isinstance(method, commands.Channel.Close):
+                channel.close()
+                channel.send_method(commands.Channel.CloseOk())
+                del self.channels[channel.number]
+            else:
+                raw = wire.argument_table(index, payload)
+                methods.handle(channel, method, tables.entries(raw))
+
+    def _take_frame_of_closed_channel(
+        self, kind: int, number: int, channel: Channel | None, payload: bytes
+    ) -> None:
+        """A channel that we closed ignores everything until the client agrees."""
+        index = wire.index_of(payload) if kind == wire.METHOD else 0
+        if channel is not None:
+            if index == commands.Channel.CloseOk.index:
+                del self.channels[number]
+            elif index == commands.Channel.Close.index:
+                del self.channels[number]
+                self.send(wire.method(number, commands.Channel.CloseOk()))
+        elif index == commands.Channel.Open.index:
+            self._open_channel(number)
+        elif index != commands.Channel.CloseOk.index:
+            raise BrokerError(CHANNEL_ERROR, "expected 'channel.open'", index)
+
+    def _open_channel(self, number: int) -> None:
+        if len(self.channels) >= self.channels_max:
+            text = f"number of channels opened ({len(self.channels)}) has reached the negotiated "
+            text += f"channel_max ({self.channels_max})"
+            raise BrokerError(NOT_ALLOWED, text, commands.Channel.Open.index)
+        vhost = self.broker.vhosts[self._vhost_name]
+        self.channels[number] = Channel(self, number, vhost)
+        self.send(wire.open_ok(number))
+
+    # -- errors -----------------------------------------------------------------------------------
+
+    def _fail(self, number: int, error: BrokerError) -> None:
+        channel = self.channels.get(number)
+        if error.closes_connection or channel is None:
+            self.close(error.code, error.text, error.method or 0)
+            return
+        self.fail_channel(channel, error)
+
+    def fail_channel(self, channel: Channel, error: BrokerError) -> None:
+        """Close a channel with an error; it stays closing until the client agrees."""
+        channel.close()
+        channel.send_method(commands.Channel.Close(error.code, error.text, *_blamed(error.method)))
+
+    def close(self, code: int, text: str, method: int = 0) -> None:
+        """Close the connection with an error, and wait for the client to agree."""
+        trusted = self.state == "running"
+        self.send(wire.method(0, commands.Connection.Close(code, text, *_blamed(method))))
+        if not trusted:
+            self.end("close")
+            return
+        self.state = "closing"
+        self.release()
+        self.broker.await_close(self)
+
+    def force_close(self, reason: str) -> None:
+        """Tell the client that we are going (320)."""
+        if self.state == "running":
+            text = f"CONNECTION_FORCED - broker forced connection closure with reason '{reason}'"
+            self.close(CONNECTION_FORCED, text)
+        else:
+            self.end("close")
+
+    # -- handshake --------------------------------------------------------------------------------
+
+    def start_ok(self, method: commands.Connection.StartOk) -> None:
+        """Check the login: PLAIN only (RFC 4616)."""
+        properties = method.client_properties or {}
+        capabilities = properties.get("capabilities")
+        known = capabilities if isinstance(capabilities, dict) else {}
+        self.wants_cancels = known.get("consumer_cancel_notify") is True
+        response = method.response
+        text = response if isinstance(response, str) else bytes(response).decode(errors="replace")
+        _, user, password = (*text.split("\0"), "", "", "")[:3]
+        expected = self.broker.users.get(user)
+        right = hmac.compare_digest((expected or "").encode(), password.encode())
+        if method.mechanism == "PLAIN" and expected is not None and right:
+            self.user = user
+            self.send(wire.method(0, commands.Connection.Tune(
+                CHANNELS_MAX, wire.FRAME_SIZE_MAX, HEARTBEAT_S)))  # fmt: skip
+            return
+        if known.get("authentication_failure_close") is True:
+            reason = f"Login was refused using authentication mechanism {method.mechanism}. "
+            refusal = f"ACCESS_REFUSED - {reason}For details see the broker logfile."
+            self.send(wire.method(0, commands.Connection.Close(403, refusal, 0, 0)))
+        self.end("close")
+
+    def tune_ok(self, method: commands.Connection.TuneOk) -> None:
+        """Agree on limits: the client may lower ours, not raise or lift them."""
+        size = method.frame_max
+        if 0 < size < wire.FRAME_SIZE_MIN:
+            text = f"negotiated frame_max = {size} is lower than the minimum allowed value"
+            raise BrokerError(NOT_ALLOWED, f"{text} ({wire.FRAME_SIZE_MIN})", method.index)
+        self._check_limit("frame_max", size, wire.FRAME_SIZE_MAX)
+        self._check_limit("channel_max", method.channel_max, CHANNELS_MAX)
+        self.frame_size_max = self._splitter.size_max = size
+        self.channels_max = method.channel_max
+        self.heartbeat_s = method.heartbeat
+        self.broker.start_heartbeat(self)
+
+    def _check_limit(self, name: str, value: int, limit: int) -> None:
+        if value == 0 or value > limit:
+            lifted = " (no limit)" if value == 0 else ""
+            text = f"negotiated {name} = {value}{lifted} is higher than the maximum allowed value"
+            raise BrokerError(NOT_ALLOWED, f"{text} ({limit})", commands.Connection.TuneOk.index)
+
+    def open(self, method: commands.Connection.Open) -> None:
+        """Enter a virtual host."""
+        if method.virtual_host not in self.broker.vhosts:
+            text = f"vhost {method.virtual_host} not found"
+            raise BrokerError(NOT_ALLOWED, text, method.index)
+        self._vhost_name = method.virtual_host
+        self.send(wire.method(0, commands.Connection.OpenOk()))
+
+    def closed_by_client(self, method: Frame) -> None:
+        """The client says goodbye."""
+        self.release()
+        self.send(wire.method(0, commands.Connection.CloseOk()))
+        self.end("close")
+
+    def close_agreed(self, method: Frame) -> None:
+        """The client has heard that we close."""
+        self.end("close")
+
+
+def _blamed(method: int | None) -> tuple[int, int]:
+    return ((method or 0) >> 16, (method or 0) & 0xFFFF)
+
+
+Step = tuple[Callable[[Connection, Any], None], State]
+
+_TABLE: dict[tuple[State, type[Frame]], Step] = {
+    ("starting", commands.Connection.StartOk): (Connection.start_ok, "tuning"),
+    ("tuning", commands.Connection.TuneOk): (Connection.tune_ok, "opening"),
+    ("opening", commands.Connection.Open): (Connection.open, "running"),
+    ("running", commands.Connection.Close): (Connection.closed_by_client, "closed"),
+    ("closing", commands.Connection.Close): (Connection.closed_by_client, "closed"),
+    ("closing", commands.Connection.CloseOk): (Connection.close_agreed, "closed"),
+}

@@ -1,0 +1,206 @@
+"""Bytes <-> frames (AMQP 0-9-1, 4.2.3). The hot methods are coded by hand, the rest by pamqp.
+
+Deliveries and acks are most of the traffic: a hand-written struct costs a tenth of the generic
+codec. Everything else goes through pamqp, whose classes describe the protocol.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+
+from pamqp import commands, frame
+from pamqp.base import Frame
+
+from runtime.broker.errors import FRAME_ERROR, SYNTAX_ERROR, BrokerError, HangUp
+
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+FRAME_SIZE_MIN = 4096
+FRAME_SIZE_MAX = 131072
+_OVERHEAD = 8
+_END = b"\xce"
+_START = struct.Struct(">BHI")
+_INDEX = struct.Struct(">I")
+_TAG_AND_BIT = struct.Struct(">QB")
+
+HEARTBEAT_FRAME = _START.pack(HEARTBEAT, 0, 0) + _END
+# pamqp would write the reserved long string as "0"; RabbitMQ sends it empty.
+_OPEN_OK = b"\x00\x14\x00\x0b\x00\x00\x00\x00"
+_DELIVER = b"\x00\x3c\x00\x3c"
+_ACK = b"\x00\x3c\x00\x50"
+_NACK = b"\x00\x3c\x00\x78"
+PUBLISH_INDEX = commands.Basic.Publish.index
+ACK_INDEX = commands.Basic.Ack.index
+
+_METHODS: Mapping[int, type[Frame]] = commands.INDEX_MAPPING
+
+
+class Splitter:
+    """Cuts a byte stream into frames. ``size_max`` is what both sides agreed on."""
+
+    def __init__(self) -> None:
+        self.size_max = FRAME_SIZE_MAX
+        self._buffer = bytearray()
+
+    def take_header(self, data: bytes) -> bytes | None:
+        """Collect the eight bytes that open a connection; None while they are incomplete."""
+        self._buffer += data
+        if len(self._buffer) < len(PROTOCOL_HEADER):
+            return None
+        header = bytes(self._buffer[: len(PROTOCOL_HEADER)])
+        del self._buffer[: len(PROTOCOL_HEADER)]
+        return header
+
+    def frames(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Yield (type, channel, payload) of every complete frame; BrokerError if one is malformed.
+
+        The caller may change ``size_max`` between two frames.
+        """
+        self._buffer += data
+        buffer, position = self._buffer, 0
+        try:
+            while len(buffer) - position >= _START.size:
+                kind, channel, size = _START.unpack_from(buffer, position)
+                if size > self.size_max - _OVERHEAD:
+                    limit = self.size_max - _OVERHEAD
+                    reason = f"{{frame_too_large,{size},{limit}}}"
+                    raise BrokerError(FRAME_ERROR, f"type {kind}, all octets = <<>>: {reason}", 0)
+                end = position + _START.size + size
+                if len(buffer) <= end:
+                    return
+                payload = bytes(buffer[position + _START.size : end])
+                if buffer[end] != _END[0]:
+                    reason = f"{{invalid_frame_end_marker,{buffer[end]}}}"
+                    raise bad_frame(kind, payload, reason)
+                position = end + 1
+                yield kind, channel, payload
+        finally:
+            if position:
+                del buffer[:position]
+
+
+def bad_frame(kind: int, payload: bytes, reason: str) -> BrokerError:
+    """501, quoting the frame the way Erlang prints a binary."""
+    octets = payload[:16]
+    what = "all octets" if len(payload) <= len(octets) else "first 16 octets"
+    return BrokerError(FRAME_ERROR, f"type {kind}, {what} = {erlang_binary(octets)}: {reason}", 0)
+
+
+def erlang_binary(data: bytes) -> str:
+    """Print bytes as Erlang's ``~p`` does.
+
+    >>> erlang_binary(b"ab"), erlang_binary(bytes((0, 20)))
+    ('<<"ab">>', '<<0,20>>')
+    """
+    if data and all(32 <= byte < 127 for byte in data):
+        return f'<<"{data.decode()}">>'
+    return f"<<{','.join(map(str, data))}>>"
+
+
+def index_of(payload: bytes) -> int:
+    """The class and method of a method frame, as one number."""
+    if len(payload) < _INDEX.size:
+        raise HangUp
+    index: int = _INDEX.unpack_from(payload)[0]
+    return index
+
+
+def decoded(index: int, payload: bytes) -> Frame:
+    """Decode a method. HangUp for an unknown one: RabbitMQ drops the connection, too."""
+    kind = _METHODS.get(index)
+    if kind is None:
+        raise HangUp
+    method = kind.__new__(kind)  # its fields come from the wire, not from a constructor
+    try:
+        method.unmarshal(payload[_INDEX.size :])
+    except (ValueError, IndexError, struct.error) as error:
+        raise BrokerError(SYNTAX_ERROR, f"cannot decode {kind.name}", index) from error
+    return method
+
+
+# Where a method's argument table starts: after a ticket, so many short strings and so many octets.
+_BEFORE_ARGUMENTS = {
+    commands.Exchange.Declare.index: (2, 1),
+    commands.Exchange.Bind.index: (3, 1),
+    commands.Exchange.Unbind.index: (3, 1),
+    commands.Queue.Declare.index: (1, 1),
+    commands.Queue.Bind.index: (3, 1),
+    commands.Queue.Unbind.index: (3, 0),
+    commands.Basic.Consume.index: (2, 1),
+}
+
+
+def argument_table(index: int, payload: bytes) -> bytes:
+    """The encoded argument table of a method that `decoded` has accepted; empty without one."""
+    layout = _BEFORE_ARGUMENTS.get(index)
+    if layout is None:
+        return b""
+    strings, octets = layout
+    position = _INDEX.size + 2
+    for _ in range(strings):
+        position += 1 + payload[position]
+    position += octets
+    size = int(_INDEX.unpack_from(payload, position)[0])
+    return payload[position + 4 : position + 4 + size]
+
+
+def decoded_publish(payload: bytes) -> tuple[str, str, int]:
+    """Exchange, routing key and bits (1 mandatory, 2 immediate) of a basic.publish."""
+    try:
+        end = 7 + payload[6]
+        exchange = payload[7:end].decode()
+        start = end + 1
+        end = start + payload[end]
+        return exchange, payload[start:end].decode(), payload[end]
+    except (IndexError, UnicodeDecodeError) as error:
+        raise BrokerError(SYNTAX_ERROR, "cannot decode Basic.Publish", PUBLISH_INDEX) from error
+
+
+def decoded_ack(payload: bytes) -> tuple[int, bool]:
+    """Delivery tag and ``multiple`` of a basic.ack."""
+    try:
+        tag, bits = _TAG_AND_BIT.unpack_from(payload, _INDEX.size)
+    except struct.error as error:
+        raise BrokerError(SYNTAX_ERROR, "cannot decode Basic.Ack", ACK_INDEX) from error
+    return tag, bool(bits & 1)
+
+
+def short(value: str) -> bytes:
+    """Encode a short string."""
+    raw = value.encode()
+    return bytes((len(raw),)) + raw
+
+
+def method(channel: int, body: Frame) -> bytes:
+    """Frame a method."""
+    return frame.marshal(body, channel)
+
+
+def open_ok(channel: int) -> bytes:
+    """Frame a channel.open-ok."""
+    return _framed(METHOD, channel, _OPEN_OK)
+
+
+def confirm(channel: int, tag: int, *, multiple: bool, positive: bool) -> bytes:
+    """Frame an ack or nack of publishes. RabbitMQ sets the requeue bit of every nack."""
+    bits = multiple if positive else 2 | multiple
+    return _framed(METHOD, channel, (_ACK if positive else _NACK) + _TAG_AND_BIT.pack(tag, bits))
+
+
+def deliver(channel: int, tag: bytes, number: int, redelivered: bool, address: bytes) -> bytes:
+    """Frame a basic.deliver; ``tag`` and ``address`` (exchange, key) are encoded already."""
+    fields = tag + _TAG_AND_BIT.pack(number, redelivered) + address
+    return _framed(METHOD, channel, _DELIVER + fields)
+
+
+def content(channel: int, header: bytes, body: bytes, size_max: int) -> bytes:
+    """Frame a content: its header and as many body frames as the agreed size asks for."""
+    parts = [_framed(HEADER, channel, header)]
+    step = size_max - _OVERHEAD
+    parts += [
+        _framed(BODY, channel, body[start : start + step]) for start in range(0, len(body), step)
+    ]
+    return b"".join(parts)
+
+
+def _framed(kind: int, channel: int, payload: bytes) -> bytes:
+    return _START.pack(kind, channel, len(payload)) + payload + _END
