@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import anyio
 import pytest
+from aiormq.exceptions import PublishError
 
 from runtime.amqp.consumer import Consumer, Delivery
 from runtime.amqp.link import Link
@@ -16,7 +17,7 @@ from runtime.telemetry import Telemetry
 from tests.harness.peer import Peer, peer_at
 from tests.harness.proxy import proxy_to
 from tests.harness.running import running
-from tests.harness.waiting import until
+from tests.harness.waiting import eventually, until
 from tests.runtime.amqp.test_transport import POISON
 
 QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 100}
@@ -121,13 +122,15 @@ async def test_a_deleted_queue_is_declared_again_and_consumed_again(
         await put(peer, "m1")
         await until(lambda: len(flow.got) == 1)
         await peer.channel.queue_delete("q")
-        with anyio.fail_after(20):
-            while True:
-                try:
-                    await put(peer, "m2")
-                    break
-                except Exception:
-                    await anyio.sleep(0.05)
+
+        async def put_again() -> bool:
+            try:
+                await put(peer, "m2")
+            except PublishError:
+                return False
+            return True
+
+        await eventually(put_again)
         await until(lambda: flow.ids()[-1:] == ["m2"])
 
 
@@ -169,19 +172,22 @@ async def test_messages_that_cannot_be_read_arrive_as_problems_and_cost_nobody_a
 async def test_in_quarantine_one_message_is_taken_at_a_time(
     broker_url: str, host: Host, telemetry: Telemetry
 ) -> None:
-    async with peer_at(broker_url) as peer, proxy_to(broker_url) as proxy:
-        async with inflow(proxy.url(broker_url), host, telemetry) as flow:
-            session = await flow.link.session()
-            flow.link.quarantine.begin()
-            proxy.cut()
-            await session.lost.wait()
-            await put(peer, *(f"m{number}" for number in range(100)))
-            await until(lambda: len(flow.got) == 1)
-            for number in range(80):
-                await until(lambda number=number: len(flow.got) > number)
-                assert len(flow.got) <= number + (1 if number < 50 else 11)
-                flow.consumer.ack(flow.got[number])
-            await until(lambda: len(flow.got) == 90)
+    async with (
+        peer_at(broker_url) as peer,
+        proxy_to(broker_url) as proxy,
+        inflow(proxy.url(broker_url), host, telemetry) as flow,
+    ):
+        session = await flow.link.session()
+        flow.link.quarantine.begin()
+        proxy.cut()
+        await session.lost.wait()
+        await put(peer, *(f"m{number}" for number in range(100)))
+        await until(lambda: len(flow.got) == 1)
+        for number in range(80):
+            await until(lambda number=number: len(flow.got) > number)
+            assert len(flow.got) <= number + (1 if number < 50 else 11)
+            flow.consumer.ack(flow.got[number])
+        await until(lambda: len(flow.got) == 90)
 
 
 async def test_a_stopped_consumer_takes_nothing_new_and_can_still_ack(
@@ -208,15 +214,14 @@ async def test_a_stopped_consumer_takes_nothing_new_and_can_still_ack(
 async def test_a_consumer_that_starts_again_gives_back_what_it_held(
     broker_url: str, host: Host, telemetry: Telemetry
 ) -> None:
-    async with peer_at(broker_url) as peer:
-        async with inflow(broker_url, host, telemetry) as flow:
-            await put(peer, "m1")
-            await until(lambda: len(flow.got) == 1)
-            context = ChildContext("again")
-            async with anyio.create_task_group() as group:
-                group.start_soon(flow.consumer.run, context)
-                await until(lambda: len(flow.got) == 2)
-                context.stopping.set()
+    async with peer_at(broker_url) as peer, inflow(broker_url, host, telemetry) as flow:
+        await put(peer, "m1")
+        await until(lambda: len(flow.got) == 1)
+        context = ChildContext("again")
+        async with anyio.create_task_group() as group:
+            group.start_soon(flow.consumer.run, context)
+            await until(lambda: len(flow.got) == 2)
+            context.stopping.set()
 
 
 async def test_messages_that_are_ready_but_never_arrive_cost_the_session(

@@ -3,6 +3,7 @@ from contextlib import asynccontextmanager
 
 import aiormq
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 from aiormq.exceptions import DeliveryError, PublishError
@@ -19,6 +20,7 @@ from runtime.telemetry import Telemetry
 from tests.harness.peer import peer_at
 from tests.harness.proxy import proxy_to
 from tests.harness.running import running
+from tests.harness.waiting import eventually
 
 QUORUM = {"x-queue-type": "quorum"}
 
@@ -187,9 +189,11 @@ async def test_a_silent_broker_costs_the_session_and_the_outcome_is_unknown(
             assert isinstance(outcomes[0], DeadlineExceeded)
             assert {type(outcome) for outcome in outcomes} <= {DeadlineExceeded, BrokerLost}
             proxy.thaw()
-            with anyio.fail_after(20):
-                while await publisher.publish_batch(to("q", [500])) != [None]:
-                    await anyio.sleep(0.05)
+
+            async def published() -> bool:
+                return await publisher.publish_batch(to("q", [500])) == [None]
+
+            await eventually(published)
 
 
 async def test_a_cut_connection_makes_everything_in_flight_unknown_and_publishing_resumes(
@@ -256,7 +260,7 @@ async def test_a_publish_that_is_cancelled_does_not_confuse_the_next(
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(publisher.publish, "", "q", message(1))
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
                 scope.cancel()
         await publisher.publish("", "q", message(1))
         with pytest.raises(PublishRefused):

@@ -16,6 +16,7 @@ from runtime.host import Host
 from runtime.telemetry import Telemetry
 from tests.harness.peer import peer_at
 from tests.harness.running import running
+from tests.harness.waiting import eventually
 
 ORDERS = Topology(exchanges=(Exchange("orders"),))
 
@@ -62,9 +63,7 @@ async def test_declaring_twice_is_fine_and_a_retry_comes_back(
         await declare(session, _service(queue_type))
         await peer.put("payment.retry.1s", b"again", message_id="m")
         assert await peer.ready("payment") == 0
-        with anyio.fail_after(20):
-            while (message := await peer.get("payment")) is None:
-                await anyio.sleep(0.05)
+        message = await eventually(lambda: peer.get("payment"))
         assert message.body == b"again"
 
 

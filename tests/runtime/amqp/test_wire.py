@@ -2,7 +2,8 @@ from datetime import UTC, datetime
 
 import pamqp.frame
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from pamqp import commands
 from pamqp.header import ContentHeader
 
