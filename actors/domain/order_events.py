@@ -22,7 +22,7 @@ CorrelationId = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}$(?!\n)")]
 _TRACEPARENT = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)"
 
 
-class PaymentDetails(msgspec.Struct, frozen=True):
+class PaymentDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tokenised card on its way into the vault; the number itself never gets here."""
 
     token: Annotated[str, msgspec.Meta(pattern=r"^pm_[A-Za-z0-9_]{1,64}$(?!\n)")]
@@ -30,7 +30,7 @@ class PaymentDetails(msgspec.Struct, frozen=True):
     last4: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}$(?!\n)")]
 
 
-class PlaceOrder(msgspec.Struct, frozen=True, tag="place-order"):
+class PlaceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="place-order"):
     """Create an order; prices were taken from the catalogue, one line for each SKU."""
 
     customer: Customer
@@ -45,21 +45,21 @@ class PlaceOrder(msgspec.Struct, frozen=True, tag="place-order"):
             raise ValueError("`items` must be priced in one currency")
 
 
-class UpdatePayment(msgspec.Struct, frozen=True, tag="update-payment"):
+class UpdatePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="update-payment"):
     """Pay with another card."""
 
     order_id: str
     payment: PaymentDetails
 
 
-class UpdateShippingAddress(msgspec.Struct, frozen=True, tag="update-shipping-address"):
+class UpdateShippingAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="update-shipping-address"):
     """Ship to another address."""
 
     order_id: str
     shipping_address: Address
 
 
-class CancelOrder(msgspec.Struct, frozen=True, tag="cancel-order"):
+class CancelOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cancel-order"):
     """Call the order off; ``by`` is customer or operator."""
 
     order_id: str
@@ -70,7 +70,7 @@ class CancelOrder(msgspec.Struct, frozen=True, tag="cancel-order"):
 Command = PlaceOrder | UpdatePayment | UpdateShippingAddress | CancelOrder
 
 
-class Intent(msgspec.Struct, frozen=True, kw_only=True):
+class Intent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who asks, and how a repetition is recognised.
 
     ``fingerprint`` is an HMAC of the decoded request body; it is present iff ``key`` is.

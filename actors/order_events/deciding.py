@@ -117,10 +117,10 @@ def _execute(log: Log, request: Execute, fresh: Fresh, tx: Transaction) -> Decis
         _expect(before, intent.expected_version)
         rules.decide(before, _body(command, fresh, number=0))
     except Rejection as refusal:
-        return _refused(tx, intent, refusal, fresh.at_ms)
+        return _refused(tx, intent, order_id, refusal, fresh.at_ms)
     event, order = _carry_out(log, tx, before, command, intent, fresh)
     accepted = idempotency.Accepted(order.id, order.version)
-    idempotency.remember(tx.connection, intent, accepted, fresh.at_ms)
+    idempotency.remember(tx.connection, intent, order_id, accepted, fresh.at_ms)
     return Decision(Receipt(order, replayed=False), event)
 
 
@@ -191,10 +191,12 @@ def _order_then(log: Log, tx: Transaction, outcome: idempotency.Accepted) -> Ord
     return order_at(tx.connection, outcome.order_id, at_version=outcome.version)
 
 
-def _refused(tx: Transaction, intent: Intent, refusal: Rejection, at_ms: int) -> Decision:
+def _refused(
+    tx: Transaction, intent: Intent, order_id: str, refusal: Rejection, at_ms: int
+) -> Decision:
     if refusal.code == "not-found":  # there is no order that the record could belong to
         raise refusal
-    idempotency.remember(tx.connection, intent, refusal, at_ms)
+    idempotency.remember(tx.connection, intent, order_id, refusal, at_ms)
     return Decision(refusal)
 
 

@@ -20,7 +20,7 @@ CREATE TABLE idempotency (
     key TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     expected_version INTEGER,
-    order_id TEXT,
+    order_id TEXT NOT NULL,
     version INTEGER,
     rejection BLOB,
     decided_at_ms INTEGER NOT NULL,
@@ -79,13 +79,16 @@ def find(connection: sqlite3.Connection, intent: Intent) -> Outcome | None:
 
 
 def remember(
-    connection: sqlite3.Connection, intent: Intent, outcome: Accepted | Rejection, at_ms: int
+    connection: sqlite3.Connection,
+    intent: Intent,
+    order_id: str,
+    outcome: Accepted | Rejection,
+    at_ms: int,
 ) -> None:
     """Store the outcome under the intent's key, if it has one."""
     if intent.key is None:
         return
     assert intent.fingerprint is not None, "an intent with a key has a fingerprint"
-    accepted = outcome if isinstance(outcome, Accepted) else None
     connection.execute(
         "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -94,8 +97,8 @@ def remember(
             intent.key,
             intent.fingerprint,
             intent.expected_version,
-            accepted and accepted.order_id,
-            accepted and accepted.version,
+            order_id,
+            outcome.version if isinstance(outcome, Accepted) else None,
             _encode(outcome) if isinstance(outcome, Rejection) else None,
             at_ms,
         ),
@@ -119,3 +122,11 @@ def purge(connection: sqlite3.Connection, before_ms: int, rows_max: int) -> int:
         "DELETE FROM idempotency WHERE principal = ? AND route = ? AND key = ?", keys
     )
     return len(keys)
+
+
+def erase(connection: sqlite3.Connection, order_id: str) -> None:
+    """Forget the fingerprints of the order's requests, the only trace of what was in them.
+
+    The keys stay taken: one that is used again is refused, it does not place another order.
+    """
+    connection.execute("UPDATE idempotency SET fingerprint = '' WHERE order_id = ?", (order_id,))

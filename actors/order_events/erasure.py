@@ -1,0 +1,31 @@
+"""Erasing what this service knows of the person behind an order; the log keeps its references.
+
+Only a settled order can be erased: one that may still have to be shipped or refunded needs its
+data. Erasing again does nothing new, so a caller that was killed in between repeats it.
+"""
+
+from functools import partial
+
+from actors.order_events import idempotency, vault
+from actors.order_events.stream import order_at
+from runtime.database import Database, Transaction
+from runtime.errors import Rejection, StoreUnavailable
+
+
+async def erase(database: Database, order_id: str) -> None:
+    """Empty the order's vault rows and take their bytes off the disk.
+
+    Rejection ``not-found`` or ``not-settled``; `StoreUnavailable` while a reader, or a full disk,
+    keeps the old bytes in the write-ahead log: the data is gone for every reader, so repeat it.
+    """
+    await database.write(partial(_erase, order_id))
+    if not await database.checkpoint():
+        raise StoreUnavailable("the write-ahead log is being read: the old bytes are still in it")
+
+
+def _erase(order_id: str, tx: Transaction) -> None:
+    if not order_at(tx.connection, order_id).settled:
+        message = "The order may still need this data: it is neither shipped nor called off."
+        raise Rejection("not-settled", message, details={"order_id": order_id})
+    vault.erase(tx.connection, order_id)
+    idempotency.erase(tx.connection, order_id)
