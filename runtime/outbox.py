@@ -150,6 +150,7 @@ class Relay:
         self._lanes: dict[str, _Lane] = {}
         self._confirmed: list[tuple[str, _Lane]] = []
         self._cursor = self._tracked = self._setbacks = 0
+        self._counted = False
         self._removed = self._given = 0
         self._oldest: int | None = None
         self._lag_told_s = float("-inf")
@@ -179,7 +180,6 @@ class Relay:
     async def run(self, context: ChildContext) -> None:
         """Publish until told to stop; begins with what a crash has left."""
         self._reset()
-        self._removed = await self._database.read(_count_removed)
         context.started()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._wake_on, context.stopping)
@@ -223,6 +223,10 @@ class Relay:
 
         Rows are read in their order, so one that waits behind another row of its key is known.
         """
+        if not self._counted:
+            # A write, so that it comes after a removal that an incarnation before us has queued.
+            self._given, self._removed = await self._database.write(_count)
+            self._counted = True
         room = min(self._batch_max, self._tracked_max - self._tracked)
         heads = [lane.head for lane in self._lanes.values() if lane.row is None]
         look = await self._database.read(partial(_look, self._cursor, room, heads))
@@ -324,9 +328,11 @@ def _given(connection: sqlite3.Connection) -> int:
     return 0 if row is None else int(row[0])
 
 
-def _count_removed(connection: sqlite3.Connection) -> int:
-    (pending,) = connection.execute("SELECT count(*) FROM outbox").fetchone()
-    return _given(connection) - int(pending)
+def _count(tx: Transaction) -> tuple[int, int]:
+    """Return how many positions were ever given, and how many of those rows are gone."""
+    (pending,) = tx.connection.execute("SELECT count(*) FROM outbox").fetchone()
+    given = _given(tx.connection)
+    return given, given - int(pending)
 
 
 def _remove(positions: Sequence[tuple[int]], tx: Transaction) -> None:
