@@ -24,12 +24,14 @@ from actors.domain.order_events import (
     Service,
 )
 from actors.order_events import order_list, vault
-from actors.order_events.deciding import Append, Execute, Request
+from actors.order_events.deciding import COMMANDERS, Append, Execute, Request
+from actors.order_events.erasure import erase
 from actors.order_events.stream import event_from, not_found, order_at
 from actors.order_events.wakeups import ALL, Wakeups
 from runtime import event_store
 from runtime.actor import ActorRef
 from runtime.database import Database
+from runtime.errors import Rejection
 
 EVENTS_MAX = 1000
 WAIT_S_MAX = 30.0
@@ -119,6 +121,13 @@ class LocalOrderEvents:
     async def refunds_due(self) -> list[str]:
         """Return the orders whose refund obligation is open, oldest first."""
         return await self._database.read(order_list.refunds_due)
+
+    async def erase(self, order_id: str) -> None:
+        """Erase the personal data of a settled order; see `actors.order_events.erasure`."""
+        if self._service not in COMMANDERS:
+            message = f"The {self._service} service may not erase anything."
+            raise Rejection("forbidden", message, status_hint=403)
+        await erase(self._database, order_id)
 
     async def _look(
         self, watched: str, query: Callable[[sqlite3.Connection], list[T]], wait_s: float

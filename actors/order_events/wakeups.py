@@ -16,6 +16,7 @@ class Wakeups:
     def __init__(self, watchers_max: int = 1000) -> None:
         self._watchers: dict[str, dict[anyio.Event, None]] = {}
         self._watchers_max = watchers_max
+        self._closed = False
         self.watching = 0
 
     @contextmanager
@@ -28,6 +29,8 @@ class Wakeups:
         if self.watching >= self._watchers_max:
             raise Unavailable("too many long polls wait already", retry_after_s=1.0)
         committed = anyio.Event()
+        if self._closed:
+            committed.set()
         self._watchers.setdefault(order_id, {})[committed] = None
         self.watching += 1
         try:
@@ -43,4 +46,11 @@ class Wakeups:
         """Wake those who watch this order, and those who watch all."""
         for watched in (order_id, ALL):
             for committed in self._watchers.get(watched, ()):
+                committed.set()
+
+    def close(self) -> None:
+        """Wake everybody, now and from now on: nobody waits while the service stops."""
+        self._closed = True
+        for watchers in self._watchers.values():
+            for committed in watchers:
                 committed.set()

@@ -27,7 +27,11 @@ from actors.domain.order_events import (
 )
 from actors.domain.values import Address, Customer
 from runtime.errors import Rejection, Unprocessable
-from tests.harness.order_events import order_events_parts, sample_intent
+from tests.harness.order_events import (
+    order_events_over_http,
+    order_events_parts,
+    sample_intent,
+)
 from tests.harness.orders import SAMPLES, TOTAL, sample_address, sample_placing
 
 Clients = Callable[[Service], OrderEvents]
@@ -39,8 +43,15 @@ async def _local(folder: Path) -> AsyncIterator[Clients]:
         yield parts.client
 
 
+@asynccontextmanager
+async def _http(folder: Path) -> AsyncIterator[Clients]:
+    async with order_events_parts(folder) as parts, order_events_over_http(parts) as client:
+        yield client
+
+
 IMPLEMENTATIONS: dict[str, Callable[[Path], AbstractAsyncContextManager[Clients]]] = {
     "local": _local,
+    "http": _http,
 }
 
 

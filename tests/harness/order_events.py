@@ -1,12 +1,17 @@
 """A real Order Event Service for tests: database, writer and relay run; only the broker is fake."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
+from quart import Quart
+
 from actors.domain.order_events import Intent, Service
 from actors.order_events.client import LocalOrderEvents
+from actors.order_events.http_client import HttpOrderEvents
 from actors.order_events.parts import OrderEventsParts
+from actors.order_events.rest import Ports, create_app
 from actors.order_events.schema import MIGRATIONS
 from runtime.database import open_database
 from runtime.errors import BrokerLost
@@ -67,6 +72,39 @@ async def local_order_events(
     """Run the service and give one client of it."""
     async with order_events_parts(folder, host=host, publisher=publisher) as parts:
         yield parts.client(service)
+
+
+TOKENS: dict[Service, str] = {
+    "gateway": "token-of-the-gateway",
+    "payment": "token-of-payment",
+    "shipping": "token-of-shipping",
+    "notification": "token-of-notification",
+}
+
+
+def order_events_app(parts: OrderEventsParts) -> Quart:
+    """Return the service's HTTP application over running parts."""
+    return create_app(
+        Ports(
+            client=parts.client,
+            tokens=TOKENS,
+            outbox=parts.relay.statistics,
+            flush_outbox=parts.relay.wake,
+            checks=lambda: {"store": "ok"},
+            status=lambda: {"name": "order-events"},
+            telemetry=quiet_telemetry(),
+        )
+    )
+
+
+@asynccontextmanager
+async def order_events_over_http(
+    parts: OrderEventsParts,
+) -> AsyncIterator[Callable[[Service], HttpOrderEvents]]:
+    """Reach running parts through their HTTP API, without a socket."""
+    transport = httpx.ASGITransport(app=order_events_app(parts))
+    async with httpx.AsyncClient(transport=transport, base_url="http://order-events") as http:
+        yield lambda service: HttpOrderEvents(http, TOKENS[service])
 
 
 def sample_intent(
