@@ -19,8 +19,9 @@ from runtime.amqp.link import Link
 from runtime.child import ChildSpec, SupervisorSpec
 from runtime.database import Database, DatabaseStatistics
 from runtime.host import Host
+from runtime.outcomes import RetryPolicy
 from runtime.publishing import Publisher
-from runtime.service import MessageService, RetryPolicy, ServiceStatistics
+from runtime.service import MessageService, ServiceStatistics
 from runtime.telemetry import Telemetry
 
 QUEUE = "payment"
@@ -78,7 +79,7 @@ class Payment:
         )
 
     def spec(self) -> SupervisorSpec:
-        """Return the service's subtree: the messages first, because the sweeper tells their lanes."""
+        """Return the subtree: the messages first, because the sweeper tells their lanes."""
         sweeper = ChildSpec("sweeper-payment", self.sweeper.run)
         return SupervisorSpec(QUEUE, (self.messages.spec(), sweeper), strategy="rest_for_one")
 
