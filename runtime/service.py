@@ -24,6 +24,7 @@ import msgspec
 
 from runtime.amqp.consumer import Consumer, ConsumerStatistics, Delivery
 from runtime.amqp.link import Link
+from runtime.amqp.redrive import Redrive
 from runtime.amqp.topology import dead_queue, retry_queue
 from runtime.child import ChildContext, ChildSpec, SupervisorSpec
 from runtime.database import Database, Transaction
@@ -121,13 +122,14 @@ class MessageService:
         # Deliveries of a lost connection leave the lanes only when it is their turn.
         self._capacity = 4 * prefetch
         self._consumer = Consumer(link, queue, prefetch=prefetch, feed=self._receive)
+        self._redrive = Redrive(link, publisher, queue, telemetry)
         self._holds = Holds(database, host.clock, self._receive_held)
         self._lanes = self._new_lanes()
         self._incarnation = ""
         self._stopping = anyio.Event()
 
     def spec(self) -> SupervisorSpec:
-        """Return the service as a subtree: lanes, hold, consumer.
+        """Return the service as a subtree: lanes, hold, consumer, and the watch on ``.dead``.
 
         ``rest_for_one``: what feeds the lanes is rebuilt with them, in this order, because the new
         lanes are empty; a consumer or hold that fails leaves running handlers alone. On stop the
@@ -137,6 +139,7 @@ class MessageService:
             ChildSpec(f"lanes-{self.queue}", self._work, shutdown_s=DRAIN_S),
             ChildSpec(f"hold-{self.queue}", self._holds.run),
             self._consumer.child(),
+            self._redrive.child(),
         )
         return SupervisorSpec(f"messages-{self.queue}", children, strategy="rest_for_one")
 

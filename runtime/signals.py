@@ -80,6 +80,9 @@ EVENTS: EventTable = {
     "library.log": ("logger", "text"),
     "message.dead": ("queue", "type", "message_id", "attempt", "reason", "error"),
     "message.duplicate": ("queue", "type", "message_id"),
+    "message.redriven": ("queue", "message_id"),
     "message.retry": ("queue", "type", "message_id", "attempt", "delay_s", "error"),
+    "message.stuck": ("queue", "type", "message_id", "error"),
+    "work.failed": ("queue", "error"),
     "outbox.lag": ("pending", "oldest_age_s"),
 }

@@ -1,12 +1,14 @@
 """The pipeline against a real broker and a real database: how messages end, and what survives."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 import pytest
 from aiormq.abc import DeliveredMessage
+from pamqp import commands
 
 from runtime.errors import Rejection, Unavailable, Unprocessable
 from runtime.inbox import Claim
@@ -334,6 +336,39 @@ async def test_nothing_is_acknowledged_while_the_copy_cannot_be_published(shop: 
         await shop.consume.declare_again(await shop.consume.session())
         await until(lambda: shop.counted("ok") == 1)
     assert [call.attempt for call in shop.calls] == [0, 1]
+    assert await left_over(shop.url) == []
+
+
+async def test_what_died_of_too_many_deliveries_is_taken_back_and_what_we_parked_is_not(
+    shop: Shop,
+) -> None:
+    shop.handle = fails_first(Unprocessable("amount-differs", "no"))
+    async with shop.open(), peer_at(shop.url) as peer:
+        await send(shop, order(1))
+        await until(lambda: shop.counted("dead") == 1)
+    async with peer_at(shop.url) as peer:
+        await peer.channel.basic_publish(
+            b"{}",
+            routing_key=QUEUE,
+            properties=commands.Basic.Properties(
+                message_id="evt_2",
+                message_type="order-created/v1",
+                correlation_id="order-2",
+                app_id="tests",
+                content_type="application/json",
+                timestamp=datetime.fromtimestamp(1_700_000_000, UTC),
+            ),
+        )
+        with anyio.fail_after(30):
+            while await peer.ready(f"{QUEUE}.dead") < 2:
+                message = await peer.channel.basic_get(QUEUE)
+                if message.delivery_tag:
+                    await peer.channel.basic_reject(message.delivery_tag, requeue=True)
+    async with shop.open(), peer_at(shop.url) as peer:
+        await until(lambda: shop.counted("ok") == 1)
+        parked = await dead(peer)
+        assert parked.header.properties.message_id == "evt_1"
+    assert [call.message_id for call in shop.calls] == ["evt_1", "evt_2"]
     assert await left_over(shop.url) == []
 
 
