@@ -188,7 +188,10 @@ class _Loop(Generic[M]):
         self._actor = actor
         self._mailbox = mailbox
         self._stopping = stopping
+        # The mark of an incarnation that crashed before it came to it stays in the mailbox, and
+        # means nothing to the next one.
         self._mark: Envelope[M] = Envelope(cast("M", _Stop()))
+        self._over = False
 
     async def mark_stop(self) -> None:
         """Put the mark behind what waits in the mailbox when the actor is told to stop."""
@@ -215,7 +218,7 @@ class _Loop(Generic[M]):
                 raise StrayCancellation("receive was cancelled from outside") from None
             finally:
                 mailbox.put_back(pending)
-            if self._stopping.is_set() and self._mark in batch:
+            if self._over:
                 return
             if len(mailbox):
                 await checkpoint()  # an actor that feeds itself must not starve the others
@@ -230,11 +233,20 @@ class _Loop(Generic[M]):
                     continue  # nobody asked
             elif not isinstance(item.message, _Stop):
                 await _receive_one(self._actor, item)
+            elif item is self._mark:
+                self._over = True
+                return
 
     async def _together(self, pending: Iterator[M | Envelope[M]]) -> None:
-        wrapped = [item if isinstance(item, Envelope) else Envelope(item) for item in pending]
-        # A mark of an incarnation that crashed before it came to it means nothing any more.
-        batch = [envelope for envelope in wrapped if not isinstance(envelope.message, _Stop)]
+        batch: list[Envelope[M]] = []
+        for item in pending:
+            if not isinstance(item, Envelope):
+                batch.append(Envelope(item))
+            elif not isinstance(item.message, _Stop):
+                batch.append(item)
+            elif item is self._mark:
+                self._over = True
+                break
         if not batch:
             return
         try:
