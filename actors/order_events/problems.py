@@ -38,7 +38,7 @@ def pointer_of(error: msgspec.ValidationError) -> str:
     '#/items/0/quantity'
     """
     found = _PATH.search(str(error))
-    path = found.group(1) if found else ""
+    path = found.group(1).replace("...", "*") if found else ""
     return "#" + re.sub(r"[.\[]", "/", path).replace("]", "")
 
 

@@ -15,7 +15,7 @@ from runtime.actor import Actor, Envelope
 from runtime.database import Database, Work
 from runtime.errors import Rejection, Unavailable
 from runtime.host import Host
-from runtime.redaction import describe_error
+from runtime.redaction import describe_error, where_raised
 from runtime.telemetry import Telemetry
 
 
@@ -91,4 +91,9 @@ class OrderEventsActor(Actor[Request]):
                 self._telemetry.count("version_conflicts_total")
         elif not isinstance(failure, Unavailable):
             # A bug of ours, in one request: its asker is told, the others were not affected.
-            self._telemetry.event("order_events.failed", "error", error=describe_error(failure))
+            self._telemetry.event(
+                "order_events.failed",
+                "error",
+                error=describe_error(failure),
+                where=where_raised(failure),
+            )

@@ -9,9 +9,10 @@ from quart import Quart
 
 from actors.domain.order_events import Intent, Service
 from actors.order_events.client import LocalOrderEvents
+from actors.order_events.handlers import Ports
 from actors.order_events.http_client import HttpOrderEvents
 from actors.order_events.parts import OrderEventsParts
-from actors.order_events.rest import Ports, create_app
+from actors.order_events.rest import create_app
 from actors.order_events.schema import MIGRATIONS
 from runtime.database import open_database
 from runtime.errors import BrokerLost
