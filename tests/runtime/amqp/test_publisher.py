@@ -19,6 +19,7 @@ from runtime.publishing import Outgoing
 from runtime.telemetry import Telemetry
 from tests.harness.peer import peer_at
 from tests.harness.proxy import proxy_to
+from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.running import running
 from tests.harness.waiting import eventually
 
@@ -280,3 +281,27 @@ async def test_publishes_are_counted_by_result(
             "ordermill_messages_published_total"
             f'{{exchange="",result="{result}",type="order-created"}} 1.0' in shown
         )
+
+
+async def test_a_memory_alarm_blocks_publishing_until_the_deadline_and_not_for_ever(
+    rabbitmq: RabbitMQ, broker_url: str, host: Host, telemetry: Telemetry
+) -> None:
+    async def watermark(share: str) -> None:
+        await anyio.to_thread.run_sync(rabbitmq.control, "set_vm_memory_high_watermark", share)
+
+    async with peer_at(broker_url) as peer:
+        await peer.queue("q", QUORUM)
+        async with publishing(broker_url, host, telemetry, deadline_s=1.0) as (publisher, link):
+            await watermark("0.00001")
+            try:
+                session = await link.session()
+                outcomes = await publisher.publish_batch(to("q", [1, 2]))
+                assert [type(outcome) for outcome in outcomes] == [DeadlineExceeded] * 2
+                assert session.lost.is_set()
+            finally:
+                await watermark("0.4")
+
+            async def published() -> bool:
+                return await publisher.publish_batch(to("q", [3])) == [None]
+
+            await eventually(published)
