@@ -92,6 +92,9 @@ def _explain(error: Exception) -> _Explained:
 
 def _rejected(error: Rejection) -> _Explained:
     problem = PROBLEMS.get(error.code) or _plain(error.status_hint)
+    if problem.slug == "not-found":
+        # One answer for all of them: which of two was not found is nobody's business.
+        return problem, problem.meaning, {}, {}
     extra = {name: error.details[name] for name in _SHOWN if name in error.details}
     detail = error.message
     blocking = error.details.get("blocking_event")

@@ -119,12 +119,16 @@ class StreamReads:
     async def _frames(self, order_id: str, after: int) -> AsyncIterator[bytes]:
         monotonic = self._gateway.host.clock.monotonic
         end = monotonic() + self._gateway.limits.stream_s_max
+        wait_s = 0.0  # what is there already comes first, and so does the end of a settled order
         yield _RETRY
         while monotonic() < end:
-            events = await self._streams.unless_stopped(partial(self._next, order_id, after))
+            events = await self._streams.unless_stopped(
+                partial(self._next, order_id, after, wait_s)
+            )
             if events is None:
                 yield _BYE
                 return
+            wait_s = self._gateway.limits.heartbeat_s
             for event in events:
                 yield _frame(event)
                 after = event.version
@@ -134,9 +138,9 @@ class StreamReads:
                 yield _COMPLETE
                 return
 
-    async def _next(self, order_id: str, after: int) -> list[Event]:
+    async def _next(self, order_id: str, after: int, wait_s: float) -> list[Event]:
         return await self._gateway.order_events.events(
-            order_id, after=after, limit=_PAGE, wait_s=self._gateway.limits.heartbeat_s
+            order_id, after=after, limit=_PAGE, wait_s=wait_s
         )
 
     async def _complete(self, order_id: str, after: int) -> bool:

@@ -1,0 +1,115 @@
+"""Tokens: who may read, who may change, and what strangers cannot tell."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from actors.domain.order import Order
+from actors.gateway.auth import Authority
+from runtime.errors import Rejection
+from tests.harness.gateway import NOW_S, OPERATOR, SECRET, VIEWER, World
+
+OTHER_ID = "ord_" + "0" * 26
+
+
+def authority(secret: str = SECRET, now_s: float = NOW_S) -> Authority:
+    return Authority(
+        secret=secret, operator_token="op", viewer_token="", ttl_s=100.0, wall=lambda: now_s
+    )
+
+
+def test_an_orders_token_is_always_the_same_and_opens_no_other_order() -> None:
+    token = authority().access_token(OTHER_ID, int(NOW_S * 1000))
+    assert token == authority().access_token(OTHER_ID, int(NOW_S * 1000))
+    found = authority().guest(OTHER_ID, token)
+    assert found is not None
+    assert (found.kind, found.name, found.rights) == ("guest", f"guest:{OTHER_ID}", "edit")
+    assert authority().guest("ord_" + "1" * 26, token) is None
+    assert authority("another-secret").guest(OTHER_ID, token) is None
+
+
+def test_rights_and_expiry_are_part_of_what_is_signed() -> None:
+    token = authority().access_token(OTHER_ID, int(NOW_S * 1000), "read")
+    assert authority().guest(OTHER_ID, token.replace("read", "edit")) is None
+    rights, expires, mac = token.split(".")
+    assert authority().guest(OTHER_ID, f"{rights}.{int(expires) + 1}.{mac}") is None
+
+
+def test_an_expired_token_is_refused_and_says_so() -> None:
+    token = authority().access_token(OTHER_ID, int(NOW_S * 1000))
+    assert authority(now_s=NOW_S + 100).guest(OTHER_ID, token) is not None
+    with pytest.raises(Rejection) as refused:
+        authority(now_s=NOW_S + 101).guest(OTHER_ID, token)
+    assert refused.value.code == "unauthorized"
+
+
+def test_an_empty_staff_token_opens_nothing() -> None:
+    assert authority().staff("") is None
+    found = authority().staff("op")
+    assert found is not None
+    assert found.kind == "operator"
+
+
+@pytest.mark.parametrize("header", ["", "Basic abc", "Bearer", "Bearer ", "edit.1.x", "Bearer é"])
+async def test_without_a_valid_token_an_order_is_closed(world: World, header: str) -> None:
+    placed = await world.place()
+    answer = await world.call("GET", placed.path, headers={"Authorization": header})
+    assert answer.status == (404 if header == "Bearer é" else 401)
+    assert answer.headers.get("WWW-Authenticate") == ("Bearer" if answer.status == 401 else None)
+
+
+async def test_a_missing_token_is_401(world: World) -> None:
+    placed = await world.place()
+    answer = await world.call("GET", placed.path)
+    assert (answer.status, answer.slug) == (401, "unauthorized")
+
+
+async def test_somebody_elses_order_looks_like_none_and_costs_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs = await world.place(), await world.place()
+    looked: list[str] = []
+    client = type(world.parts.client("gateway"))
+    order = client.order
+
+    async def counted(self: object, order_id: str, **at: int | None) -> Order:
+        looked.append(order_id)
+        return await order(self, order_id, **at)
+
+    monkeypatch.setattr(client, "order", counted)
+    answers = [
+        await world.call(method, f"/v1/orders/{order_id}{path}", headers=mine.auth)
+        for order_id in (theirs.id, OTHER_ID)
+        for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/cancellation"))
+    ]
+    assert [(answer.status, answer.slug) for answer in answers] == [(404, "not-found")] * 6
+    bodies = [{**answer.json, "request_id": ""} for answer in answers]
+    assert bodies == bodies[:1] * 6
+    assert looked == [theirs.id] * 3 + [OTHER_ID] * 3
+
+
+@pytest.mark.parametrize("order_id", ["ord_1", "x", "ord_" + "0" * 27, "%00", "4242424242424242"])
+async def test_what_is_no_order_id_is_not_found(world: World, order_id: str) -> None:
+    for auth in (OPERATOR, {"Authorization": "Bearer nothing"}):
+        answer = await world.call("GET", f"/v1/orders/{order_id}", headers=auth)
+        assert (answer.status, answer.slug) == (404, "not-found")
+        assert "instance" not in answer.json
+
+
+async def test_a_viewer_reads_and_changes_nothing(world: World) -> None:
+    placed = await world.place()
+    assert (await world.call("GET", placed.path, headers=VIEWER)).status == 200
+    changes: Sequence[tuple[str, str]] = [
+        ("POST", f"{placed.path}/cancellation"),
+        ("PUT", f"{placed.path}/payment"),
+        ("PUT", f"{placed.path}/shipping-address"),
+        ("POST", "/v1/orders"),
+    ]
+    for method, path in changes:
+        answer = await world.call(method, path, {}, VIEWER)
+        assert (answer.status, answer.slug) == (403, "forbidden"), path
+
+
+async def test_an_unknown_token_places_no_order(world: World) -> None:
+    answer = await world.call("POST", "/v1/orders", {}, {"Authorization": "Bearer who"})
+    assert (answer.status, answer.slug) == (401, "unauthorized")

@@ -1,0 +1,146 @@
+"""Idempotency keys: what counts as the same request, and that it gets the same answer."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.domain.order_events import CancelOrder
+from actors.gateway.auth import GUEST
+from actors.gateway.idempotency import Intents, names_card_number, parse_key
+from actors.gateway.requests import Card
+from runtime.errors import Rejection
+from tests.harness.gateway import ADDRESS, CARD, OPERATOR, ORDER, SECRET, World, gateway_world
+
+KEY = {"Idempotency-Key": "3f0c9a56-once"}
+
+
+async def test_a_repeated_order_is_answered_as_the_first_was(world: World) -> None:
+    first = await world.call("POST", "/v1/orders", ORDER, KEY)
+    again = await world.call("POST", "/v1/orders", ORDER, {"Idempotency-Key": '"3f0c9a56-once"'})
+    assert (first.status, again.status) == (201, 201)
+    assert again.body == first.body
+    assert again.headers["Idempotent-Replayed"] == "true"
+    for name in ("Location", "ETag", "Content-Type", "Cache-Control"):
+        assert again.headers[name] == first.headers[name]
+    assert "Idempotent-Replayed" not in first.headers
+    assert len((await world.call("GET", "/v1/orders", headers=OPERATOR)).json["data"]) == 1
+
+
+async def test_a_replay_shows_the_order_as_it_was_then(world: World) -> None:
+    first = await world.call("POST", "/v1/orders", ORDER, KEY)
+    await world.advance(first.json["id"], "payment-auth-in-progress", "payment-captured")
+    world.clock.now_s += 3600
+    again = await world.call("POST", "/v1/orders", ORDER, KEY)
+    assert again.body == first.body
+
+
+async def test_another_spelling_of_the_same_body_is_the_same_request(world: World) -> None:
+    first = await world.call("POST", "/v1/orders", ORDER, KEY)
+    shuffled = {name: ORDER[name] for name in reversed(ORDER)}
+    again = await world.call("POST", "/v1/orders", shuffled, KEY)
+    assert again.body == first.body
+
+
+async def test_another_body_under_the_key_is_refused_and_not_counted_as_first(world: World) -> None:
+    await world.call("POST", "/v1/orders", ORDER, KEY)
+    other = {**ORDER, "payment": {"card": {**CARD, "number": "4000000000000002"}}}
+    answer = await world.call("POST", "/v1/orders", other, KEY)
+    assert (answer.status, answer.slug) == (422, "idempotency-key-reused")
+    assert 'ordermill_idempotency_total{result="reused"} 1.0' in world.metrics()
+    assert 'ordermill_idempotency_total{result="first"} 1.0' in world.metrics()
+
+
+async def test_an_invalid_request_does_not_use_its_key_up(world: World) -> None:
+    answer = await world.call("POST", "/v1/orders", {**ORDER, "items": []}, KEY)
+    assert answer.status == 422
+    assert (await world.call("POST", "/v1/orders", ORDER, KEY)).status == 201
+
+
+async def test_changes_and_refusals_are_replayed_too(world: World) -> None:
+    placed = await world.place()
+    headers = {**placed.auth, **KEY}
+    calls: list[tuple[str, str, object]] = [
+        ("PUT", "payment", {"token": "pm_card_slow"}),
+        ("PUT", "shipping-address", {**ADDRESS, "city": "Berlin"}),
+        ("POST", "cancellation", {}),
+    ]
+    firsts = [await world.call(m, f"{placed.path}/{p}", b, headers) for m, p, b in calls]
+    agains = [await world.call(m, f"{placed.path}/{p}", b, headers) for m, p, b in calls]
+    assert [answer.status for answer in firsts] == [200, 200, 200]
+    assert [answer.body for answer in agains] == [answer.body for answer in firsts]
+    assert all(answer.headers["Idempotent-Replayed"] == "true" for answer in agains)
+    late = {**placed.auth, "Idempotency-Key": "late"}
+    refused = [await world.call("POST", f"{placed.path}/cancellation", {}, late) for _ in range(2)]
+    assert [answer.slug for answer in refused] == ["order-already-cancelled"] * 2
+    assert refused[1].headers["Idempotent-Replayed"] == "true"
+    first, again = ({**answer.json, "request_id": ""} for answer in refused)
+    assert first == again
+
+
+async def test_a_key_belongs_to_its_caller_and_route(world: World) -> None:
+    one, two = await world.place(), await world.place()
+    for placed in (one, two):
+        headers = {**placed.auth, **KEY}
+        answer = await world.call("POST", f"{placed.path}/cancellation", {}, headers)
+        assert "Idempotent-Replayed" not in answer.headers
+    by_operator = await world.call("POST", "/v1/orders", ORDER, {**OPERATOR, **KEY})
+    by_guest = await world.call("POST", "/v1/orders", ORDER, KEY)
+    assert by_operator.json["id"] != by_guest.json["id"]
+
+
+async def test_a_request_whose_client_hung_up_is_found_again(tmp_path: Path) -> None:
+    async with gateway_world(tmp_path) as world:
+        first = await world.call("POST", "/v1/orders", ORDER, KEY)
+    async with gateway_world(tmp_path) as world:
+        again = await world.call("POST", "/v1/orders", ORDER, KEY)
+        assert (again.status, again.body) == (201, first.body)
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [([], None), (["abc"], "abc"), (['"abc"'], "abc"), (['"'], '"'), (['""'], '""')],
+)
+def test_quoted_and_bare_keys_are_equal(values: list[str], key: str | None) -> None:
+    assert parse_key(values) == key
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [""],
+        ["a b"],
+        ["é"],
+        ["a" * 256],
+        ["a", "b"],
+        ["4242424242424242"],
+        ["o:4242-4242-4242-4242"],
+    ],
+)
+def test_a_key_that_is_none_is_refused(values: list[str]) -> None:
+    with pytest.raises(Rejection) as refused:
+        parse_key(values)
+    assert refused.value.status_hint == 422
+    assert "4242" not in str(refused.value)
+
+
+@given(st.uuids() | st.binary(min_size=8, max_size=32).map(bytes.hex))
+def test_random_ids_are_never_taken_for_card_numbers(id_: object) -> None:
+    if not str(id_).isdigit():
+        assert not names_card_number(str(id_))
+
+
+def test_neither_keys_nor_bodies_can_be_read_back_from_an_intent() -> None:
+    body = Card("4242424242424242", 12, 2099, "123")
+    intent = Intents(SECRET).intent(GUEST, "POST /x", body, key="secret-key", correlation_id="req")
+    assert "secret-key" not in repr(intent)
+    assert "4242" not in repr(intent) + repr(body)
+    other = Intents("another").intent(GUEST, "POST /x", body, key="secret-key", correlation_id="r")
+    assert (intent.key, intent.fingerprint) != (other.key, other.fingerprint)
+
+
+def test_without_a_key_there_is_no_fingerprint() -> None:
+    body = CancelOrder("ord_1", "customer")
+    intent = Intents(SECRET).intent(GUEST, "POST /x", body, key=None, correlation_id="req")
+    assert (intent.key, intent.fingerprint) == (None, None)
