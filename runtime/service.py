@@ -16,6 +16,7 @@ still comes back, both have one id and one lane, and the row says which of them 
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -57,6 +58,26 @@ class Route(msgspec.Struct, frozen=True):
     hold_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a service stands on.
+
+    ``database`` is its own, with the schemas of `runtime.inbox` and `runtime.hold`. ``link``
+    consumes, and declares the queue, its delay queues (one for each tier of ``retry``) and its
+    ``.dead`` queue; ``publisher`` has a link of its own. Up to ``lanes`` keys are worked on at a
+    time, out of ``prefetch`` deliveries.
+    """
+
+    link: Link
+    publisher: Publisher
+    database: Database
+    host: Host
+    telemetry: Telemetry
+    retry: RetryPolicy
+    lanes: int = 32
+    prefetch: int = 128
+
+
 class Job(msgspec.Struct, frozen=True):
     """One message in its lane. Without a ``delivery`` it comes from the hold."""
 
@@ -90,9 +111,7 @@ class MessageService:
     """One service: its queue, its lanes, its inbox and hold, and the way its messages end.
 
     ``routes`` maps a message type's name to its `Route`; ``key`` names a message's lane and may
-    raise `Unprocessable`. ``database`` has the schemas of `runtime.inbox` and `runtime.hold`. The
-    queue, its delay queues (one for each tier of ``retry``) and its ``.dead`` queue are declared by
-    ``link``.
+    raise `Unprocessable`.
     """
 
     def __init__(
@@ -101,29 +120,22 @@ class MessageService:
         routes: Mapping[str, Route],
         *,
         key: Callable[[Message], str],
-        link: Link,
-        publisher: Publisher,
-        database: Database,
-        host: Host,
-        telemetry: Telemetry,
-        retry: RetryPolicy | None = None,
-        lanes: int = 32,
-        prefetch: int = 128,
+        around: Surroundings,
     ) -> None:
         self.queue = queue
         self._routes = routes
         self._key = key
-        self._publisher = publisher
-        self._database = database
-        self._host = host
-        self._report = MessageReport(telemetry, queue, routes)
-        self._retry = retry or RetryPolicy()
-        self._lane_count = lanes
+        self._publisher = around.publisher
+        self._database = around.database
+        self._host = around.host
+        self._report = MessageReport(around.telemetry, queue, routes)
+        self._retry = around.retry
+        self._lane_count = around.lanes
         # Deliveries of a lost connection leave the lanes only when it is their turn.
-        self._capacity = 4 * prefetch
-        self._consumer = Consumer(link, queue, prefetch=prefetch, feed=self._receive)
-        self._redrive = Redrive(link, publisher, queue, telemetry)
-        self._holds = Holds(database, host.clock, self._receive_held)
+        self._capacity = 4 * around.prefetch
+        self._consumer = Consumer(around.link, queue, prefetch=around.prefetch, feed=self._receive)
+        self._redrive = Redrive(around.link, around.publisher, queue, around.telemetry)
+        self._holds = Holds(around.database, around.host.clock, self._receive_held)
         self._lanes = self._new_lanes()
         self._incarnation = ""
         self._stopping = anyio.Event()

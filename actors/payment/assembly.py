@@ -4,6 +4,8 @@ Its database holds the inbox, the hold and the journal of calls; the sandbox pro
 party and has a database of its own.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 from quart import Quart
 
@@ -15,13 +17,9 @@ from actors.payment.service import PaymentService, order_of
 from actors.payment.sweeper import Sweeper
 from actors.status import Check, StatusQuery, status_app
 from runtime import hold, inbox
-from runtime.amqp.link import Link
 from runtime.child import ChildSpec, SupervisorSpec
-from runtime.database import Database, DatabaseStatistics
-from runtime.host import Host
-from runtime.outcomes import RetryPolicy
-from runtime.publishing import Publisher
-from runtime.service import MessageService, ServiceStatistics
+from runtime.database import DatabaseStatistics
+from runtime.service import MessageService, ServiceStatistics, Surroundings
 from runtime.telemetry import Telemetry
 
 QUEUE = "payment"
@@ -39,40 +37,26 @@ class PaymentStatus(msgspec.Struct, frozen=True):
 
 
 class Payment:
-    """The payment service. ``database`` was opened with `MIGRATIONS` as `FILE`."""
+    """The payment service. Its database was opened with `MIGRATIONS` as `FILE`."""
 
     def __init__(
         self,
         orders: OrderEvents,
         provider: PaymentProvider,
+        around: Surroundings,
         *,
-        database: Database,
-        link: Link,
-        publisher: Publisher,
-        host: Host,
-        telemetry: Telemetry,
-        retry: RetryPolicy,
         hold_s: float,
         sweep_s: float,
-        lanes: int = 32,
-        prefetch: int = 128,
     ) -> None:
         self._orders = orders
-        self._database = database
-        desk = Desk(provider, database, host.clock, telemetry)
+        self._database = around.database
+        desk = Desk(provider, around.database, around.host.clock, around.telemetry)
         service = PaymentService(orders, desk)
         self.messages = MessageService(
             QUEUE,
             service.routes(hold_s),
             key=order_of,
-            link=link,
-            publisher=publisher,
-            database=database,
-            host=host,
-            telemetry=telemetry,
-            retry=retry,
-            lanes=lanes,
-            prefetch=prefetch,
+            around=around,
         )
         self.sweeper = Sweeper(
             orders, desk, tell=self.messages.tell, resume=service.resume, every_s=sweep_s
@@ -93,6 +77,6 @@ class Payment:
         )
 
 
-def payment_app(checks: dict[str, Check], telemetry: Telemetry, status: StatusQuery) -> Quart:
+def payment_app(checks: Mapping[str, Check], telemetry: Telemetry, status: StatusQuery) -> Quart:
     """Return the service's HTTP side: health, readiness, metrics, status."""
     return status_app(QUEUE, checks=checks, telemetry=telemetry, status=status)

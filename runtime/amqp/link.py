@@ -67,12 +67,13 @@ class Quarantine:
 class Link:
     """One connection for one role (``publish`` or ``consume``), kept alive by its `run`.
 
-    ``prepare`` runs on each new session before anyone else sees it: it declares the topology.
+    ``url`` may be a function: it is asked before each attempt to connect, for a broker whose port
+    is known only once it listens. ``prepare`` runs on each new session before anyone else sees it: it declares the topology.
     """
 
     def __init__(
         self,
-        url: str,
+        url: str | Callable[[], str],
         role: str,
         host: Host,
         telemetry: Telemetry,
@@ -88,7 +89,8 @@ class Link:
             )
         self.role = role
         self.quarantine = Quarantine(host)
-        self._address = Address.parse(url)
+        self._url = url if callable(url) else None
+        self._address = Address.parse(url() if callable(url) else url)
         self._host = host
         self._telemetry = telemetry
         self._prepare = prepare
@@ -144,6 +146,8 @@ class Link:
 
     async def _connect(self) -> Session | None:
         self._epoch += 1
+        if self._url is not None:
+            self._address = Address.parse(self._url())
         session = None
         try:
             session = await connect(

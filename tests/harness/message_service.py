@@ -18,7 +18,7 @@ from runtime.host import production_host
 from runtime.inbox import Claim
 from runtime.message import Message
 from runtime.outcomes import RetryPolicy
-from runtime.service import MessageService, Route
+from runtime.service import MessageService, Route, Surroundings
 from runtime.supervisor import Supervisor
 from runtime.telemetry import quiet_telemetry
 
@@ -99,14 +99,16 @@ class Shop:
                 QUEUE,
                 {"order-created": Route(self._handle, self.hold_s)},
                 key=lambda message: message.correlation_id,
-                link=self.consume,
-                publisher=self.publisher,
-                database=self.database,
-                host=host,
-                telemetry=self.telemetry,
-                retry=self.retry,
-                lanes=self.lanes,
-                prefetch=self.prefetch,
+                around=Surroundings(
+                    link=self.consume,
+                    publisher=self.publisher,
+                    database=self.database,
+                    host=host,
+                    telemetry=self.telemetry,
+                    retry=self.retry,
+                    lanes=self.lanes,
+                    prefetch=self.prefetch,
+                ),
             )
             children = (publish.child(), self.consume.child(), self.service.spec())
             supervisor = Supervisor(SupervisorSpec("shop", children), host, self.telemetry)
