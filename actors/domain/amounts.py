@@ -3,12 +3,15 @@
 from actors.domain.values import Money
 
 # ISO 4217, "minor unit" of the active currencies that do not have two digits of it.
+_WITHOUT = (
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND",
+    "VUV", "XAF", "XOF", "XPF",
+)  # fmt: skip
+_WITH_THREE = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 _DIGITS = {
-    **dict.fromkeys(
-        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
-    ),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-    **dict.fromkeys("CLF UYW".split(), 4),
+    **dict.fromkeys(_WITHOUT, 0),
+    **dict.fromkeys(_WITH_THREE, 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
 }
 _DIGITS_USUAL = 2
 
@@ -16,8 +19,10 @@ _DIGITS_USUAL = 2
 def amount_text(money: Money) -> str:
     """Return an amount with its currency's code; thousands are parted by a no-break space.
 
-    >>> amount_text(Money(4890, "EUR")), amount_text(Money(5, "EUR")), amount_text(Money(500, "JPY"))
-    ('48.90 EUR', '0.05 EUR', '500 JPY')
+    >>> amount_text(Money(4890, "EUR")), amount_text(Money(5, "EUR"))
+    ('48.90 EUR', '0.05 EUR')
+    >>> amount_text(Money(500, "JPY"))
+    '500 JPY'
     >>> amount_text(Money(123456789, "KWD"))
     '123\\xa0456.789 KWD'
     """

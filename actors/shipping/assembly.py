@@ -1,0 +1,89 @@
+"""The shipping service put together: what it needs, what it starts, what it shows.
+
+Its database holds the inbox and the hold; the built-in carrier is another party and has a database
+of its own.
+"""
+
+import msgspec
+
+from actors.domain.order_events import OrderEvents
+from actors.shipping.carrier import Carrier
+from actors.shipping.courier import Courier
+from actors.shipping.depot import Depot
+from actors.shipping.service import ShippingService, order_of
+from actors.shipping.shipments import AskedShipments, Ship, ShippingDesk
+from runtime import hold, inbox
+from runtime.actor import ActorRef, actor_child
+from runtime.child import ChildSpec, SupervisorSpec
+from runtime.database import DatabaseStatistics
+from runtime.mailbox import MailboxStatistics
+from runtime.service import MessageService, Route, ServiceStatistics, Surroundings
+
+QUEUE = "shipping"
+FILE = "shipping.db"
+MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA)
+BATCH_MAX = 64
+
+
+class ShippingStatus(msgspec.Struct, frozen=True):
+    """What operators see; ``desk`` is the mailbox of has-shipped requests."""
+
+    messages: ServiceStatistics
+    database: DatabaseStatistics
+    desk: MailboxStatistics
+
+
+class Shipping:
+    """The shipping service. Its database was opened with `MIGRATIONS` as `FILE`.
+
+    ``shipments`` is how this process asks it; restarts leave that as it is. With ``auto_ship_s``
+    the carrier must be the built-in `Depot`, which then reports its parcels by itself.
+    """
+
+    def __init__(
+        self,
+        order_events: OrderEvents,
+        carrier: Carrier,
+        around: Surroundings,
+        *,
+        hold_s: float,
+        auto_ship_s: float | None = None,
+        mailbox_max: int = 1024,
+    ) -> None:
+        self._order_events = order_events
+        self._database = around.database
+        self._desk: ActorRef[Ship] = ActorRef("shipping-desk", mailbox_max)
+        self.shipments = AskedShipments(self._desk)
+        self.messages = MessageService(
+            QUEUE,
+            {"payment-captured": Route(ShippingService(order_events, carrier).prepare, hold_s)},
+            key=order_of,
+            around=around,
+        )
+        self._courier: Courier | None = None
+        if auto_ship_s is not None:
+            assert isinstance(carrier, Depot), "only the built-in carrier reports by itself"
+            self._courier = Courier(carrier, self.shipments, auto_ship_s, around.host.clock)
+
+    def spec(self) -> SupervisorSpec:
+        """Return the service's subtree: messages, desk, and the courier, who asks the desk."""
+        children: list[ChildSpec | SupervisorSpec] = [
+            self.messages.spec(),
+            actor_child(
+                "shipping-desk",
+                lambda: ShippingDesk(self._order_events),
+                self._desk,
+                batch_max=BATCH_MAX,
+            ),
+        ]
+        if self._courier is not None:
+            children.append(ChildSpec("courier", self._courier.run))
+        return SupervisorSpec(QUEUE, tuple(children))
+
+    async def status(self) -> ShippingStatus:
+        """Return what operators see."""
+        return ShippingStatus(
+            messages=self.messages.statistics(),
+            database=self._database.statistics(),
+            desk=self._desk.statistics(),
+        )
