@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -41,6 +42,7 @@ SUMMARIES: Mapping[str, str] = {
     "order": "Place, show, watch and change orders of a running system.",
     "version": "Show what is installed.",
 }
+LogFormat = Literal["auto", "text", "json"]
 PLUGINS = "ordermill.commands"
 EX_IOERR = 74  # sysexits.h
 
@@ -52,7 +54,7 @@ class Options:
     config: Path | None
     overrides: tuple[str, ...]
     verbosity: int
-    log_format: str | None
+    log_format: LogFormat | None
     color: str
     url: str | None
     token: str | None
@@ -107,7 +109,7 @@ def group(
     overrides: tuple[str, ...],
     verbose: int,
     quiet: int,
-    log_format: str | None,
+    log_format: LogFormat | None,
     color: str,
     url: str | None,
     token: str | None,

@@ -5,24 +5,35 @@ In test mode a secret that is not configured is generated at the first start and
 """
 
 import base64
+import hmac
 
 import msgspec
 
 from actors.settings import Settings
-from runtime.config import Secret
 from runtime.errors import ConfigurationError
 from runtime.host import Host
+from runtime.setting import Secret
 
 SECRET_CHARACTERS_MIN = 32
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """``secret`` signs access tokens; the others are bearer tokens or the root of them."""
+    """``secret`` signs access tokens; ``service_secret`` is the root of the services' tokens.
+
+    ``broker_password`` is the embedded broker's; a RabbitMQ's stands in its URL.
+    """
 
     secret: Secret
     operator_token: Secret
     viewer_token: Secret
     service_secret: Secret
+    broker_password: Secret
+
+    def of_service(self, service: str) -> str:
+        """Return the bearer token by which order-events and shipping know the service."""
+        return hmac.new(
+            self.service_secret.reveal().encode(), service.encode(), "sha256"
+        ).hexdigest()
 
 
 async def load_credentials(settings: Settings, host: Host) -> Credentials:
@@ -33,6 +44,7 @@ async def load_credentials(settings: Settings, host: Host) -> Credentials:
         operator_token=await _secret("operator_token", given.operator_token, settings, host),
         viewer_token=await _secret("viewer_token", given.viewer_token, settings, host),
         service_secret=await _secret("service_secret", given.service_secret, settings, host),
+        broker_password=await _kept("broker-password", host),
     )
 
 
@@ -45,12 +57,16 @@ async def _secret(key: str, given: Secret, settings: Settings, host: Host) -> Se
             f"security.{key} is not set, and live mode makes no secrets up",
             hint=f"set {variable} or {variable}_FILE to {SECRET_CHARACTERS_MIN}+ random characters",
         )
-    name = f"secrets/{key.replace('_', '-')}"
-    kept = await host.disk.read(name)
+    return _checked(key, await _kept(key.replace("_", "-"), host))
+
+
+async def _kept(name: str, host: Host) -> Secret:
+    path = f"secrets/{name}"
+    kept = await host.disk.read(path)
     if kept is None:
         kept = base64.urlsafe_b64encode(host.random.randbytes(32)).rstrip(b"=")
-        await host.disk.write_new(name, kept)
-    return _checked(key, Secret(kept.decode("ascii", "replace").strip()))
+        await host.disk.write_new(path, kept)
+    return Secret(kept.decode("ascii", "replace").strip())
 
 
 def _checked(key: str, secret: Secret) -> Secret:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from runtime.config import Secret
+from runtime.setting import Secret
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one")]
 Bind = Annotated[str, Meta(min_length=1, max_length=255, description="address to listen on")]

@@ -19,8 +19,8 @@ from anyio.abc import TaskStatus
 from actors.cli import Options
 from actors.commands.order import SAMPLE_ADDRESS
 from actors.commands.settings import load_settings, telemetry_for
+from actors.process import Running, run_system
 from actors.settings import Settings
-from actors.system import Running, run_system
 from runtime.errors import Rejection
 from runtime.host import Clock, Host, production_host
 from runtime.telemetry import Telemetry
@@ -105,19 +105,17 @@ def demo(options: Options, scenario: str, port: int, data_dir: Path | None) -> N
 
 
 def _settings(options: Options, scenario: Scenario, port: int, folder: Path) -> Settings:
-    free = {f"{service}.port": 0 for service in ("order_events", "payment", "shipping")}
-    given: dict[str, object] = {
-        **free,
-        "notification.port": 0,
-        "http.port": port,
+    flags = {
         "data_dir": str(folder),
+        "http.port": port,
+        **{f"{service}.port": 0 for service in ("order_events", "payment", "shipping")},
+        "notification.port": 0,
         "payment.hold_s": scenario.payment_hold_s,
         "shipping.hold_s": scenario.shipping_hold_s,
         "shipping.auto_ship_s": 0.3,
         "retry.tiers_s": "[1]",
-        "log.level": "warning",
     }
-    return load_settings(options, given).settings
+    return load_settings(options, flags=flags, defaults={"log.level": "warning"}).settings
 
 
 async def _play(name: str, settings: Settings, options: Options) -> None:
@@ -131,7 +129,7 @@ async def _play(name: str, settings: Settings, options: Options) -> None:
     async with anyio.create_task_group() as tasks:
         began = host.clock.monotonic()
         running = await tasks.start(
-            _start, settings, host, telemetry_for(settings, options), stopping
+            _start, settings, host, telemetry_for(settings, options, host.clock.wall), stopping
         )
         click.echo(f"ready in {host.clock.monotonic() - began:.1f}s  {running.url}\n")
         try:

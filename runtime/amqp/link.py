@@ -68,7 +68,8 @@ class Link:
     """One connection for one role (``publish`` or ``consume``), kept alive by its `run`.
 
     ``url`` may be a function: it is asked before each attempt to connect, for a broker whose port
-    is known only once it listens. ``prepare`` runs on each new session before anyone else sees it: it declares the topology.
+    is known only once it listens. ``prepare`` runs on each new session before anyone else sees it:
+    it declares the topology.
     """
 
     def __init__(

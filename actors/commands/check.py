@@ -1,0 +1,139 @@
+"""``ordermill check``: is everything there that a start needs? One line each, with what to do."""
+
+import platform
+import sqlite3
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import anyio
+import click
+
+import runtime
+from actors.cli import Options
+from actors.commands.settings import load_settings
+from actors.process import preflight
+from actors.settings import Internal, Settings
+from actors.system import EMBEDDED
+from runtime.errors import ConfigurationError
+from runtime.host import production_host
+
+WAL_RESET_FIXED = (3, 51, 3)
+CLOCK_S_MIN = 1_700_000_000  # November 2023: an earlier clock was never set
+
+
+class Failed(Exception):
+    """A check found something wrong: what, and what to do about it."""
+
+    def __init__(self, what: str, todo: str) -> None:
+        super().__init__(what)
+        self.todo = todo
+
+
+@click.command()
+@click.option("--only", help="Comma separated: python,config,store,broker,ports,clock.")
+@click.pass_obj
+def check(options: Options, only: str | None) -> int:
+    """Check configuration, store, broker, ports and clock."""
+    checks: dict[str, Callable[[Settings], str]] = {
+        "python": _python,
+        "config": lambda _: _config(options),
+        "store": _store,
+        "broker": _broker,
+        "ports": _ports,
+        "clock": _clock,
+    }
+    names = only.split(",") if only else list(checks)
+    unknown = [name for name in names if name not in checks]
+    if unknown:
+        raise ConfigurationError(f"--only {unknown[0]}: one of {', '.join(checks)}")
+    settings = load_settings(options).settings
+    failed = sum(not _passes(name, checks[name], settings) for name in names)
+    if failed:
+        click.echo(f"{failed} of {len(names)} failed")
+    return 3 if failed else 0
+
+
+def _passes(name: str, run: Callable[[Settings], str], settings: Settings) -> bool:
+    try:
+        click.echo(f"ok    {name:<8} {run(settings)}")
+    except Failed as failed:
+        click.echo(f"FAIL  {name:<8} {failed}   -> {failed.todo}")
+        return False
+    except ConfigurationError as error:
+        click.echo(f"FAIL  {name:<8} {error}   -> {error.hint}")
+        return False
+    return True
+
+
+def _python(_: Settings) -> str:
+    if sys.flags.optimize:
+        raise Failed("python -O removes the assertions we rely on", "run without -O")
+    installed = Path(str(metadata.distribution("ordermill").locate_file("runtime")))
+    ours = Path(runtime.__path__[0])
+    if "site-packages" in installed.parts and installed.exists() and not installed.samefile(ours):
+        raise Failed(
+            f"another package named runtime is imported, from {ours}",
+            "install ordermill into a virtual environment of its own",
+        )
+    sqlite = sqlite3.sqlite_version
+    note = "" if sqlite3.sqlite_version_info >= WAL_RESET_FIXED else " (one process per file)"
+    return f"{platform.python_version()}, sqlite {sqlite}{note}"
+
+
+def _config(options: Options) -> str:
+    sources = load_settings(options).sources.values()
+    given = [source for source in sources if source != "default"]
+    return f"{len(given)} settings given, the rest defaults"
+
+
+def _store(settings: Settings) -> str:
+    host = production_host(Path(settings.data_dir))
+    for path in sorted(host.disk.root.glob("*.db")):
+        host.disk.lock(path.name).release()
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
+        connection.close()
+        if verdict != "ok":
+            raise Failed(f"{path}: {verdict}", "restore the newest backup")
+    return f"{settings.data_dir} is writable and free"
+
+
+def _broker(settings: Settings) -> str:
+    if settings.broker.url == EMBEDDED:
+        return EMBEDDED
+    anyio.run(preflight, settings)
+    return "reachable, account accepted"
+
+
+def _ports(settings: Settings) -> str:
+    rows = {
+        "http": Internal(bind=settings.http.bind, port=settings.http.port),
+        "order_events": settings.order_events,
+        "payment": settings.payment,
+        "shipping": settings.shipping,
+        "notification": settings.notification,
+    }
+    for name, row in rows.items():
+        if row.port:
+            anyio.run(_free, f"{name}.port", row.bind, row.port)
+    return ", ".join(f"{row.bind}:{row.port or 'any'}" for row in rows.values()) + " free"
+
+
+async def _free(setting: str, bind: str, port: int) -> None:
+    try:
+        listener = await anyio.create_tcp_listener(local_host=bind, local_port=port)
+    except OSError as error:
+        raise Failed(
+            f"{bind}:{port}: {error.strerror or error}",
+            f"stop what listens there, or choose another {setting}",
+        ) from error
+    await listener.aclose()
+
+
+def _clock(settings: Settings) -> str:
+    now = production_host(Path(settings.data_dir)).clock.wall()
+    if now < CLOCK_S_MIN:
+        raise Failed("the system clock was never set", "set it (timedatectl set-ntp true)")
+    return "plausible"

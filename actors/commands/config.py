@@ -1,0 +1,77 @@
+"""``ordermill config``: what is configured, where each value comes from, what a key accepts."""
+
+import json
+
+import click
+import msgspec
+
+from actors.cli import Options
+from actors.commands.settings import load_settings
+from actors.settings import Settings
+from runtime.config import Loaded, describe, json_schema
+from runtime.errors import ConfigurationError
+from runtime.setting import Setting, shown
+
+
+@click.group()
+def config() -> None:
+    """Show, check and explain the configuration."""
+
+
+@config.command()
+@click.option("--sources", is_flag=True, help="Say where each value comes from.")
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
+@click.pass_obj
+def show(options: Options, sources: bool, format_: str) -> None:
+    """Print every setting; secrets as ***."""
+    loaded = load_settings(options)
+    rows = [(setting, _value(loaded, setting)) for setting in describe(Settings)]
+    if format_ == "json":
+        body = {
+            setting.key: {"value": value, "source": loaded.sources[setting.key]}
+            for setting, value in rows
+        }
+        click.echo(json.dumps({"schema": "ordermill.config/v1", "settings": body}, indent=2))
+        return
+    width = max(len(setting.key) for setting, _ in rows)
+    for setting, value in rows:
+        source = f"   ({loaded.sources[setting.key]})" if sources else ""
+        click.echo(f"{setting.key:<{width}} = {value}{source}")
+
+
+def _value(loaded: Loaded[Settings], setting: Setting) -> str:
+    value: object = loaded.settings
+    for part in setting.key.split("."):
+        value = getattr(value, part)
+    if setting.secret:
+        return "***" if value else ""
+    return "" if value is None else shown(value)
+
+
+@config.command()
+@click.pass_obj
+def check(options: Options) -> None:
+    """Read the configuration and say whether it is right."""
+    loaded = load_settings(options)
+    given = sum(source != "default" for source in loaded.sources.values())
+    click.echo(f"ok  {given} of {len(loaded.sources)} settings differ from the defaults")
+
+
+@config.command()
+@click.argument("key")
+def explain(key: str) -> None:
+    """Say what one key means, accepts, and defaults to."""
+    setting = {setting.key: setting for setting in describe(Settings)}.get(key)
+    if setting is None:
+        raise ConfigurationError(f"there is no setting {key}", hint="ordermill config show")
+    click.echo(f"{setting.key}: {setting.description or 'see the README'}")
+    click.echo(f"  accepts   {setting.accepts}")
+    click.echo(f"  default   {setting.default_text or '(none)'}")
+    click.echo(f"  variable  {setting.variable}")
+    click.echo(f"  flag      --set {setting.key}=VALUE")
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON Schema of ordermill.toml."""
+    click.echo(msgspec.json.format(msgspec.json.encode(json_schema(Settings)), indent=2))
