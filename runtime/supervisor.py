@@ -183,9 +183,9 @@ class Supervisor:
             run.error = sole_error(error)
         finally:
             run.ended.set()
-            if not run.context.stopping.is_set():
-                self._exits.append((child, run))
-                self._changed.set()
+        if not run.context.stopping.is_set():
+            self._exits.append((child, run))
+            self._changed.set()
 
     # Crashing
 
