@@ -198,9 +198,9 @@ class _LibraryLog(logging.Handler):
         self._telemetry.event("library.log", level, logger=record.name, text=text)
 
 
-def quiet_telemetry() -> Telemetry:
+def quiet_telemetry(metrics: Iterable[Metric] = (), events: EventTable | None = None) -> Telemetry:
     """Return telemetry that counts and logs nothing: for tests, and for runs nobody watches."""
-    return Telemetry(wall=lambda: 0.0, log_level="off", write=lambda line: None)
+    return Telemetry(wall=lambda: 0.0, log_level="off", metrics=metrics, events=events)
 
 
 def pin_library_loggers() -> None:

@@ -1,0 +1,129 @@
+import asyncio
+import os
+import random
+import stat
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.errors import ConfigurationError
+from runtime.host import Host, Ids, give_signal, new_signal, production_host
+
+
+class StillClock:
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return production_host(tmp_path / "data")
+
+
+def test_the_data_folder_is_made_and_private(host: Host) -> None:
+    assert stat.S_IMODE(host.disk.root.stat().st_mode) == 0o700
+
+
+def test_durations_never_go_back(host: Host) -> None:
+    first = host.clock.monotonic()
+    assert host.clock.monotonic() >= first
+    assert host.clock.wall() > 1_600_000_000
+
+
+@given(st.lists(st.floats(0, 4e9), min_size=2, max_size=50), st.integers())
+def test_ids_increase_even_when_the_clock_goes_back(times: list[float], seed: int) -> None:
+    clock = StillClock(0.0)
+    ids = Ids(clock, random.Random(seed))
+    made = []
+    for now in times:
+        clock.now = now
+        made.append(ids.new("ord"))
+    assert made == sorted(set(made))
+    assert all(len(text) == 30 and text.startswith("ord_") for text in made)
+
+
+def test_the_same_seed_and_time_give_the_same_ids() -> None:
+    one, two = (Ids(StillClock(1.7e9), random.Random(7)) for _ in range(2))
+    assert [one.new("a") for _ in range(3)] == [two.new("a") for _ in range(3)]
+
+
+def test_a_derived_id_depends_on_its_parts_and_where_they_end() -> None:
+    assert Ids.derived("evt", "ab", "c", 1) == Ids.derived("evt", "ab", "c", 1)
+    assert Ids.derived("evt", "ab", "c") != Ids.derived("evt", "a", "bc")
+    assert Ids.derived("evt", "a").removeprefix("evt_") == Ids.derived("x", "a").removeprefix("x_")
+
+
+def test_a_lock_is_held_once_and_can_be_given_back(host: Host) -> None:
+    lock = host.disk.lock("store")
+    with pytest.raises(ConfigurationError, match=r"store\.lock is locked"):
+        host.disk.lock("store")
+    lock.release()
+    host.disk.lock("store").release()
+
+
+async def test_a_file_is_replaced_as_a_whole(host: Host) -> None:
+    assert await host.disk.read("mail/1") is None
+    await host.disk.write_new("mail/1", b"one")
+    await host.disk.write_new("mail/1", b"two")
+    assert await host.disk.read("mail/1") == b"two"
+    assert stat.S_IMODE((host.disk.root / "mail/1").stat().st_mode) == 0o600
+
+
+async def test_a_write_that_fails_leaves_the_old_file(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.disk.write_new("mail/1", b"one")
+
+    def fail(descriptor: int) -> None:
+        raise OSError("planted")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="planted"):
+        await host.disk.write_new("mail/1", b"two")
+    assert await host.disk.read("mail/1") == b"one"
+
+
+async def test_names_are_sorted_and_drafts_are_not_among_them(host: Host) -> None:
+    assert await host.disk.names("mail") == []
+    for name in ("b", "a", "c"):
+        await host.disk.write_new(f"mail/{name}", b"")
+    (host.disk.root / "mail/.d.draft").write_bytes(b"half")
+    assert await host.disk.names("mail") == ["mail/a", "mail/b", "mail/c"]
+    await host.disk.remove("mail/b")
+    await host.disk.remove("mail/b")
+    assert await host.disk.names("mail") == ["mail/a", "mail/c"]
+
+
+async def test_a_listener_takes_a_free_port_and_accepts(host: Host) -> None:
+    class Echo(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            assert isinstance(self.transport, asyncio.Transport)
+            self.transport.write(data)
+
+    listener = await host.network.listen(Echo, "127.0.0.1", 0)
+    async with await anyio.connect_tcp("127.0.0.1", listener.port) as stream:
+        await stream.send(b"hello")
+        assert await stream.receive() == b"hello"
+        await listener.close()
+
+
+async def test_a_signal_is_given_once() -> None:
+    signal = new_signal()
+    assert give_signal(signal)
+    assert not give_signal(signal)
+    await signal
+    cancelled = new_signal()
+    cancelled.cancel()
+    assert not give_signal(cancelled)
