@@ -206,11 +206,9 @@ class Database:
         for run in (self._works.run, self._queries.run, tidy):
             tasks.start_soon(self._guard, run, tasks.cancel_scope)
 
-    async def stop(self) -> None:
-        """Refuse what is new, carry out what waits."""
+    def stop(self) -> None:
+        """Refuse what is new. The owners carry out what waits, and end."""
         self._refuse(lambda: StoreUnavailable(f"{self._name} is closed"))
-        await self._works.ended.wait()
-        await self._queries.ended.wait()
 
     async def close(self) -> None:
         """Empty the log and end both threads: a forgotten one would keep the process alive."""
@@ -277,9 +275,8 @@ async def open_database(
                 except (Exception, BaseExceptionGroup) as error:
                     failure = error  # raised below: the task group would wrap it
                 finally:
-                    with anyio.CancelScope(shield=True):
-                        await database.stop()
-                    tasks.cancel_scope.cancel()
+                    database.stop()
+                    tasks.cancel_scope.cancel()  # the owners shield themselves
         finally:
             with anyio.CancelScope(shield=True):
                 await database.close()

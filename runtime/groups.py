@@ -48,7 +48,6 @@ class Group(Generic[S]):
 
     def fail(self, failure: Callable[[], BaseException]) -> None:
         """Give every slot a failure of its own."""
-        self.notices.clear()
         for slot in self.slots:
             slot.failure = failure()
 
@@ -64,7 +63,6 @@ class Groups(Generic[S]):
         self, name: str, carry_out: Callable[[Group[S]], Awaitable[None]], batch_max: int
     ) -> None:
         self.waiting = self.carried_out = self.failed = self.groups = self.largest = 0
-        self.ended = anyio.Event()
         self._name = name
         self._carry_out = carry_out
         self._batch_max = batch_max
@@ -92,16 +90,13 @@ class Groups(Generic[S]):
 
     async def run(self) -> None:
         """Carry out group after group until refusing and empty; raises `StoreBroken`."""
-        try:
-            with anyio.CancelScope(shield=True):
-                while self._queue or self._refusal is None:
-                    if self._queue:
-                        await self._next(self._queue.popleft())
-                    else:
-                        self._wake = anyio.Event()
-                        await self._wake.wait()
-        finally:
-            self.ended.set()
+        with anyio.CancelScope(shield=True):
+            while self._queue or self._refusal is None:
+                if self._queue:
+                    await self._next(self._queue.popleft())
+                else:
+                    self._wake = anyio.Event()
+                    await self._wake.wait()
 
     async def _next(self, group: Group[S]) -> None:
         try:

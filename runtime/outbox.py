@@ -56,10 +56,11 @@ def enqueue(tx: Transaction, key: str, exchange: str, routing_key: str, message:
 
 
 class RelayStatistics(msgspec.Struct, frozen=True):
-    """``blocked`` keys wait for another try of their first row; ``last_error`` is the latest."""
+    """``tracked`` rows are known to the relay, ``blocked`` keys wait for another try of theirs."""
 
     pending: int
     oldest_age_s: float
+    tracked: int
     blocked: int
     published_total: int
     last_error: str | None
@@ -164,6 +165,7 @@ class Relay:
         return RelayStatistics(
             pending=self._pending(),
             oldest_age_s=self._age_s(),
+            tracked=self._tracked,
             blocked=sum(lane.failures > 0 for lane in self._lanes.values()),
             published_total=self._published,
             last_error=self._last_error,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiosqlite
 import anyio
+import anyio.lowlevel
 import pytest
 
 from runtime.database import Database, Transaction, open_database
@@ -179,6 +180,35 @@ async def test_leaving_under_cancellation_still_closes_everything(disk: Disk) ->
     await until(lambda: set(threading.enumerate()) <= before)
     async with open_database(disk, "a.db", [SCHEMA]) as database:
         assert await database.read(texts) == ["one"]
+
+
+async def test_a_group_under_way_is_finished_and_told_when_the_opener_is_cancelled(
+    disk: Disk,
+) -> None:
+    gate, answers = Gate(), list[str]()
+    opened: list[Database] = []
+
+    async def opener(scope: anyio.CancelScope) -> None:
+        with scope:
+            async with open_database(disk, "a.db", [SCHEMA]) as database:
+                opened.append(database)
+                await anyio.sleep_forever()
+
+    async def caller() -> None:
+        answers.append(await opened[0].write(gate))
+
+    async with anyio.create_task_group() as tasks:
+        scope = anyio.CancelScope()
+        tasks.start_soon(opener, scope)
+        await until(lambda: opened)
+        tasks.start_soon(caller)
+        await until(gate.entered.is_set)
+        scope.cancel()
+        for _ in range(10):
+            await anyio.lowlevel.checkpoint()
+        assert answers == []
+        gate.released.set()
+    assert answers == ["gate"]
 
 
 async def test_an_exception_of_the_body_comes_out_as_it_is(disk: Disk) -> None:
@@ -456,7 +486,7 @@ async def main():
                         await database.read(lambda connection: 1)
                     except StoreBroken:
                         print("refused", flush=True)
-                    raise
+                    await anyio.sleep_forever()
                 print("kept", flush=True)
     except StoreBroken as broken:
         print("came out", broken, flush=True)

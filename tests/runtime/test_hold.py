@@ -184,6 +184,14 @@ async def test_a_crash_tells_again_what_was_not_settled(database: Database) -> N
     assert await second.rows() == ["waiting"]
 
 
+async def test_a_restarted_timer_tells_again_what_is_not_settled(database: Database) -> None:
+    service = Service(database, SetClock(), "i")
+    await service.put("m", 1)
+    for times in (1, 2):
+        async with running(service):
+            await until(lambda times=times: len(service.told) == times)
+
+
 async def test_a_full_mailbox_only_delays(database: Database) -> None:
     service = Service(database, SetClock(), "i", retry_s=0.001)
     service.full_for = {"a", "b"}

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from runtime import outbox
@@ -39,6 +40,8 @@ class FakePublisher:
         self.in_flight: set[str] = set()
         self.batches: list[int] = []
         self.pause: anyio.Event | None = None
+        self.see: Callable[[], int] = lambda: 0
+        self.seen: list[int] = []
 
     async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
         (failure,) = await self.publish_batch([Outgoing(exchange, routing_key, message)])
@@ -48,6 +51,7 @@ class FakePublisher:
     async def publish_batch(self, batch: Sequence[Outgoing]) -> list[Exception | None]:
         self.calls += 1
         self.batches.append(len(batch))
+        self.seen.append(self.see())
         ids = [outgoing.message.message_id for outgoing in batch]
         assert not self.in_flight.intersection(ids), "in flight twice"
         self.in_flight.update(ids)
@@ -191,6 +195,18 @@ async def test_a_refused_message_blocks_its_own_key_only(
     assert b"ordermill_outbox_pending 0" in telemetry.render()
 
 
+async def test_a_refused_message_is_not_offered_in_a_spin(database: Database, host: Host) -> None:
+    publisher = FakePublisher()
+    publisher.judge = lambda _: PublishRefused("no queue")
+    relay = Relay(database, publisher, host, quiet_telemetry(), poll_s=0.001, backoff_s_max=60)
+    await enqueue(database, "a.1")
+    async with running(relay):
+        for _ in range(100):
+            relay.wake()
+            await anyio.sleep(0.001)
+        assert 1 <= publisher.calls < 25
+
+
 @pytest.mark.parametrize("away", [BrokerLost("gone"), DeadlineExceeded("silent")])
 async def test_while_the_broker_is_away_everything_is_kept_and_nothing_spins(
     database: Database, host: Host, away: Exception
@@ -228,7 +244,7 @@ async def test_confirmed_rows_are_not_sent_again_while_the_disk_is_full(
     real, failures = database.write, iter(range(5))
 
     async def write(work: Callable[[Transaction], object]) -> object:
-        if next(failures, None) is not None:
+        if publisher.reached and next(failures, None) is not None:
             raise StoreUnavailable("disk full")
         return await real(work)
 
@@ -270,11 +286,13 @@ async def test_a_backlog_behind_one_key_takes_bounded_memory_and_arrives(
 ) -> None:
     publisher = FakePublisher()
     relay = Relay(database, publisher, host, quiet_telemetry(), batch_max=8, tracked_max=20)
+    publisher.see = lambda: relay.statistics().tracked
     await enqueue(database, *(f"a.{number}" for number in range(100)), "b.1")
     async with running(relay):
         await until(lambda: len(publisher.reached) == 101)
     assert [i for i in publisher.reached_ids() if i != "b.1"] == [f"a.{n}" for n in range(100)]
     assert max(publisher.batches) <= 8
+    assert max(publisher.seen) <= 20
 
 
 @pytest.mark.parametrize("seed", range(20))
