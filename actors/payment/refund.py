@@ -37,6 +37,8 @@ class Refunds:
             order = await self._orders.order(order_id)
             if order.refund_due:
                 await self._refund(order, correlation_id)
+            elif order.has("payment-refunded"):
+                await self._desk.forget(order_id, "refund")
 
     async def _refund(self, order: Order, correlation_id: str) -> None:
         begun = await self._append(order, PaymentRefundInProgress(order.total), correlation_id)
