@@ -8,11 +8,16 @@ steps; within one incarnation the lane keeps two deliveries of a message apart.
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal
 
+import anyio
 import msgspec
 
+from runtime.child import ChildContext
 from runtime.database import Database, Transaction
+from runtime.errors import StoreUnavailable
+from runtime.host import Clock
 from runtime.message import Message
 
 SCHEMA = """
@@ -203,6 +208,45 @@ class Claim:
         self.claimed = await self._database.write(
             lambda tx: complete_step(tx, self.claimed, step, result, now_ms)
         )
+
+
+class Retention:
+    """A child that forgets messages which were done ``retention_s`` ago, every ``every_s``.
+
+    A copy that comes later than that is worked on again: guards must hold with an empty inbox.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        retention_s: float,
+        *,
+        every_s: float = 600.0,
+        batch_max: int = 1000,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._retention_s = retention_s
+        self._every_s = every_s
+        self._batch_max = batch_max
+
+    async def run(self, context: ChildContext) -> None:
+        """Purge, a short transaction at a time, until told to stop."""
+        context.started()
+        while not context.stopping.is_set():
+            with suppress(StoreUnavailable):  # a full disk is told elsewhere; this can wait
+                await self._purge(context.stopping)
+            with anyio.move_on_after(self._every_s):
+                await context.stopping.wait()
+
+    async def _purge(self, stopping: anyio.Event) -> None:
+        before_ms = int((self._clock.wall() - self._retention_s) * 1000)
+        purged = self._batch_max
+        while purged == self._batch_max and not stopping.is_set():
+            purged = await self._database.write(
+                lambda tx: purge_done(tx, before_ms, self._batch_max)
+            )
 
 
 class _Row(msgspec.Struct, frozen=True):

@@ -4,15 +4,18 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime import hold, inbox
+from runtime.child import ChildContext
 from runtime.database import Transaction, open_database
 from runtime.host import production_host
-from runtime.inbox import Claim, Claimed, Duplicate, Superseded
+from runtime.inbox import Claim, Claimed, Duplicate, Retention, Superseded
 from runtime.message import Message
+from tests.harness.waiting import until
 
 
 def message(message_id: str = "m", **headers: str | int | bool) -> Message:
@@ -147,6 +150,31 @@ async def test_a_step_completed_before_a_crash_is_known_after_it(tmp_path: Path)
         assert Claim(database, again, host.clock.wall).completed == claim.completed
         with pytest.raises(Superseded):
             await Claim(database, first, host.clock.wall).complete("late")
+
+
+async def test_retention_forgets_old_done_messages_batch_by_batch(tmp_path: Path) -> None:
+    host = production_host(tmp_path)
+    now_ms = int(host.clock.wall() * 1000)
+    hour_ms = 3_600_000
+
+    def finish(tx: Transaction) -> None:
+        for number in range(30):
+            mine = claimed(inbox.claim(tx, message(f"m{number}"), "i", 1))
+            age_ms = 2 * hour_ms if number < 25 else 0
+            inbox.settle(tx, mine, "done", now_ms - age_ms)
+
+    async with open_database(host.disk, "a.db", [inbox.SCHEMA]) as database:
+        await database.write(finish)
+        context = ChildContext("retention")
+        child = Retention(database, host.clock, hour_ms / 1000, batch_max=10)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(child.run, context)
+            await until(lambda: database.statistics().groups == 4)
+            context.stopping.set()
+        left = await database.read(
+            lambda c: c.execute("SELECT message_id FROM inbox ORDER BY message_id").fetchall()
+        )
+    assert left == [(f"m{number}",) for number in range(25, 30)]
 
 
 _happenings = st.lists(
