@@ -204,6 +204,28 @@ async def test_a_handler_that_raises_crashes_the_run_with_its_own_error(
         lanes.put_nowait(("d", 0))
 
 
+async def test_after_a_crash_one_handler_ends_before_the_next_is_cancelled() -> None:
+    lanes = lanes_of()
+    log: list[str] = []
+
+    async def handle(item: Item) -> None:
+        if item[0] == "bad":
+            raise ValueError("planted")
+        try:
+            await anyio.sleep_forever()
+        finally:
+            log.append(f"cancelled {item[0]}")
+            with anyio.CancelScope(shield=True):
+                await settle()
+            log.append(f"ended {item[0]}")
+
+    for key in ("a", "b", "bad"):
+        lanes.put_nowait((key, 0))
+    with pytest.raises(ValueError, match="planted"):
+        await lanes.run(handle)
+    assert log == ["cancelled a", "ended a", "cancelled b", "ended b"]
+
+
 async def test_a_stray_cancellation_is_a_crash_and_not_a_silent_end() -> None:
     lanes = lanes_of()
 
