@@ -76,6 +76,11 @@ def _positive_duration(value: bytes) -> str | None:
     return "{value_zero,0}" if wrong is None and tables.integer(value) == 0 else wrong
 
 
+def _positive(value: bytes) -> str | None:
+    wrong = _not_negative(value)
+    return "{value_zero,0}" if wrong is None and tables.integer(value) == 0 else wrong
+
+
 def _priority(value: bytes) -> str | None:
     wrong = _not_negative(value)
     if wrong is None and tables.integer(value) > _PRIORITY_MAX:
@@ -114,8 +119,8 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("x-max-priority", _priority),
     ("x-overflow", _one_of(_OVERFLOWS, lambda _: "invalid_overflow")),
     ("x-queue-mode", _one_of(_MODES, lambda word: f"\"unsupported queue mode '{word}'\"")),
+    ("x-quorum-initial-group-size", _positive),
     ("x-single-active-consumer", _of_type("bool")),
-    ("x-delivery-limit", _integer),
 )
 _QUORUM_ONLY = (
     "x-delivery-limit",
@@ -195,7 +200,10 @@ def _invalid(name: str, vhost: str, argument: str, wrong: str, kind: str) -> Bro
 def _read(type_: QueueType, arguments: Entries) -> QueueOptions:
     def number(argument: str) -> int | None:
         value = arguments.get(argument)
-        return None if value is None else tables.integer(value)
+        # RabbitMQ takes a delivery limit of any type, and ignores one that is no number.
+        if value is None or tables.type_name(value) not in tables.INTEGERS:
+            return None
+        return tables.integer(value)
 
     def word(argument: str) -> str | None:
         value = arguments.get(argument)

@@ -62,13 +62,25 @@ class Broker:
         self._changed: dict[Connection, None] = {}
         self._confirming: dict[Channel, None] = {}
         self._waiting: deque[tuple[int, Channel, int]] = deque()
-        self.vhosts = {
-            name: VirtualHost(name, clock, self, self.recorder, self.next_number) for name in vhosts
-        }
+        self.vhosts: dict[str, VirtualHost] = {}
+        for name in vhosts:
+            self.vhost(name)
 
     def now(self) -> float:
         """Monotonic seconds."""
         return self._clock.monotonic()
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock.wall()
+
+    def vhost(self, name: str) -> VirtualHost:
+        """The virtual host of this name; made if it is new."""
+        if name not in self.vhosts:
+            self.vhosts[name] = VirtualHost(
+                name, self._clock, self, self.recorder, self.next_number
+            )
+        return self.vhosts[name]
 
     def next_number(self) -> int:
         """The next position or queue number."""

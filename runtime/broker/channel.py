@@ -3,7 +3,7 @@
 Which method does what stands in `methods`; this file keeps the channel's own state consistent.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from pamqp import commands
 from pamqp.base import Frame
@@ -154,9 +154,7 @@ class Channel:
     def expect_method(self) -> None:
         """505 if a content is still incomplete."""
         if self._publish is not None:
-            part = "header" if self._header is None else "body"
-            text = f"expected content {part} for class 60, got non content {part} frame instead"
-            raise BrokerError(UNEXPECTED_FRAME, text, wire.PUBLISH_INDEX)
+            self._unexpected()
 
     def begin_publish(self, exchange: str, routing_key: str, bits: int) -> None:
         """A basic.publish has come; its content follows."""
@@ -165,7 +163,7 @@ class Channel:
     def take_header(self, header: bytes) -> None:
         """A content header has come."""
         if self._publish is None or self._header is not None:
-            self._unexpected("header")
+            self._unexpected()
         self._body_left = body_size(header)
         if self._body_left > BODY_SIZE_MAX:
             text = f"message size {self._body_left} is larger than configured max size"
@@ -177,18 +175,19 @@ class Channel:
     def take_body(self, body: bytes) -> None:
         """A part of a body has come."""
         if self._publish is None or self._header is None or len(body) > self._body_left:
-            self._unexpected("body")
+            self._unexpected()
         self._body.append(body)
         self._body_left -= len(body)
         if not self._body_left:
             self._finish_publish()
 
-    def _unexpected(self, part: str) -> None:
+    def _unexpected(self) -> NoReturn:
         if self._publish is None:
             text = "expected method frame, got non method frame instead"
             raise BrokerError(UNEXPECTED_FRAME, text, 0)
-        wanted = "header" if self._header is None else "body"
-        text = f"expected content {wanted} for class 60, got non content {wanted} frame instead"
+        wanted = "header for class 60" if self._header is None else "body"
+        got = "header" if self._header is None else "body"
+        text = f"expected content {wanted}, got non content {got} frame instead"
         raise BrokerError(UNEXPECTED_FRAME, text, wire.PUBLISH_INDEX)
 
     def _finish_publish(self) -> None:

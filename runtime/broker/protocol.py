@@ -144,7 +144,7 @@ class Connection:
             self._fail(0, error)
 
     def _take_header(self, header: bytes) -> None:
-        if header != wire.PROTOCOL_HEADER:
+        if header not in wire.PROTOCOL_HEADERS_TAKEN:
             self.send(wire.PROTOCOL_HEADER)
             self.end("close")
             return
@@ -155,7 +155,7 @@ class Connection:
             "platform": "Python",
             "capabilities": dict(_CAPABILITIES),
         }
-        start = commands.Connection.Start(0, 9, properties, "PLAIN", "en_US")
+        start = commands.Connection.Start(0, 9, properties, "PLAIN AMQPLAIN", "en_US")
         self.send(wire.method(0, start))
 
     def _take_frame(self, kind: int, number: int, payload: bytes) -> None:
@@ -237,22 +237,22 @@ class Connection:
     ) -> None:
         """A channel that we closed ignores everything until the client agrees."""
         index = wire.index_of(payload) if kind == wire.METHOD else 0
-        if channel is not None:
-            if index == commands.Channel.CloseOk.index:
-                del self.channels[number]
-            elif index == commands.Channel.Close.index:
-                del self.channels[number]
-                self.send(wire.method(number, commands.Channel.CloseOk()))
+        if channel is not None and index == commands.Channel.CloseOk.index:
+            del self.channels[number]
+        elif channel is not None and index == commands.Channel.Close.index:
+            self.send(wire.method(number, commands.Channel.CloseOk()))
         elif index == commands.Channel.Open.index:
+            # RabbitMQ would ignore an open before the close-ok; some clients skip that close-ok.
+            self.channels.pop(number, None)
             self._open_channel(number)
-        elif index != commands.Channel.CloseOk.index:
+        elif channel is None:
             raise BrokerError(CHANNEL_ERROR, "expected 'channel.open'", index)
 
     def _open_channel(self, number: int) -> None:
         if len(self.channels) >= self.channels_max:
             text = f"number of channels opened ({len(self.channels)}) has reached the negotiated "
             text += f"channel_max ({self.channels_max})"
-            raise BrokerError(NOT_ALLOWED, text, commands.Channel.Open.index)
+            raise BrokerError(NOT_ALLOWED, text, 0)
         vhost = self.broker.vhosts[self._vhost_name]
         self.channels[number] = Channel(self, number, vhost)
         self.send(wire.open_ok(number))
@@ -293,17 +293,15 @@ class Connection:
     # -- handshake --------------------------------------------------------------------------------
 
     def start_ok(self, method: commands.Connection.StartOk) -> None:
-        """Check the login: PLAIN only (RFC 4616)."""
+        """Check the login."""
         properties = method.client_properties or {}
         capabilities = properties.get("capabilities")
         known = capabilities if isinstance(capabilities, dict) else {}
         self.wants_cancels = known.get("consumer_cancel_notify") is True
-        response = method.response
-        text = response if isinstance(response, str) else bytes(response).decode(errors="replace")
-        _, user, password = (*text.split("\0"), "", "", "")[:3]
+        user, password = _credentials(method.mechanism, method.response)
         expected = self.broker.users.get(user)
         right = hmac.compare_digest((expected or "").encode(), password.encode())
-        if method.mechanism == "PLAIN" and expected is not None and right:
+        if expected is not None and right:
             self.user = user
             self.send(wire.method(0, commands.Connection.Tune(
                 CHANNELS_MAX, wire.FRAME_SIZE_MAX, HEARTBEAT_S)))  # fmt: skip
@@ -350,6 +348,18 @@ class Connection:
     def close_agreed(self, method: Frame) -> None:
         """The client has heard that we close."""
         self.end("close")
+
+
+def _credentials(mechanism: str, response: str | bytes) -> tuple[str, str]:
+    """User and password from PLAIN (RFC 4616) or RabbitMQ's AMQPLAIN; empty if unreadable."""
+    raw = response.encode() if isinstance(response, str) else bytes(response)
+    if mechanism == "PLAIN":
+        _, user, password = (*raw.split(b"\0"), b"", b"", b"")[:3]
+        return user.decode(errors="replace"), password.decode(errors="replace")
+    if mechanism == "AMQPLAIN":
+        fields = tables.entries(raw)
+        return tables.string(fields.get("LOGIN", b"")), tables.string(fields.get("PASSWORD", b""))
+    return "", ""
 
 
 def _blamed(method: int | None) -> tuple[int, int]:

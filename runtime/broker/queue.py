@@ -215,7 +215,9 @@ class Queue:
         if not len(self):
             return None
         entry = self._take()
-        return entry, self._hand_out(entry)
+        redelivered = self._hand_out(entry)
+        self.expire()  # what is left is counted without what has just died
+        return entry, redelivered
 
     def _hand_out(self, entry: Entry) -> bool:
         redelivered = entry.count > 0 if self.is_quorum else entry.delivered

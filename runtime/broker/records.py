@@ -125,6 +125,7 @@ class Recorder:
         self.enabled = enabled
         self.mark = 0
         self.committed = 0
+        self.waiting_bytes = 0
         self._records: list[Record] = []
         self._delivering: dict[Queue, None] = {}
 
@@ -133,6 +134,8 @@ class Recorder:
         if self.enabled:
             self._records.append(record)
             self.mark += 1
+            if isinstance(record, Stored):
+                self.waiting_bytes += len(record.body)
 
     def note_delivery(self, queue: "Queue") -> None:
         """The queue handed out a stored message; only the last one of a batch is recorded."""
@@ -144,10 +147,16 @@ class Recorder:
         """Whether there is something to take."""
         return bool(self._records or self._delivering)
 
+    @property
+    def waiting_records(self) -> int:
+        """How many records are there to take."""
+        return len(self._records)
+
     def take(self) -> Batch:
         """Hand over what has been noted since the last time."""
         for queue in self._delivering:
             self.note(DeliveredThrough(queue.number, queue.delivered_through))
         self._delivering = {}
         records, self._records = self._records, []
+        self.waiting_bytes = 0
         return Batch(self.mark, records)

@@ -13,6 +13,8 @@ from pamqp.base import Frame
 from runtime.broker.errors import FRAME_ERROR, SYNTAX_ERROR, BrokerError, HangUp
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+# The second is how AMQP 0-9 announced itself; RabbitMQ takes it for 0-9-1.
+PROTOCOL_HEADERS_TAKEN = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 FRAME_SIZE_MIN = 4096
 FRAME_SIZE_MAX = 131072
@@ -61,17 +63,17 @@ class Splitter:
             while len(buffer) - position >= _START.size:
                 kind, channel, size = _START.unpack_from(buffer, position)
                 if size > self.size_max - _OVERHEAD:
-                    limit = self.size_max - _OVERHEAD
+                    limit, position = self.size_max - _OVERHEAD, len(buffer)
                     reason = f"{{frame_too_large,{size},{limit}}}"
                     raise BrokerError(FRAME_ERROR, f"type {kind}, all octets = <<>>: {reason}", 0)
                 end = position + _START.size + size
                 if len(buffer) <= end:
                     return
                 payload = bytes(buffer[position + _START.size : end])
+                position = end + 1
                 if buffer[end] != _END[0]:
                     reason = f"{{invalid_frame_end_marker,{buffer[end]}}}"
                     raise bad_frame(kind, payload, reason)
-                position = end + 1
                 yield kind, channel, payload
         finally:
             if position:

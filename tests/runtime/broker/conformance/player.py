@@ -17,6 +17,7 @@ by ``amq.gen#1``, ``amq.gen#2`` in both directions, the virtual host by ``/``, t
 import json
 import re
 import struct
+import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -160,7 +161,10 @@ class Peer:
         body = str(fields.pop("body", "")).encode()
         properties = fields.pop("properties", {})
         assert isinstance(properties, dict)
-        self.send(channel, METHODS[name](**fields))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # basic.recover-async
+            method = METHODS[name](**fields)
+        self.send(channel, method)
         if name == "basic.publish":
             header = ContentHeader(0, len(body), commands.Basic.Properties(**properties))
             self.wire.send(frame.marshal(header, channel))
@@ -316,6 +320,6 @@ def record(scenario: Scenario, target: Target, note: Callable[[str], None]) -> N
 def _settle(peer: Peer) -> None:
     try:
         while not peer.ended:
-            peer.read(0.15)
+            peer.read(0.2)
     except TimeoutError:
         return

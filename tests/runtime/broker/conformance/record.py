@@ -24,7 +24,9 @@ def main(files: list[Path]) -> None:
                 try:
                     record(scenario, target, lines.append)
                 except (AssertionError, TimeoutError, ValueError, TypeError) as error:
-                    print(f"{file.name}: {scenario.title}: {error!r} after {lines[-1]}")
+                    sys.stderr.write(
+                        f"{file.name}: {scenario.title}: {error!r} after {lines[-1]}\n"
+                    )
                 target.close()
             file.write_text("\n".join(lines) + "\n")
     finally:
