@@ -51,33 +51,37 @@ class Redrive:
         """Look every thirty seconds until told to stop."""
         context.started()
         while not context.stopping.is_set():
+            if self._link.state.state == "connected":
+                await self._try_to_look(context.stopping)
             with anyio.move_on_after(EVERY_S):
-                await self._look_unless(context.stopping)
                 await context.stopping.wait()
 
-    async def _look_unless(self, stopping: anyio.Event) -> None:
-        if self._link.state.state != "connected" or stopping.is_set():
-            return
+    async def _try_to_look(self, stopping: anyio.Event) -> None:
         try:
-            await self._look(await self._link.session())
+            await self._look(await self._link.session(), stopping)
         except (Unavailable, Unprocessable):
             self._seen = 0
 
-    async def _look(self, session: Session) -> None:
+    async def _look(self, session: Session, stopping: anyio.Event) -> None:
         channel = await session.channel(plain)
         try:
             dead = await session.call(_ready(channel, self.queue), "count dead letters")
             if dead != self._seen:
-                dead -= await self._take_back(session, channel, min(dead, LOOK_MAX))
+                look_max = min(dead, LOOK_MAX)
+                dead -= await self._take_back(session, channel, look_max, stopping)
             self._seen = dead
             self._telemetry.gauge("dead_letters", dead, queue=self.queue)
         finally:
             # Closing the channel puts everything back that was looked at and not acked.
             detach(channel.close(), CLOSE_S_MAX)
 
-    async def _take_back(self, session: Session, channel: Channel, look_max: int) -> int:
+    async def _take_back(
+        self, session: Session, channel: Channel, look_max: int, stopping: anyio.Event
+    ) -> int:
         taken = 0
         for _ in range(look_max):
+            if stopping.is_set():
+                break
             get = partial(channel.basic_get, dead_queue(self.queue))
             found = await session.call(get(), "look at a dead letter")
             if isinstance(found.delivery, spec.Basic.GetEmpty):

@@ -161,12 +161,12 @@ async def test_a_mismatch_in_the_topology_ends_the_link(
 
 
 async def test_the_operator_closing_all_connections_is_an_outage_like_any_other(
-    rabbitmq: RabbitMQ, broker_url: str, host: Host, telemetry: Telemetry
+    rabbitmq: RabbitMQ, rabbitmq_url: str, host: Host, telemetry: Telemetry
 ) -> None:
-    link = _link(broker_url, host, telemetry)
+    link = _link(rabbitmq_url, host, telemetry)
     async with running(link.run):
         session = await link.session()
-        vhost = broker_url.rpartition("/")[2]
+        vhost = rabbitmq_url.rpartition("/")[2]
         await anyio.to_thread.run_sync(
             rabbitmq.control, "close_all_connections", "--vhost", vhost, "a test"
         )

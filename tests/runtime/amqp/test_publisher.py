@@ -284,14 +284,14 @@ async def test_publishes_are_counted_by_result(
 
 
 async def test_a_memory_alarm_blocks_publishing_until_the_deadline_and_not_for_ever(
-    rabbitmq: RabbitMQ, broker_url: str, host: Host, telemetry: Telemetry
+    rabbitmq: RabbitMQ, rabbitmq_url: str, host: Host, telemetry: Telemetry
 ) -> None:
     async def watermark(share: str) -> None:
         await anyio.to_thread.run_sync(rabbitmq.control, "set_vm_memory_high_watermark", share)
 
-    async with peer_at(broker_url) as peer:
+    async with peer_at(rabbitmq_url) as peer:
         await peer.queue("q", QUORUM)
-        async with publishing(broker_url, host, telemetry, deadline_s=1.0) as (publisher, link):
+        async with publishing(rabbitmq_url, host, telemetry, deadline_s=1.0) as (publisher, link):
             await watermark("0.00001")
             try:
                 session = await link.session()

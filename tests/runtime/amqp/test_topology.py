@@ -92,7 +92,7 @@ async def test_another_queue_type_is_refused_with_both_values(
     async with running(link.run):
         session = await link.session()
         await declare(session, _service("quorum"))
-        with pytest.raises(ConfigurationError, match=r"payment\.dead.*reject-publish"):
+        with pytest.raises(ConfigurationError, match=r"inequivalent arg .* for queue .payment\.dead.*received none but current"):
             await declare(session, _service("classic"))
         await declare(session, _service("quorum"))
 
