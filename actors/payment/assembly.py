@@ -37,7 +37,10 @@ class PaymentStatus(msgspec.Struct, frozen=True):
 
 
 class Payment:
-    """The payment service. Its database was opened with `MIGRATIONS` as `FILE`."""
+    """The payment service. ``around.database`` was opened with `MIGRATIONS` as `FILE`.
+
+    A new order waits ``hold_s`` before payment; owed refunds are looked for every ``sweep_s``.
+    """
 
     def __init__(
         self,
@@ -52,12 +55,7 @@ class Payment:
         self._database = around.database
         desk = Desk(provider, around.database, around.host.clock, around.telemetry)
         service = PaymentService(orders, desk)
-        self.messages = MessageService(
-            QUEUE,
-            service.routes(hold_s),
-            key=order_of,
-            around=around,
-        )
+        self.messages = MessageService(QUEUE, service.routes(hold_s), key=order_of, around=around)
         self.sweeper = Sweeper(
             orders, desk, tell=self.messages.tell, resume=service.resume, every_s=sweep_s
         )
