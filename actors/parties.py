@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
 
-from actors.notification.maildir import MaildirMailer
+from actors.notification.maildir import Maildir
 from actors.notification.mailer import Mailer
 from actors.payment.provider import PaymentProvider
 from actors.payment.sandbox import open_sandbox
@@ -38,4 +38,4 @@ async def built_in_parties(settings: Settings, host: Host) -> AsyncIterator[Part
         open_sandbox(host, settings.payment.personality) as provider,
         open_depot(host) as carrier,
     ):
-        yield Parties(provider, carrier, MaildirMailer(host))
+        yield Parties(provider, carrier, Maildir(host.disk, host.clock))

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from actors.credentials import load_credentials
-from actors.notification.assembly import MAIL_FOLDER
+from actors.notification.maildir import FOLDER as MAIL_FOLDER
 from actors.parties import OpenParties, built_in_parties
 from actors.settings import Settings
 from actors.system import BROKER_FILE, EMBEDDED, FILES, Resources, System

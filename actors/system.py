@@ -46,7 +46,7 @@ from runtime.service import Surroundings
 from runtime.supervisor import Supervisor
 from runtime.telemetry import Telemetry
 
-METRICS = (*gateway_signals.METRICS, *order_events_signals.METRICS, *payment_signals.METRICS)
+METRICS = (*gateway_signals.METRICS, *payment_signals.METRICS)
 EVENTS = {**gateway_signals.EVENTS, **order_events_signals.EVENTS, **payment_signals.EVENTS}
 
 EMBEDDED = "embedded"
@@ -81,6 +81,7 @@ class System:
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
+        self.databases = resources.databases
         settings = resources.settings
         self.broker = self._embedded_broker()
         self.publishing = self._link("publish")
@@ -236,6 +237,7 @@ class System:
             host=resources.host,
             telemetry=resources.telemetry,
             retry=RetryPolicy(settings.retry.tiers_s, settings.retry.attempts_max),
+            retention_s=settings.dedup.retention_s,
             lanes=settings.runtime.lanes,
             prefetch=settings.broker.prefetch,
         )

@@ -32,7 +32,16 @@ from runtime.database import Database, Transaction
 from runtime.errors import Unavailable, Unprocessable
 from runtime.hold import Holds, HoldStatistics
 from runtime.host import Host
-from runtime.inbox import Claim, Claimed, Duplicate, Superseded, claim, claim_held, settle
+from runtime.inbox import (
+    Claim,
+    Claimed,
+    Duplicate,
+    Retention,
+    Superseded,
+    claim,
+    claim_held,
+    settle,
+)
 from runtime.lanes import Lanes, LaneStatistics
 from runtime.message import Message, MessageType
 from runtime.message_report import MessageReport
@@ -65,7 +74,7 @@ class Surroundings:
     ``database`` is its own, with the schemas of `runtime.inbox` and `runtime.hold`. ``link``
     consumes, and declares the queue, its delay queues (one for each tier of ``retry``) and its
     ``.dead`` queue; ``publisher`` has a link of its own. Up to ``lanes`` keys are worked on at a
-    time, out of ``prefetch`` deliveries.
+    time, out of ``prefetch`` deliveries. What was done is remembered for ``retention_s``.
     """
 
     link: Link
@@ -74,6 +83,7 @@ class Surroundings:
     host: Host
     telemetry: Telemetry
     retry: RetryPolicy
+    retention_s: float = 604800.0
     lanes: int = 32
     prefetch: int = 128
 
@@ -136,6 +146,7 @@ class MessageService:
         self._consumer = Consumer(around.link, queue, prefetch=around.prefetch, feed=self._receive)
         self._redrive = Redrive(around.link, around.publisher, queue, around.telemetry)
         self._holds = Holds(around.database, around.host.clock, self._receive_held)
+        self._retention = Retention(around.database, around.host.clock, around.retention_s)
         self._lanes = self._new_lanes()
         self._incarnation = ""
         self._stopping = anyio.Event()
@@ -152,6 +163,7 @@ class MessageService:
             ChildSpec(f"hold-{self.queue}", self._holds.run),
             self._consumer.child(),
             self._redrive.child(),
+            ChildSpec(f"retention-{self.queue}", self._retention.run),
         )
         return SupervisorSpec(f"messages-{self.queue}", children, strategy="rest_for_one")
 

@@ -24,7 +24,7 @@ class Api:
 
     def __init__(self, options: Options, data_dir: Path) -> None:
         self.url = (options.url or DEFAULT_URL).rstrip("/")
-        self._token = options.token or self._local_token(data_dir)
+        self.token = options.token or self._local_token(data_dir)
         self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
 
     def _local_token(self, data_dir: Path) -> str | None:
@@ -38,8 +38,8 @@ class Api:
     def call(self, method: str, path: str, body: object = None, **headers: str | None) -> Json:
         """Return the decoded answer; `Rejection` for a problem below 500, `Unavailable` above."""
         sent = {name.replace("_", "-"): value for name, value in headers.items() if value}
-        if self._token:
-            sent["authorization"] = f"Bearer {self._token}"
+        if self.token:
+            sent["authorization"] = f"Bearer {self.token}"
         content = None
         if body is not None:
             content, sent["content-type"] = json.dumps(body).encode(), "application/json"
@@ -51,7 +51,7 @@ class Api:
 
     def stream(self, path: str, *, timeout_s: float) -> Iterator[tuple[str, Json]]:
         """Yield (event name, data) of a stream of server-sent events until it closes."""
-        headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             with self._client.stream("GET", path, headers=headers, timeout=timeout_s) as response:
                 if response.status_code >= 400:

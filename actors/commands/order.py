@@ -136,6 +136,7 @@ def create(
     _print(answer, format_)
     if format_ == "text":
         click.echo(f"  token     {answer['access_token']}")
+    api.token = api.token or str(answer["access_token"])
     return _follow(api, str(answer["id"]), until, timeout_s, format_) if until else 0
 
 

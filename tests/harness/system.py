@@ -17,8 +17,11 @@ from actors.parties import Parties, built_in_parties
 from actors.process import Running, run_system
 from actors.settings import Settings
 from actors.system import EVENTS, METRICS
+from actors.topology import SUBSCRIPTIONS
 from runtime.host import Host, production_host
+from runtime.inbox import states_of
 from runtime.telemetry import Telemetry
+from tests.harness.waiting import eventually
 
 Json = dict[str, Any]
 Wrap = Callable[[Parties], Parties]
@@ -103,6 +106,26 @@ class LiveSystem:
                     after = event.version
         types = [event.type.name for event in await self.events(order_id)]
         raise AssertionError(f"no {event_type} within {within_s:g} s, only {types}")
+
+    async def quiet(self, within_s: float = 30.0) -> None:
+        """Wait until every published event is done with, by every service that it is meant for."""
+
+        async def nothing_left() -> bool:
+            return not await self._left()
+
+        await eventually(nothing_left, within_s)
+
+    async def _left(self) -> list[str]:
+        system = self.running.system
+        events = await self._orders.all_events(limit=1000)
+        left: list[str] = []
+        for queue, types in SUBSCRIPTIONS.items():
+            ids = [event.id for event in events if event.type.name in types]
+            database = system.databases[f"{queue}.db"]
+            states = await database.read(lambda reader, ids=ids: states_of(reader, ids))
+            left += [f"{queue} {i}: {states.get(i)}" for i in ids if states.get(i) != "done"]
+        pending = system.order_events.relay.statistics().pending
+        return left + ["outbox"] * bool(pending)
 
     def mails(self) -> list[EmailMessage]:
         """Return the customers' mails."""
