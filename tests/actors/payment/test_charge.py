@@ -6,9 +6,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from actors.domain.order_events import PaymentDetails, UpdatePayment
 from actors.payment.sandbox_books import Personality
 from runtime.errors import Unprocessable
 from tests.actors.payment.world import Script, Side, World, die, lose, payment_world
+from tests.harness.order_events import sample_intent
 
 PERSONALITIES: tuple[Personality, ...] = ("stores-all", "stores-success")
 SIDES: tuple[Side, ...] = ("before", "after")
@@ -134,6 +136,49 @@ async def test_the_same_message_again_with_an_empty_inbox_does_nothing(tmp_path:
             assert await world.deliver(order_id) == "done"
         assert len(await world.types(order_id)) == 2
         assert await world.kinds(order_id) == ["authorise", "capture"]
+
+
+async def test_a_declined_order_delivered_again_is_not_asked_for_again(tmp_path: Path) -> None:
+    """This personality forgets declines, and the journal has nothing more to say."""
+    async with payment_world(tmp_path, "stores-success") as world:
+        order_id = await world.place("pm_card_declined")
+        for _ in range(2):
+            assert await world.deliver(order_id) == "done"
+        assert len(await world.sandbox.requests()) == 1
+
+
+async def test_the_card_is_the_one_that_was_valid_at_the_lock(tmp_path: Path) -> None:
+    async with payment_world(tmp_path) as world:
+        order_id = await world.place("pm_card_declined")
+        other = PaymentDetails("pm_card_visa", "visa", "4242")
+        await world.gateway.execute(UpdatePayment(order_id, other), sample_intent())
+        assert await world.deliver(order_id) == "done"
+        assert {row.token for row in await world.books(order_id)} == {"pm_card_visa"}
+        await world.check(order_id)
+
+
+def stored_by_the_service(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in sorted(folder.glob("payment.db*")))
+
+
+async def test_no_card_token_is_in_the_service_s_own_database(tmp_path: Path) -> None:
+    async with payment_world(tmp_path) as world:
+        order_id = await world.place()
+        script = Script({(STEPS.index("append PaymentCaptured"), "before"): die})
+        await world.deliver(order_id, script=script, attempts_max=1)
+        stored = stored_by_the_service(tmp_path)
+        assert b"/authorise/1" in stored
+        assert b"pm_card" not in stored
+
+
+async def test_an_attempt_is_resumed_after_the_databases_were_closed(tmp_path: Path) -> None:
+    async with payment_world(tmp_path) as world:
+        order_id = await world.place()
+        script = Script({(STEPS.index("capture"), "after"): die})
+        await world.deliver(order_id, script=script, attempts_max=1)
+    async with payment_world(tmp_path) as world:
+        assert await world.deliver(order_id) == "done"
+        await world.check(order_id)
 
 
 async def crash_at(world: World, number: int, side: Side, cancel: tuple[int, Side] | None) -> None:
