@@ -1,0 +1,72 @@
+"""The built-in mailer: a Maildir that any mail client can read (cr.yp.to/proto/maildir.html).
+
+Exactly once: the key is the file's name, and a file is there as a whole or not at all. A mail that
+a client has looked at has moved to ``cur`` and carries flags after a colon; it counts as sent. One
+that somebody has deleted does not: the service's own record says that it was sent.
+"""
+
+import re
+
+from actors.notification.mailer import Mail
+from actors.notification.rfc5322 import SENDER, mail_bytes
+from runtime.errors import Unavailable
+from runtime.host import Clock, Disk
+
+FOLDER = "mail"
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
+
+
+class Maildir:
+    """A `Mailer` that puts mails into ``folder`` of the host's disk, in mode 0600."""
+
+    def __init__(
+        self, disk: Disk, clock: Clock, *, folder: str = FOLDER, sender: str = SENDER
+    ) -> None:
+        self._disk = disk
+        self._clock = clock
+        self._folder = folder
+        self._sender = sender
+        self._whole = False
+
+    async def send(self, key: str, mail: Mail) -> None:
+        """Deliver; see `Mailer`. The date is that of the first delivery.
+
+        Point of no return: the file gets its name. Dying before it leaves nothing that a client
+        would show; dying after it, the next attempt finds the file.
+        """
+        name = self._name(key)
+        try:
+            await self._make_whole()
+            if await self._disk.read(name) is None and await self._seen(key) is None:
+                data = mail_bytes(key, mail, at_s=self._clock.wall(), sender=self._sender)
+                await self._disk.write_new(name, data)
+        except OSError as error:
+            raise Unavailable(f"the mail folder cannot be written: {error.strerror}") from error
+
+    async def erase(self, key: str) -> None:
+        """Remove the mail; see `Mailer`."""
+        try:
+            await self._disk.remove(self._name(key))
+            seen = await self._seen(key)
+            if seen is not None:
+                await self._disk.remove(seen)
+        except OSError as error:
+            raise Unavailable(f"the mail folder cannot be written: {error.strerror}") from error
+
+    def _name(self, key: str) -> str:
+        if not _KEY.fullmatch(key):
+            raise ValueError("a mail's key must be usable as the name of a file")
+        return f"{self._folder}/new/{key}"
+
+    async def _seen(self, key: str) -> str | None:
+        start = f"{self._folder}/cur/{key}"
+        names = await self._disk.names(f"{self._folder}/cur")
+        return next((name for name in names if name.partition(":")[0] == start), None)
+
+    async def _make_whole(self) -> None:
+        """Make the folders that clients expect: a disk makes a folder with its first file."""
+        if not self._whole:
+            for folder in ("tmp", "new", "cur"):
+                await self._disk.write_new(f"{self._folder}/{folder}/.made", b"")
+                await self._disk.remove(f"{self._folder}/{folder}/.made")
+            self._whole = True

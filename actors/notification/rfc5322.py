@@ -1,0 +1,41 @@
+"""A mail as bytes: RFC 5322, with a text and an HTML alternative (RFC 2046, 5.1.4).
+
+The same key always gives the same Message-ID and the same boundary, so that a second copy - where a
+transport cannot exclude one - is recognised as the same mail, and so that a run can be repeated
+byte for byte (the email package would draw the boundary at random).
+"""
+
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+
+from actors.notification.mailer import Mail
+from runtime.host import Ids
+
+SENDER = "Ordermill <orders@ordermill.invalid>"
+# What lies in a folder has the line ends of its file system; a transport sends CR LF.
+AS_FILE = SMTP.clone(linesep="\n")
+
+
+def mail_bytes(key: str, mail: Mail, *, at_s: float, sender: str = SENDER) -> bytes:
+    """Return the mail; ``at_s`` is the Unix time of its date."""
+    message = EmailMessage(policy=AS_FILE)
+    message["Message-ID"] = message_id(key, sender)
+    message["Date"] = format_datetime(datetime.fromtimestamp(int(at_s), UTC))
+    message["From"] = sender
+    message["To"] = mail.to
+    message["Subject"] = mail.subject
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody is away from office to us
+    for name, value in mail.headers.items():
+        message[name] = value
+    message.set_content(mail.text, cte="quoted-printable")
+    message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+    message.set_boundary(Ids.derived("part", key))
+    return message.as_bytes()
+
+
+def message_id(key: str, sender: str = SENDER) -> str:
+    """Return the Message-ID of the mail with this key."""
+    domain = parseaddr(sender)[1].rpartition("@")[2]
+    return f"<{Ids.derived('mail', key)}@{domain}>"

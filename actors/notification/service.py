@@ -1,0 +1,114 @@
+"""The notification service: what happened to an order becomes a mail to its customer, once.
+
+    known     the mail was sent or skipped before: nothing to do, with or without an inbox
+    read      the order as it was at the event's version; the customer's address
+    intent    the row *sending* is committed
+    send      the mailer is asked, with the mail's key
+    done      the row *sent* is committed
+
+What is mailed follows from the log alone: messages may come in any order, late and twice. Dying
+before the mailer's point of no return sends nothing; dying after it, the next attempt sends the
+same key, which the mailer knows.
+"""
+
+from functools import partial
+
+from actors.domain.events import decode_message
+from actors.domain.order import Order
+from actors.domain.order_events import OrderEvents
+from actors.domain.values import Customer
+from actors.notification import mails
+from actors.notification.letters import TEMPLATES, Letters, skip_reason
+from actors.notification.mailer import Mailer
+from actors.notification.mails import ERASED, MailId, State
+from runtime.database import Database
+from runtime.errors import Rejection, Unavailable, Unprocessable
+from runtime.host import Clock
+from runtime.inbox import Claim
+from runtime.message import Message, MessageType
+
+
+def order_of(message: Message) -> str:
+    """Return the order that a message is about: its lane. `Unprocessable` if it is malformed."""
+    return decode_message(message.body).order_id
+
+
+class NotificationService:
+    """Handles the messages of the queue ``notification``.
+
+    What was done is known by the mail's own row: the claim's steps are not needed.
+    """
+
+    def __init__(
+        self,
+        order_events: OrderEvents,
+        mailer: Mailer,
+        letters: Letters,
+        database: Database,
+        clock: Clock,
+    ) -> None:
+        self._order_events = order_events
+        self._mailer = mailer
+        self._letters = letters
+        self._database = database
+        self._clock = clock
+
+    async def notify(self, message: Message, _claim: Claim) -> None:
+        """Mail the customer about the event, unless that is done or there is a reason not to."""
+        event_type = MessageType.parse(message.type).name
+        mail = MailId(order_of(message), message.message_id, TEMPLATES[event_type])
+        if await self._database.read(partial(mails.settled, key=mail.key)):
+            return
+        order = await self._order_then(message, event_type)
+        reason = skip_reason(order, event_type)
+        if reason is not None:
+            await self._note(mail, "skipped", reason)
+            return
+        customer = await self._customer(order)
+        if customer is None or await self._note(mail, "sending"):
+            await self._forget(mail)
+            return
+        letter = self._letters.letter(mail.template, order, customer.name, customer.email)
+        await self._mailer.send(mail.key, letter)
+        if await self._note(mail, "sent"):
+            await self._mailer.erase(mail.key)  # the order was erased while we were sending
+
+    async def erase(self, order_id: str) -> None:
+        """Remove the order's mails, and never send another; safe to repeat after a kill."""
+        now_ms = self._now_ms()
+        keys = await self._database.write(lambda tx: mails.note_erased(tx, order_id, now_ms))
+        for key in keys:
+            await self._mailer.erase(key)
+
+    async def _order_then(self, message: Message, event_type: str) -> Order:
+        """Return the order as of the message's event, which must be in the log as it says."""
+        event = decode_message(message.body)
+        try:
+            order = await self._order_events.order(event.order_id, at_version=event.version)
+        except Rejection as refusal:
+            raise Unavailable(f"{event.order_id}: not readable: {refusal.code}") from refusal
+        if order.version < event.version:
+            raise Unavailable(f"{event.order_id} is not at version {event.version} yet")
+        happening = order.happened.get(event_type)
+        if happening is None or happening.event_id != message.message_id:
+            raise Unprocessable("not-in-the-log", f"{message.message_id} is not what was logged")
+        return order
+
+    async def _customer(self, order: Order) -> Customer | None:
+        try:
+            personal = await self._order_events.personal(order.id, order.customer_ref)
+        except Rejection as refusal:
+            raise Unavailable(f"{order.id}: no customer: {refusal.code}") from refusal
+        return personal.customer
+
+    async def _forget(self, mail: MailId) -> None:
+        """Skip a mail of an erased order; an earlier attempt may have sent it."""
+        await self._mailer.erase(mail.key)
+        await self._note(mail, "skipped", ERASED)
+
+    async def _note(self, mail: MailId, state: State, reason: str = "") -> bool:
+        now_ms = self._now_ms()
+        return await self._database.write(lambda tx: mails.note(tx, mail, state, now_ms, reason))
+
+    def _now_ms(self) -> int:
+        return int(self._clock.wall() * 1000)

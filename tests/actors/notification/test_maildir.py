@@ -1,0 +1,96 @@
+import mailbox
+from pathlib import Path
+
+import pytest
+
+from actors.notification.maildir import Maildir
+from actors.notification.mailer import Mail
+from runtime.errors import Unavailable
+from runtime.host import Clock, production_host
+
+MAIL = Mail("ada@example.org", "Hello", "text\n", "<p>text</p>\n")
+
+
+class Moments:
+    """A clock that says what it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def wall(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def maildir(folder: Path, clock: Clock | None = None) -> Maildir:
+    return Maildir(production_host(folder).disk, clock or Moments())
+
+
+def read(folder: Path) -> list[mailbox.MaildirMessage]:
+    with_folder = mailbox.Maildir(folder / "mail", create=False)
+    return list(with_folder)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("mail/*/*"))
+
+
+async def test_a_mail_client_finds_the_mail(tmp_path: Path) -> None:
+    await maildir(tmp_path).send("key-1", MAIL)
+    (message,) = read(tmp_path)
+    assert (message["Subject"], message["To"]) == ("Hello", "ada@example.org")
+    assert message.get_subdir() == "new"
+    assert sorted(path.name for path in (tmp_path / "mail").iterdir()) == ["cur", "new", "tmp"]
+    assert files(tmp_path) == ["key-1"]
+
+
+async def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    await maildir(tmp_path).send("key-1", MAIL)
+    assert (tmp_path / "mail/new/key-1").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "mail/new").stat().st_mode & 0o077 == 0
+
+
+async def test_the_same_key_is_written_once_with_its_first_date(tmp_path: Path) -> None:
+    clock = Moments()
+    await maildir(tmp_path, clock).send("key-1", MAIL)
+    before = (tmp_path / "mail/new/key-1").read_bytes()
+    clock.now += 3600
+    await maildir(tmp_path, clock).send("key-1", MAIL)
+    assert (tmp_path / "mail/new/key-1").read_bytes() == before
+    await maildir(tmp_path, clock).send("key-2", MAIL)
+    dates = {str(message["Date"]) for message in read(tmp_path)}
+    assert dates == {"Tue, 14 Nov 2023 22:13:20 +0000", "Tue, 14 Nov 2023 23:13:20 +0000"}
+
+
+async def test_a_mail_that_was_looked_at_counts_as_sent(tmp_path: Path) -> None:
+    sent = maildir(tmp_path)
+    await sent.send("key-1", MAIL)
+    (tmp_path / "mail/new/key-1").rename(tmp_path / "mail/cur/key-1:2,S")
+    await sent.send("key-1", MAIL)
+    assert files(tmp_path) == ["key-1:2,S"]
+    await sent.send("key", MAIL)
+    assert len(read(tmp_path)) == 2
+
+
+async def test_erasing_removes_a_mail_wherever_it_is(tmp_path: Path) -> None:
+    sent = maildir(tmp_path)
+    for key in ("key-1", "key-2", "key-3"):
+        await sent.send(key, MAIL)
+    (tmp_path / "mail/new/key-1").rename(tmp_path / "mail/cur/key-1:2,RS")
+    for key in ("key-1", "key-2", "key-2", "never-sent"):
+        await sent.erase(key)
+    assert files(tmp_path) == ["key-3"]
+
+
+@pytest.mark.parametrize("key", ["", ".hidden", "../key", "a/b", "a:2,S", "a\nb", "k" * 201])
+async def test_a_key_that_is_no_file_name_is_our_bug(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ValueError, match="name of a file"):
+        await maildir(tmp_path).send(key, MAIL)
+
+
+async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "mail").write_text("a file where the folder should be")
+    with pytest.raises(Unavailable):
+        await maildir(tmp_path).send("key-1", MAIL)
