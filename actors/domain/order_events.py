@@ -14,7 +14,7 @@ import msgspec
 
 from actors.domain.events import Body, Event, Reason
 from actors.domain.order import Order
-from actors.domain.values import Address, Customer, Line, PaymentMethod
+from actors.domain.values import Address, Customer, Line, PaymentMethod, tidy_free_text
 
 Service = Literal["gateway", "payment", "shipping", "notification"]
 # What AMQP can carry as a short string (255 bytes), with room to spare, in visible ASCII.
@@ -52,7 +52,9 @@ class UpdatePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     payment: PaymentDetails
 
 
-class UpdateShippingAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="update-shipping-address"):
+class UpdateShippingAddress(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="update-shipping-address"
+):
     """Ship to another address."""
 
     order_id: str
@@ -65,6 +67,11 @@ class CancelOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="
     order_id: str
     by: Literal["customer", "operator"]
     reason: Reason | None = None
+
+    def __post_init__(self) -> None:
+        if self.reason is not None:
+            tidied = tidy_free_text("reason", self.reason)
+            msgspec.structs.force_setattr(self, "reason", tidied)
 
 
 Command = PlaceOrder | UpdatePayment | UpdateShippingAddress | CancelOrder

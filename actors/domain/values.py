@@ -70,6 +70,14 @@ def tidy_text(name: str, text: str) -> str:
     return tidied
 
 
+def tidy_free_text(name: str, text: str) -> str:
+    """Do `tidy_text`; ValueError, too, where people could have typed a payment card number."""
+    tidied = tidy_text(name, text)
+    if holds_card_number(tidied):
+        raise ValueError(f"`{name}` must not hold a payment card number")
+    return tidied
+
+
 def _is_space(character: str) -> bool:
     return unicodedata.category(character) == "Zs"
 
@@ -85,11 +93,9 @@ class TidyText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, str):
-                tidied = tidy_text(name, value)
+                tidied = tidy_free_text(name, value)
                 if len(tidied) > len(value) and len(tidied) > _length_max(type(self), name):
                     raise ValueError(f"`{name}` is too long in Unicode's composed form")
-                if holds_card_number(tidied):
-                    raise ValueError(f"`{name}` must not hold a payment card number")
                 msgspec.structs.force_setattr(self, name, tidied)
 
 

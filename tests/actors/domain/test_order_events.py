@@ -56,6 +56,13 @@ def test_a_reason_is_short() -> None:
     assert isinstance(sample_placing(), PlaceOrder)
 
 
+def test_a_reason_goes_into_the_log_and_so_is_tidy() -> None:
+    assert CancelOrder("ord_1", "customer", " Rene\u0301e ").reason == "Renée"
+    for reason in ("card 4242 4242 4242 4242", "a\u202eb", "a\x00b", " "):
+        with pytest.raises(ValueError, match="`reason` must not"):
+            CancelOrder("ord_1", "customer", reason)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
