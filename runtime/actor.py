@@ -84,7 +84,7 @@ class Actor(Generic[M]):
 
     async def receive(self, message: M) -> object:
         """Work on one message; what is returned or refused is the answer to who asked."""
-        raise NotImplementedError(f"{type(self).__name__} receives batches only")
+        raise TypeError(f"{type(self).__name__} receives batches only")
 
     async def receive_batch(self, batch: Sequence[Envelope[M]]) -> None:
         """Work on a batch, in order, and answer each envelope (now or later).

@@ -102,7 +102,7 @@ def schema_hook(wanted: type) -> dict[str, object]:
         return {"type": "string", "writeOnly": True}
     if wanted is Path:
         return {"type": "string", "format": "path"}
-    raise NotImplementedError(f"no JSON Schema for {wanted.__name__}")
+    raise TypeError(f"no JSON Schema for {wanted.__name__}")
 
 
 def shown(value: object) -> str:

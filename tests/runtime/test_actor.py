@@ -395,7 +395,7 @@ async def test_an_actor_must_say_how_it_receives(ref: ActorRef[str]) -> None:
     ref.tell("a")
     child = actor_child("worker", Actor[str], ref)
     error = await run_once(child, ChildContext("worker"))
-    assert isinstance(error, NotImplementedError)
+    assert isinstance(error, TypeError)
 
 
 async def test_the_default_batch_is_one_by_one(world: World) -> None:
