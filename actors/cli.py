@@ -16,6 +16,7 @@ from typing import Literal
 
 import click
 
+from runtime.endings import fatal_error, sole_error
 from runtime.errors import (
     ConfigurationError,
     EnvironmentUnready,
@@ -44,6 +45,7 @@ SUMMARIES: Mapping[str, str] = {
 }
 LogFormat = Literal["auto", "text", "json"]
 PLUGINS = "ordermill.commands"
+INTERRUPTED = 130
 EX_IOERR = 74  # sysexits.h
 
 
@@ -141,22 +143,40 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = group.main(arguments, prog_name="ordermill", standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (ConfigurationError, Rejection, Unavailable, StoreBroken) as error:
+    except BaseException as error:
+        sole = fatal_error(error) or sole_error(error)
         if "--traceback" in arguments:
             raise
-        sys.exit(_report(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
+        code = _exit_code(sole)
+        if code is None:
+            raise
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _report(error: BaseException) -> int:
-    """Print error, cause and hint; return the exit code."""
+def _exit_code(error: BaseException) -> int | None:
+    """Say what went wrong; return the exit code, or None for a bug of ours."""
+    match error:
+        case click.exceptions.Abort() | KeyboardInterrupt():
+            return INTERRUPTED
+        case click.ClickException():
+            error.show()
+            return 2
+        case EnvironmentUnready() | Unavailable():
+            code = 3
+        case ConfigurationError():
+            code = 2
+        case StoreBroken():
+            code = EX_IOERR
+        case Rejection():
+            code = 1
+        case _:
+            return None
+    _report(error)
+    return code
+
+
+def _report(error: BaseException) -> None:
+    """Print error, cause and hint."""
     click.echo(f"error: {error}", err=True)
     cause = error.__cause__
     while cause is not None:
@@ -165,12 +185,3 @@ def _report(error: BaseException) -> int:
     hint = getattr(error, "hint", "")
     if hint:
         click.echo(f"  hint: {hint}", err=True)
-    match error:
-        case EnvironmentUnready() | Unavailable():
-            return 3
-        case ConfigurationError():
-            return 2
-        case StoreBroken():
-            return EX_IOERR
-        case _:
-            return 1

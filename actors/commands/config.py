@@ -1,6 +1,7 @@
 """``ordermill config``: what is configured, where each value comes from, what a key accepts."""
 
 import json
+from difflib import get_close_matches
 
 import click
 import msgspec
@@ -63,7 +64,11 @@ def explain(key: str) -> None:
     """Say what one key means, accepts, and defaults to."""
     setting = {setting.key: setting for setting in describe(Settings)}.get(key)
     if setting is None:
-        raise ConfigurationError(f"there is no setting {key}", hint="ordermill config show")
+        near = get_close_matches(key, [setting.key for setting in describe(Settings)], n=1)
+        raise ConfigurationError(
+            f"there is no setting {key}",
+            hint=f"did you mean {near[0]}?" if near else "see them all: ordermill config show",
+        )
     click.echo(f"{setting.key}: {setting.description or 'see the README'}")
     click.echo(f"  accepts   {setting.accepts}")
     click.echo(f"  default   {setting.default_text or '(none)'}")

@@ -25,7 +25,7 @@ from runtime.errors import Rejection
 from runtime.host import Clock, Host, production_host
 from runtime.telemetry import Telemetry
 
-ITEMS = [{"sku": "MUG-1", "quantity": 2}, {"sku": "TEE-1", "quantity": 1}]
+ITEMS = [{"sku": "MUG-1", "quantity": 2}, {"sku": "TEA-1", "quantity": 1}]
 NEW_ADDRESS = {**SAMPLE_ADDRESS, "line1": "Unter den Linden 77", "postal_code": "10117"}
 PATIENCE_S = 60.0
 POLL_S = 0.02
@@ -222,7 +222,7 @@ class _Story:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*")) if folder.is_dir() else []
+    return sorted(folder.glob("[!.]*")) if folder.is_dir() else []
 
 
 async def _call(client: httpx.AsyncClient, method: str, path: str, body: object) -> Json:

@@ -130,7 +130,7 @@ class LiveSystem:
     def mails(self) -> list[EmailMessage]:
         """Return the customers' mails."""
         folder = self.running.mail_dir
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        files = sorted(folder.glob("[!.]*")) if folder.is_dir() else []
         return [_mail(path) for path in files]
 
 

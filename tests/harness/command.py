@@ -1,0 +1,108 @@
+"""The ``ordermill`` command as its users run it: a process of its own."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+PATIENCE_S = 60.0
+FREE_PORTS = (
+    *("--set", "http.port=0", "--set", "order_events.port=0", "--set", "payment.port=0"),
+    *("--set", "shipping.port=0", "--set", "notification.port=0"),
+)
+_MAIN = (sys.executable, "-c", "from actors.cli import main; main()")
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return this process's environment without ours variables, then changes."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("ORDERMILL_")}
+    return {**kept, "COLUMNS": "100", **changes}
+
+
+def run(
+    *arguments: str, cwd: Path, variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        [*_MAIN, *arguments],
+        cwd=cwd,
+        env=environment(**(variables or {})),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+class Serving:
+    """A command that serves. ``output`` is what it has printed so far, both streams."""
+
+    def __init__(self, arguments: Sequence[str], cwd: Path) -> None:
+        self.output = ""
+        self._process = subprocess.Popen(
+            [*_MAIN, *arguments],
+            cwd=cwd,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def wait_for(self, text: str) -> str:
+        """Return the line that holds ``text`` once it was printed."""
+        limit = time.monotonic() + PATIENCE_S
+        while text not in self.output:
+            if time.monotonic() > limit or not self._read():
+                raise AssertionError(f"{text!r} was not printed:\n{self.output}")
+        return next(line for line in self.output.splitlines() if text in line)
+
+    def _read(self) -> bool:
+        """Take what was printed; False once the process has closed its output."""
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], 0.5)
+        if not ready:
+            return True
+        data = os.read(self._process.stdout.fileno(), 65536)
+        self.output += data.decode(errors="replace")
+        return bool(data)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def ended(self) -> int:
+        """Return the exit code once the process has ended; the rest of the output is read."""
+        limit = time.monotonic() + PATIENCE_S
+        while self._read():
+            assert time.monotonic() < limit, f"still running:\n{self.output}"
+        return self._process.wait(PATIENCE_S)
+
+    def close(self) -> None:
+        """Kill it if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@contextmanager
+def serving(*arguments: str, cwd: Path) -> Iterator[Serving]:
+    """Run a command that serves until the block ends."""
+    command = Serving(arguments, cwd)
+    try:
+        yield command
+    finally:
+        command.close()
+
+
+@contextmanager
+def up(cwd: Path, *settings: str) -> Iterator[tuple[Serving, str]]:
+    """Run ``ordermill up`` on free ports; yield it and the URL it serves."""
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    with serving(*FREE_PORTS, *chosen, "up", cwd=cwd) as command:
+        yield command, command.wait_for("ready in").split()[-1]
