@@ -29,7 +29,7 @@ from runtime.amqp.redrive import Redrive
 from runtime.amqp.topology import dead_queue, retry_queue
 from runtime.child import ChildContext, ChildSpec, SupervisorSpec
 from runtime.database import Database, Transaction
-from runtime.errors import Unavailable, Unprocessable
+from runtime.errors import Unavailable
 from runtime.hold import Holds, HoldStatistics
 from runtime.host import Host
 from runtime.inbox import (
@@ -42,8 +42,9 @@ from runtime.inbox import (
     claim_held,
     settle,
 )
+from runtime.jobs import Job, Route, Routes, Told
 from runtime.lanes import Lanes, LaneStatistics
-from runtime.message import Message, MessageType
+from runtime.message import Message
 from runtime.message_report import MessageReport
 from runtime.outcomes import SETTLED, RetryPolicy, Verdict, decide, parked_copy
 from runtime.publishing import Publisher
@@ -54,17 +55,6 @@ PAUSE_S_MAX = 5.0
 DRAIN_S = 15.0
 
 T = TypeVar("T")
-
-
-class Route(msgspec.Struct, frozen=True):
-    """What is done with one type of message (version 1): ``handle`` it, ``hold_s`` after arrival.
-
-    The handler may run again for the same message; `Claim.completed` says what it has done, and
-    how it ends decides what becomes of the message (`runtime.outcomes`).
-    """
-
-    handle: Callable[[Message, Claim], Awaitable[None]]
-    hold_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +76,6 @@ class Surroundings:
     retention_s: float = 604800.0
     lanes: int = 32
     prefetch: int = 128
-
-
-class Job(msgspec.Struct, frozen=True):
-    """One message in its lane. Without a ``delivery`` it comes from the hold."""
-
-    key: str
-    message: Message
-    delivery: Delivery | None
-    route: Route | None = None
-    problem: Exception | None = None
-
-
-class Told(msgspec.Struct, frozen=True):
-    """A piece of the service's own work, in the lane of its key."""
-
-    key: str
-    work: Callable[[], Awaitable[None]]
 
 
 class ServiceStatistics(msgspec.Struct, frozen=True):
@@ -133,8 +106,7 @@ class MessageService:
         around: Surroundings,
     ) -> None:
         self.queue = queue
-        self._routes = routes
-        self._key = key
+        self._routes = Routes(queue, routes, key)
         self._publisher = around.publisher
         self._database = around.database
         self._host = around.host
@@ -182,29 +154,12 @@ class MessageService:
         )
 
     def _receive(self, delivery: Delivery) -> None:
-        self._lanes.put_nowait(self._read(delivery.message, delivery))
+        self._lanes.put_nowait(self._routes.job(delivery.message, delivery))
         if delivery.problem is None:
             self._report.arrived(self._host.clock.wall() - delivery.message.timestamp)
 
     def _receive_held(self, message: Message) -> None:
-        self._lanes.put_nowait(self._read(message, None))
-
-    def _read(self, message: Message, delivery: Delivery | None) -> Job:
-        try:
-            if delivery is not None and delivery.problem is not None:
-                raise delivery.problem
-            route = self._route(MessageType.parse(message.type))
-            return Job(self._key(message), message, delivery, route)
-        except Exception as error:
-            return Job(message.message_id, message, delivery, problem=error)
-
-    def _route(self, kind: MessageType) -> Route:
-        route = self._routes.get(kind.name)
-        if route is None:
-            raise Unprocessable("unknown-type", f"{self.queue} has no handler for {kind}")
-        if kind.version != 1:
-            raise Unprocessable("unknown-version", f"{kind} is newer than this program")
-        return route
+        self._lanes.put_nowait(self._routes.job(message, None))
 
     def _new_lanes(self) -> Lanes[Job | Told]:
         return Lanes(

@@ -18,7 +18,8 @@ from actors.status import Check, StatusQuery, status_app
 from runtime import hold, inbox
 from runtime.child import SupervisorSpec
 from runtime.database import DatabaseStatistics
-from runtime.service import MessageService, Route, ServiceStatistics, Surroundings
+from runtime.jobs import Route
+from runtime.service import MessageService, ServiceStatistics, Surroundings
 from runtime.telemetry import Telemetry
 
 QUEUE = "notification"

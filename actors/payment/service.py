@@ -16,8 +16,8 @@ from actors.payment.charge import Charges
 from actors.payment.refund import Refunds
 from runtime.errors import Rejection, Unavailable
 from runtime.inbox import Claim
+from runtime.jobs import Route
 from runtime.message import Message
-from runtime.service import Route
 
 
 def order_of(message: Message) -> str:

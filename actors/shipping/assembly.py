@@ -16,8 +16,9 @@ from runtime import hold, inbox
 from runtime.actor import ActorRef, actor_child
 from runtime.child import ChildSpec, SupervisorSpec
 from runtime.database import DatabaseStatistics
+from runtime.jobs import Route
 from runtime.mailbox import MailboxStatistics
-from runtime.service import MessageService, Route, ServiceStatistics, Surroundings
+from runtime.service import MessageService, ServiceStatistics, Surroundings
 
 QUEUE = "shipping"
 FILE = "shipping.db"

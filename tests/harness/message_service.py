@@ -16,9 +16,10 @@ from runtime.child import SupervisorSpec
 from runtime.database import Database, open_database
 from runtime.host import production_host
 from runtime.inbox import Claim
+from runtime.jobs import Route
 from runtime.message import Message
 from runtime.outcomes import RetryPolicy
-from runtime.service import MessageService, Route, Surroundings
+from runtime.service import MessageService, Surroundings
 from runtime.supervisor import Supervisor
 from runtime.telemetry import quiet_telemetry
 
