@@ -272,10 +272,15 @@ class Connection:
         channel.send_method(commands.Channel.Close(error.code, error.text, *_blamed(error.method)))
 
     def close(self, code: int, text: str, method: int = 0) -> None:
-        """Close the connection with an error, and wait for the client to agree."""
-        trusted = self.state == "running"
+        """Close the connection with an error, and wait for the client to agree.
+
+        A client that has not logged in is told nothing, as in RabbitMQ.
+        """
+        if self.state in ("header", "starting", "tuning"):
+            self.end("close")
+            return
         self.send(wire.method(0, commands.Connection.Close(code, text, *_blamed(method))))
-        if not trusted:
+        if self.state == "opening":
             self.end("close")
             return
         self.state = "closing"
