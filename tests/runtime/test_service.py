@@ -1,5 +1,6 @@
 """The pipeline against a real broker and a real database: how messages end, and what survives."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -384,3 +385,50 @@ async def test_a_service_that_cannot_settle_still_stops_and_the_message_comes_ba
     async with shop.open():
         await until(lambda: shop.counted("ok") == 1)
     assert [call.attempt for call in shop.calls] == [0, 0]
+
+
+async def test_lanes_that_break_are_rebuilt_and_what_was_in_them_is_delivered_again(
+    shop: Shop,
+) -> None:
+    async def handle(message: Message, claim: Claim) -> None:
+        if message.message_id == "evt_1" and len(shop.calls) == 1:
+            raise asyncio.CancelledError  # as aiormq does to whoever waits on a lost connection
+
+    shop.handle = handle
+    async with shop.open():
+        await send(shop, order(1), order(2), order(3, "order-2"))
+        await until(lambda: shop.counted("ok") == 3)
+        assert shop.counted("retry") == 0
+    assert {call.attempt for call in shop.calls} == {0}
+    assert await left_over(shop.url) == []
+
+
+async def test_a_flood_of_one_key_does_not_stall_the_others(shop: Shop) -> None:
+    gate = anyio.Event()
+
+    async def handle(message: Message, claim: Claim) -> None:
+        if message.correlation_id == "flooded":
+            await gate.wait()
+
+    shop.handle = handle
+    async with shop.open():
+        await send(shop, *(order(number, "flooded") for number in range(20)))
+        await send(shop, *(order(number, f"order-{number}") for number in range(20, 30)))
+        await until(lambda: shop.counted("ok") == 10)
+        gate.set()
+        await until(lambda: shop.counted("ok") == 30)
+
+
+async def test_messages_flow_again_after_the_broker_was_silent(shop: Shop) -> None:
+    direct = shop.url
+    async with proxy_to(direct) as proxy:
+        shop.url = proxy.url(direct)
+        async with shop.open():
+            await send(shop, order(1))
+            await until(lambda: shop.counted("ok") == 1)
+            proxy.refuse()
+            proxy.cut()
+            await until(lambda: shop.consume.state.state == "reconnecting")
+            proxy.refuse(False)
+            await send(shop, order(2))
+            await until(lambda: shop.counted("ok") == 2)
