@@ -18,6 +18,7 @@ from runtime.outcomes import RetryPolicy
 from tests.harness.message_service import QUEUE, Call, Shop, order
 from tests.harness.peer import Peer, peer_at
 from tests.harness.proxy import proxy_to
+from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.waiting import eventually, until
 
 
@@ -432,3 +433,37 @@ async def test_messages_flow_again_after_the_broker_was_silent(shop: Shop) -> No
             proxy.refuse(False)
             await send(shop, order(2))
             await until(lambda: shop.counted("ok") == 2)
+
+
+async def test_a_broker_killed_under_load_loses_nothing_that_it_confirmed(
+    rabbitmq: RabbitMQ, rabbitmq_url: str, tmp_path: Path
+) -> None:
+    shop = Shop(rabbitmq_url, tmp_path, lambda message, claim: None)
+    numbers = range(400)
+
+    async def send_all() -> None:
+        for number in numbers:
+            while True:
+                try:
+                    await send(shop, order(number, f"order-{number % 20}"))
+                except Unavailable:
+                    continue
+                break
+
+    # RabbitMQ 3.10 answers the declaration of a quorum queue before it is safe from SIGKILL.
+    async with shop.open():
+        pass
+    await anyio.to_thread.run_sync(rabbitmq.stop)
+    await anyio.to_thread.run_sync(rabbitmq.start)
+    async with shop.open():
+        async with anyio.create_task_group() as group:
+            group.start_soon(send_all)
+            await until(lambda: shop.counted("ok") > 50)
+            await anyio.to_thread.run_sync(rabbitmq.kill)
+            await anyio.to_thread.run_sync(rabbitmq.start)
+        await until(lambda: shop.counted("ok") == len(numbers), within_s=60)
+    assert sorted({call.message_id for call in shop.calls}) == sorted(
+        order(number).message_id for number in numbers
+    )
+    assert shop.counted("retry") == shop.counted("dead") == 0
+    assert await left_over(shop.url) == []
