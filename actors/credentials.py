@@ -15,6 +15,7 @@ from runtime.host import Host
 from runtime.setting import Secret
 
 SECRET_CHARACTERS_MIN = 32
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -39,6 +40,12 @@ class Credentials(msgspec.Struct, frozen=True):
 async def load_credentials(settings: Settings, host: Host) -> Credentials:
     """Return the configured secrets, and generated ones where test mode leaves them open."""
     given = settings.security
+    if settings.http.bind not in _LOOPBACK and not given.operator_token:
+        raise ConfigurationError(
+            f"http.bind is {settings.http.bind}: others can reach it, and a generated operator "
+            "token is not for that",
+            hint="set ORDERMILL_SECURITY_OPERATOR_TOKEN_FILE, or bind 127.0.0.1",
+        )
     return Credentials(
         secret=await _secret("secret", given.secret, settings, host),
         operator_token=await _secret("operator_token", given.operator_token, settings, host),

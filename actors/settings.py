@@ -31,6 +31,12 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="how customers reach the API, for links; empty: taken from bind and port",
         ),
     ] = ""
+    body_bytes_max: Annotated[
+        int, Meta(ge=1024, le=2**20, description="a larger request body is refused (413)")
+    ] = 65536
+    proxy_hops: Annotated[
+        int, Meta(ge=0, le=8, description="trusted proxies in front, exactly; 0 means none")
+    ] = 0
 
 
 class Internal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

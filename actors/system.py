@@ -321,6 +321,8 @@ class System:
             checks={name: partial(self._checked, name) for name in CHECKS},
             streams=self.streams,
             limits=Limits(
+                body_bytes_max=settings.http.body_bytes_max,
+                proxy_hops=settings.http.proxy_hops,
                 rate_per_min=settings.api.rate_per_min or None,
                 require_if_match=settings.api.require_if_match,
                 heartbeat_s=settings.stream.heartbeat_s,

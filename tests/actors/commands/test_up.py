@@ -100,6 +100,12 @@ def test_one_data_folder_serves_one_process(tmp_path: Path) -> None:
     assert "another process" in done.stderr
 
 
+def test_a_generated_operator_token_stays_on_the_loopback_interface(tmp_path: Path) -> None:
+    done = run(*FREE_PORTS, "up", "--bind", "0.0.0.0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "ORDERMILL_SECURITY_OPERATOR_TOKEN_FILE" in done.stderr
+
+
 @pytest.mark.parametrize("setting", ["security.secret", "security.operator_token"])
 def test_live_mode_makes_no_secrets_up(tmp_path: Path, setting: str) -> None:
     given = {
