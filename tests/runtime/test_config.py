@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta
 
@@ -285,6 +285,7 @@ def test_the_json_schema_knows_secrets_and_paths() -> None:
     assert json_schema(Strict)["required"] == ["name"]
 
 
+@settings(deadline=None)
 @given(st.integers(-100_000, 100_000))
 def test_a_number_is_taken_if_and_only_if_it_is_in_range(port: int) -> None:
     environment = {"ORDERMILL_HTTP_PORT": str(port)}
@@ -294,6 +295,7 @@ def test_a_number_is_taken_if_and_only_if_it_is_in_range(port: int) -> None:
         assert f'got "{port}"' in mistake(environment=environment)
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_no_text_does_worse_than_a_configuration_error(key: str, value: str) -> None:
     for name in (key, "http.port", "retry.tiers_s", "security.tokens", "url"):

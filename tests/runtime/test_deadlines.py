@@ -1,7 +1,7 @@
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.deadlines import TICK_S, Deadlines
@@ -79,6 +79,7 @@ def test_a_deadline_needs_a_length() -> None:
         Deadlines(clock).add(Waiter(clock), float("inf"))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 3), st.floats(0, 5), st.booleans()), min_size=1, max_size=30)
 )

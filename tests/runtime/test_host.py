@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.errors import ConfigurationError
@@ -39,6 +39,7 @@ def test_durations_never_go_back(host: Host) -> None:
     assert host.clock.wall() > 1_600_000_000
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 4e9), min_size=2, max_size=50), st.integers())
 def test_ids_increase_even_when_the_clock_goes_back(times: list[float], seed: int) -> None:
     clock = StillClock(0.0)

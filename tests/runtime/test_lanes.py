@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.endings import StrayCancellation
@@ -256,6 +256,7 @@ def test_impossible_limits_are_refused(lanes: int, capacity: int, key_max: int) 
         lanes_of(lanes, capacity, key_max)
 
 
+@settings(deadline=None)
 @given(
     items=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 3)), max_size=40),
     lanes=st.integers(1, 4),

@@ -4,16 +4,16 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.errors import MailboxClosed, MailboxFull
 from runtime.mailbox import Mailbox
 
 
-async def settle() -> None:
+async def settle(turns: int = 5) -> None:
     """Let every task that can run do so."""
-    for _ in range(5):
+    for _ in range(turns):
         await checkpoint()
 
 
@@ -261,6 +261,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps=STEPS, capacity=st.integers(1, 3))
 def test_nothing_is_lost_or_swapped_under_any_interleaving(steps: list[str], capacity: int) -> None:
     """What was accepted comes out once and in order, whoever is cancelled meanwhile."""
@@ -307,7 +308,7 @@ async def _interleave(steps: list[str], capacity: int) -> None:
         elif step == "cancel_sender" and senders:
             senders.pop(0).cancel()
         assert len(mailbox) <= capacity
-    await settle()
+    await settle(turns=4 * len(steps))  # senders and receivers may wake each other in turn
     if len(mailbox):
         assert all(task.done() for task in receivers), "a receiver sleeps although something waits"
     if len(mailbox) < capacity:

@@ -1,18 +1,20 @@
 import doctest
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import redaction
 from runtime.redaction import describe_error, printable, where_raised
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_printable_is_one_printable_line_of_bounded_length(text: str) -> None:
     assert printable(text, 50).isprintable()
     assert len(printable("x" + text, 50)) <= 50 * 10
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.integers(13, 19), st.sampled_from(["", " ", "-"]))
 def test_a_card_number_is_masked_wherever_it_stands(prefix: str, length: int, gap: str) -> None:
     number = gap.join("4" * length)

@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.child import Restart
@@ -38,6 +38,7 @@ def budget(restarts_max: int = 5, window_s: float = 30.0, backoff_s_max: float =
     return RestartBudget(restarts_max, window_s, backoff_s_max, random.Random(1))
 
 
+@settings(deadline=None)
 @given(gaps=TIMES, restarts_max=st.integers(0, 5), window_s=st.floats(1, 30))
 def test_no_window_holds_more_restarts_than_permitted(
     gaps: list[float], restarts_max: int, window_s: float
