@@ -54,7 +54,7 @@ def caller_address(peer: str | None, forwarded_for: str | None, proxy_hops: int)
     >>> caller_address("2001:db8::1", "6.6.6.6", 0)
     '2001:db8::/64'
     """
-    seen = [part.strip() for part in (forwarded_for or "").split(",")]
+    seen = [part.strip() for part in forwarded_for.split(",")] if forwarded_for else []
     text = seen[-proxy_hops] if 0 < proxy_hops <= len(seen) else peer or ""
     try:
         address = ipaddress.ip_address(text)
