@@ -9,7 +9,6 @@
 Same calls, same clock, same tokens: same bytes. Nothing is iterated in the order of an address.
 """
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
@@ -20,7 +19,8 @@ from runtime.broker.channel import Channel
 from runtime.broker.protocol import Connection
 from runtime.broker.queue import QueueStatistics
 from runtime.broker.records import Batch, Recorder
-from runtime.broker.vhost import Clock, VirtualHost
+from runtime.broker.timers import Clock, Timers
+from runtime.broker.vhost import VirtualHost
 
 HANDSHAKE_S_MAX = 10.0
 CLOSE_S_MAX = 10.0
@@ -57,8 +57,7 @@ class Broker:
         self._clock = clock
         self._last_number = 0
         self._connection_numbers = count(1)
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
-        self._timer_numbers = count()
+        self.timers = Timers(clock)
         self._changed: dict[Connection, None] = {}
         self._confirming: dict[Channel, None] = {}
         self._waiting: deque[tuple[int, Channel, int]] = deque()
@@ -78,7 +77,7 @@ class Broker:
         """The virtual host of this name; made if it is new."""
         if name not in self.vhosts:
             self.vhosts[name] = VirtualHost(
-                name, self._clock, self, self.recorder, self.next_number
+                name, self._clock, self.timers, self.recorder, self.next_number
             )
         return self.vhosts[name]
 
@@ -102,7 +101,7 @@ class Broker:
             if connection.state not in ("running", "closing", "closed"):
                 connection.end("abort")
 
-        self.at(self.now() + HANDSHAKE_S_MAX, give_up)
+        self.timers.at(self.now() + HANDSHAKE_S_MAX, give_up)
         return connection
 
     def receive(self, connection: Connection, data: bytes) -> None:
@@ -168,18 +167,13 @@ class Broker:
 
     # -- time -------------------------------------------------------------------------------------
 
-    def at(self, when: float, callback: Callable[[], None]) -> None:
-        """Call back in `run_timers` at this time; equal times in order of asking."""
-        heapq.heappush(self._timers, (when, next(self._timer_numbers), callback))
-
     def next_timer(self) -> float | None:
         """When `run_timers` has something to do."""
-        return self._timers[0][0] if self._timers else None
+        return self.timers.next()
 
     def run_timers(self) -> None:
         """Do everything that is due."""
-        while self._timers and self._timers[0][0] <= self.now():
-            heapq.heappop(self._timers)[2]()
+        while self.timers.run_one():
             self.settle()
         self._flush_confirms()
 
@@ -197,13 +191,13 @@ class Broker:
                 return
             if self.now() - connection.sent_at >= interval / 2:
                 connection.send_heartbeat()
-            self.at(self.now() + interval / 2, beat)
+            self.timers.at(self.now() + interval / 2, beat)
 
-        self.at(self.now() + interval / 2, beat)
+        self.timers.at(self.now() + interval / 2, beat)
 
     def await_close(self, connection: Connection) -> None:
         """Drop a client that does not answer our connection.close."""
-        self.at(self.now() + CLOSE_S_MAX, lambda: connection.end("abort"))
+        self.timers.at(self.now() + CLOSE_S_MAX, lambda: connection.end("abort"))
 
     # -- journal ----------------------------------------------------------------------------------
 

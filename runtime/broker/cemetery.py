@@ -10,10 +10,12 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from runtime.broker.dead_letters import dead_letter, goes_in_circles
-from runtime.broker.queue import Entry, Queue
+from runtime.broker.entry import Entry
+from runtime.broker.queue import Queue
+from runtime.broker.timers import Clock, Timers
 
 if TYPE_CHECKING:
-    from runtime.broker.vhost import Clock, Timers, VirtualHost
+    from runtime.broker.vhost import VirtualHost
 
 RETRY_S = 60.0
 
@@ -21,7 +23,7 @@ RETRY_S = 60.0
 class Cemetery:
     """The dead letters of one virtual host."""
 
-    def __init__(self, vhost: "VirtualHost", clock: "Clock", timers: "Timers") -> None:
+    def __init__(self, vhost: "VirtualHost", clock: Clock, timers: Timers) -> None:
         self._vhost = vhost
         self._clock = clock
         self._timers = timers

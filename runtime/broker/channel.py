@@ -9,6 +9,7 @@ from pamqp import commands
 from pamqp.base import Frame
 
 from runtime.broker import tables, wire
+from runtime.broker.entry import Entry
 from runtime.broker.errors import (
     ACCESS_REFUSED,
     NOT_IMPLEMENTED,
@@ -17,7 +18,7 @@ from runtime.broker.errors import (
     BrokerError,
 )
 from runtime.broker.messages import Message, body_size
-from runtime.broker.queue import Entry, Queue
+from runtime.broker.queue import Queue
 from runtime.broker.vhost import VirtualHost
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from runtime.broker import records as facts
 from runtime.broker import tables
 from runtime.broker.arguments import queue_options
 from runtime.broker.broker import Broker
+from runtime.broker.entry import Entry
 from runtime.broker.messages import Message
-from runtime.broker.queue import Entry, Queue
+from runtime.broker.queue import Queue
 from runtime.broker.routing import Binding, Exchange
 
 MIGRATIONS = (

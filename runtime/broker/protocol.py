@@ -8,15 +8,13 @@ comes next; the states carry RabbitMQ's names because its error texts quote them
 connection (AMQP 0-9-1, 2.2.4; RabbitMQ's rabbit_reader.erl).
 """
 
-import hmac
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from pamqp import commands
 from pamqp.base import Frame
-from pamqp.common import FieldTable
 
-from runtime.broker import methods, tables, wire
+from runtime.broker import handshake, methods, tables, wire
 from runtime.broker.channel import Channel
 from runtime.broker.errors import (
     CHANNEL_ERROR,
@@ -33,20 +31,7 @@ if TYPE_CHECKING:
 State = Literal["header", "starting", "tuning", "opening", "running", "closing", "closed"]
 Ending = Literal["", "close", "abort"]
 
-CHANNELS_MAX = 2047
-HEARTBEAT_S = 60
 BUFFERED_BYTES_MAX = 262_144
-_CAPABILITIES = {
-    "publisher_confirms": True,
-    "exchange_exchange_bindings": True,
-    "basic.nack": True,
-    "consumer_cancel_notify": True,
-    "connection.blocked": True,
-    "consumer_priorities": False,
-    "authentication_failure_close": True,
-    "per_consumer_qos": True,
-    "direct_reply_to": False,
-}
 
 
 class Connection:
@@ -65,14 +50,14 @@ class Connection:
         self.wants_cancels = False
         self.channels: dict[int, Channel] = {}
         self.frame_size_max = wire.FRAME_SIZE_MAX
-        self.channels_max = CHANNELS_MAX
+        self.channels_max = handshake.CHANNELS_MAX
         self.heartbeat_s = 0
         self.received_at = broker.now()
         self.sent_at = broker.now()
         self.paused = False
         self.starved = False
-        self._vhost_name = ""
-        self._splitter = wire.Splitter()
+        self.vhost_name = ""
+        self.splitter = wire.Splitter()
         self._out: list[bytes] = []
         self._buffered = 0
 
@@ -128,12 +113,12 @@ class Connection:
         self.received_at = self.broker.now()
         try:
             if self.state == "header":
-                header = self._splitter.take_header(data)
+                header = self.splitter.take_header(data)
                 if header is None:
                     return
                 self._take_header(header)
                 data = b""
-            for kind, number, payload in self._splitter.frames(data):
+            for kind, number, payload in self.splitter.frames(data):
                 self._take_frame(kind, number, payload)
                 self.broker.settle()
                 if self.ending:
@@ -149,14 +134,7 @@ class Connection:
             self.end("close")
             return
         self.state = "starting"
-        properties: FieldTable = {
-            "product": "ordermill",
-            "version": self.broker.version,
-            "platform": "Python",
-            "capabilities": dict(_CAPABILITIES),
-        }
-        start = commands.Connection.Start(0, 9, properties, "PLAIN AMQPLAIN", "en_US")
-        self.send(wire.method(0, start))
+        handshake.start(self)
 
     def _take_frame(self, kind: int, number: int, payload: bytes) -> None:
         if kind == wire.HEARTBEAT:
@@ -253,7 +231,7 @@ class Connection:
             text = f"number of channels opened ({len(self.channels)}) has reached the negotiated "
             text += f"channel_max ({self.channels_max})"
             raise BrokerError(NOT_ALLOWED, text, 0)
-        vhost = self.broker.vhosts[self._vhost_name]
+        vhost = self.broker.vhosts[self.vhost_name]
         self.channels[number] = Channel(self, number, vhost)
         self.send(wire.open_ok(number))
 
@@ -295,54 +273,7 @@ class Connection:
         else:
             self.end("close")
 
-    # -- handshake --------------------------------------------------------------------------------
-
-    def start_ok(self, method: commands.Connection.StartOk) -> None:
-        """Check the login."""
-        properties = method.client_properties or {}
-        capabilities = properties.get("capabilities")
-        known = capabilities if isinstance(capabilities, dict) else {}
-        self.wants_cancels = known.get("consumer_cancel_notify") is True
-        user, password = _credentials(method.mechanism, method.response)
-        expected = self.broker.users.get(user)
-        right = hmac.compare_digest((expected or "").encode(), password.encode())
-        if expected is not None and right:
-            self.user = user
-            self.send(wire.method(0, commands.Connection.Tune(
-                CHANNELS_MAX, wire.FRAME_SIZE_MAX, HEARTBEAT_S)))  # fmt: skip
-            return
-        if known.get("authentication_failure_close") is True:
-            reason = f"Login was refused using authentication mechanism {method.mechanism}. "
-            refusal = f"ACCESS_REFUSED - {reason}For details see the broker logfile."
-            self.send(wire.method(0, commands.Connection.Close(403, refusal, 0, 0)))
-        self.end("close")
-
-    def tune_ok(self, method: commands.Connection.TuneOk) -> None:
-        """Agree on limits: the client may lower ours, not raise or lift them."""
-        size = method.frame_max
-        if 0 < size < wire.FRAME_SIZE_MIN:
-            text = f"negotiated frame_max = {size} is lower than the minimum allowed value"
-            raise BrokerError(NOT_ALLOWED, f"{text} ({wire.FRAME_SIZE_MIN})", method.index)
-        self._check_limit("frame_max", size, wire.FRAME_SIZE_MAX)
-        self._check_limit("channel_max", method.channel_max, CHANNELS_MAX)
-        self.frame_size_max = self._splitter.size_max = size
-        self.channels_max = method.channel_max
-        self.heartbeat_s = method.heartbeat
-        self.broker.start_heartbeat(self)
-
-    def _check_limit(self, name: str, value: int, limit: int) -> None:
-        if value == 0 or value > limit:
-            lifted = " (no limit)" if value == 0 else ""
-            text = f"negotiated {name} = {value}{lifted} is higher than the maximum allowed value"
-            raise BrokerError(NOT_ALLOWED, f"{text} ({limit})", commands.Connection.TuneOk.index)
-
-    def open(self, method: commands.Connection.Open) -> None:
-        """Enter a virtual host."""
-        if method.virtual_host not in self.broker.vhosts:
-            text = f"vhost {method.virtual_host} not found"
-            raise BrokerError(NOT_ALLOWED, text, method.index)
-        self._vhost_name = method.virtual_host
-        self.send(wire.method(0, commands.Connection.OpenOk()))
+    # -- goodbye ----------------------------------------------------------------------------------
 
     def closed_by_client(self, method: Frame) -> None:
         """The client says goodbye."""
@@ -355,18 +286,6 @@ class Connection:
         self.end("close")
 
 
-def _credentials(mechanism: str, response: str | bytes) -> tuple[str, str]:
-    """User and password from PLAIN (RFC 4616) or RabbitMQ's AMQPLAIN; empty if unreadable."""
-    raw = response.encode() if isinstance(response, str) else bytes(response)
-    if mechanism == "PLAIN":
-        _, user, password = (*raw.split(b"\0"), b"", b"", b"")[:3]
-        return user.decode(errors="replace"), password.decode(errors="replace")
-    if mechanism == "AMQPLAIN":
-        fields = tables.entries(raw)
-        return tables.string(fields.get("LOGIN", b"")), tables.string(fields.get("PASSWORD", b""))
-    return "", ""
-
-
 def _blamed(method: int | None) -> tuple[int, int]:
     return ((method or 0) >> 16, (method or 0) & 0xFFFF)
 
@@ -374,9 +293,9 @@ def _blamed(method: int | None) -> tuple[int, int]:
 Step = tuple[Callable[[Connection, Any], None], State]
 
 _TABLE: dict[tuple[State, type[Frame]], Step] = {
-    ("starting", commands.Connection.StartOk): (Connection.start_ok, "tuning"),
-    ("tuning", commands.Connection.TuneOk): (Connection.tune_ok, "opening"),
-    ("opening", commands.Connection.Open): (Connection.open, "running"),
+    ("starting", commands.Connection.StartOk): (handshake.start_ok, "tuning"),
+    ("tuning", commands.Connection.TuneOk): (handshake.tune_ok, "opening"),
+    ("opening", commands.Connection.Open): (handshake.open_vhost, "running"),
     ("running", commands.Connection.Close): (Connection.closed_by_client, "closed"),
     ("closing", commands.Connection.Close): (Connection.closed_by_client, "closed"),
     ("closing", commands.Connection.CloseOk): (Connection.close_agreed, "closed"),

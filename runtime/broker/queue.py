@@ -14,25 +14,9 @@ import msgspec
 
 from runtime.broker import tables
 from runtime.broker.arguments import QueueOptions
+from runtime.broker.entry import Entry, stored
 from runtime.broker.messages import Message
-from runtime.broker.records import Counted, Recorder, Removed, Stored
-
-
-class Entry:
-    """A message's stay in one queue. ``position`` orders entries and names them in the journal."""
-
-    __slots__ = ("count", "delivered", "expires_at", "message", "position", "stored")
-
-    def __init__(self, position: int, message: Message, expires_at: float | None) -> None:
-        self.position = position
-        self.message = message
-        self.expires_at = expires_at
-        self.stored = False
-        self.delivered = False
-        self.count = 0
-
-    def __lt__(self, other: "Entry") -> bool:
-        return self.position < other.position
+from runtime.broker.records import Counted, Recorder, Removed
 
 
 class Consumer(Protocol):
@@ -344,10 +328,3 @@ class Queue:
         self._woken_at = None
         if not self.deleted:
             self.expire()
-
-
-def stored(entry: Entry, queue: int, expires_at_ms: int | None) -> Stored:
-    """The journal's record of an entry."""
-    message = entry.message
-    address = (message.exchange, message.routing_key)
-    return Stored(entry.position, queue, *address, message.header, message.body, expires_at_ms)

@@ -6,7 +6,6 @@ codes and texts; what it changes durably is noted for the journal in the same br
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 import msgspec
 
@@ -20,6 +19,7 @@ from runtime.broker.arguments import (
     queue_options,
 )
 from runtime.broker.cemetery import Cemetery
+from runtime.broker.entry import Entry
 from runtime.broker.errors import (
     ACCESS_REFUSED,
     COMMAND_INVALID,
@@ -32,7 +32,7 @@ from runtime.broker.errors import (
     no_queue,
 )
 from runtime.broker.messages import Message
-from runtime.broker.queue import Entry, Queue, QueueStatistics
+from runtime.broker.queue import Queue, QueueStatistics
 from runtime.broker.records import (
     Bound,
     ExchangeDeclared,
@@ -43,26 +43,7 @@ from runtime.broker.records import (
     Unbound,
 )
 from runtime.broker.routing import TYPES, Binding, Exchange, Exchanges, check_headers_binding
-
-
-class Clock(Protocol):
-    """Two clocks, as `runtime.host.Clock` has them."""
-
-    def monotonic(self) -> float:
-        """Seconds for durations."""
-        ...
-
-    def wall(self) -> float:
-        """Seconds since the epoch."""
-        ...
-
-
-class Timers(Protocol):
-    """Something that calls back later."""
-
-    def at(self, when: float, callback: Callable[[], None]) -> None:
-        """Call back at this monotonic time."""
-        ...
+from runtime.broker.timers import Clock, Timers
 
 
 class Routed(msgspec.Struct, frozen=True):

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from runtime.broker.arguments import QueueOptions
+from runtime.broker.entry import Entry
 from runtime.broker.messages import Message
-from runtime.broker.queue import Entry, Queue
+from runtime.broker.queue import Queue
 from runtime.broker.records import Counted, Record, Recorder, Removed, Stored
 
 PERSISTENT_HEADER = bytes.fromhex("003c0000") + bytes(8) + bytes.fromhex("100002")
