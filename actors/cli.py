@@ -21,6 +21,7 @@ from runtime.errors import (
     ConfigurationError,
     EnvironmentUnready,
     Rejection,
+    RestartIntensityExceeded,
     StoreBroken,
     Unavailable,
 )
@@ -167,7 +168,7 @@ def _exit_code(error: BaseException) -> int | None:
             code = 2
         case StoreBroken():
             code = EX_IOERR
-        case Rejection():
+        case Rejection() | RestartIntensityExceeded():
             code = 1
         case _:
             return None

@@ -41,6 +41,7 @@ from runtime.child import ChildSpec, SupervisorSpec
 from runtime.database import Database
 from runtime.host import Host
 from runtime.http import App, HttpServer
+from runtime.loop_lag import loop_lag_child
 from runtime.outcomes import RetryPolicy
 from runtime.service import Surroundings
 from runtime.supervisor import Supervisor
@@ -125,6 +126,7 @@ class System:
         return SupervisorSpec(
             "ordermill",
             (
+                loop_lag_child(self._resources.host.clock, self._resources.telemetry),
                 *broker,
                 self.publishing.child(),
                 SupervisorSpec(

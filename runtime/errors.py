@@ -111,3 +111,8 @@ class ConfigurationError(Exception):
 @final
 class EnvironmentUnready(ConfigurationError):
     """The setting is fine, what it names is not: a port in use, a locked folder, no broker."""
+
+
+@final
+class RestartIntensityExceeded(Exception):
+    """A supervisor gave up: a child crashed too often. ``__cause__`` is the last crash's error."""

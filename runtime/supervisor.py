@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 from runtime.child import ChildContext, SupervisorSpec
 from runtime.deadlines import Deadlines
 from runtime.endings import StrayCancellation, fatal_error, sole_error, was_meant
-from runtime.errors import ConfigurationError
+from runtime.errors import ConfigurationError, RestartIntensityExceeded
 from runtime.host import Host
 from runtime.node import Incarnation, Node, NodeStatus, State
 from runtime.redaction import describe_error, where_raised
@@ -29,10 +29,6 @@ from runtime.restarts import RESTARTED, Ending, RestartBudget, affected
 from runtime.telemetry import Telemetry
 
 Body = Callable[[ChildContext], Awaitable[None]]
-
-
-class RestartIntensityExceeded(Exception):
-    """A supervisor gave up: a child crashed too often. ``__cause__`` is the last crash's error."""
 
 
 class ChildReturned(Exception):

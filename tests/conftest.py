@@ -4,8 +4,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.harness.rabbitmq import RabbitMQ, server_home
+
+# Shared and noisy machines: how long an example takes says nothing about what it tests.
+settings.register_profile("ordermill", deadline=None)
+settings.load_profile("ordermill")
 
 
 @pytest.fixture(scope="session")

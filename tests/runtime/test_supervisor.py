@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from runtime.child import ChildContext, ChildSpec, Restart, Strategy, SupervisorSpec
 from runtime.endings import sole_error
-from runtime.errors import ConfigurationError, StoreBroken
+from runtime.errors import ConfigurationError, RestartIntensityExceeded, StoreBroken
 from runtime.host import Host, production_host
 from runtime.node import NodeStatus
-from runtime.supervisor import RestartIntensityExceeded, Supervisor
+from runtime.supervisor import Supervisor
 from runtime.telemetry import Telemetry, quiet_telemetry
 
 
