@@ -261,7 +261,7 @@ def assert_same(owner: str, argument: str, current: bytes | None, received: byte
     if current is None and received is None:
         return
     if current is not None and received is not None:
-        if tables.plain(current) == tables.plain(received):
+        if tables.same(current, received):
             return
         new, old = f"'{_shown(received)}'", f"'{_shown(current)}'"
     else:

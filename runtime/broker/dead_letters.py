@@ -47,7 +47,13 @@ def _deaths(headers: tables.Entries) -> list[tables.Entries]:
     if value is None or value[:1] != b"A":
         return []
     found = [tables.inner(item) for item in tables.items(value) if item[:1] == b"F"]
-    return [death for death in found if {"queue", "reason", "count"} <= death.keys()]
+    return [death for death in found if _is_death(death)]
+
+
+def _is_death(entry: tables.Entries) -> bool:
+    """Anybody may write an ``x-death`` header; what does not look like ours is dropped."""
+    kinds = [tables.type_name(entry.get(name, b"V")) for name in ("queue", "reason", "count")]
+    return kinds[:2] == ["longstr", "longstr"] and kinds[2] in tables.INTEGERS
 
 
 def _key(death: tables.Entries) -> tuple[str, str]:

@@ -33,13 +33,15 @@ class Message:
                  "routing_key", "user_id")  # fmt: skip
 
     def __init__(self, exchange: str, routing_key: str, header: bytes, body: bytes) -> None:
-        """Raises BrokerError where the header is malformed."""
+        """Raises BrokerError where the header, or a table in it, is malformed."""
         self.exchange = exchange
         self.routing_key = routing_key
         self.header = header
         self.body = body
         self.address = short(exchange) + short(routing_key)
         spans = _spans(header)
+        if _HEADERS in spans:
+            _headers(header, spans[_HEADERS])
         mode = spans.get(_DELIVERY_MODE)
         self.persistent = mode is not None and header[mode[0]] == PERSISTENT
         user = spans.get(_USER_ID)
@@ -50,7 +52,7 @@ class Message:
     def headers(self) -> tables.Entries:
         """The headers, raw; empty where there are none."""
         span = _spans(self.header).get(_HEADERS)
-        return tables.entries(self.header[span[0] + 4 : span[1]]) if span else {}
+        return _headers(self.header, span) if span else {}
 
     def expiration(self) -> str | None:
         """The expiration as it was written."""
@@ -100,6 +102,10 @@ def _end(header: bytes, position: int, kind: int) -> int:
     if kind == _TABLE:
         return position + 4 + int(_LENGTH.unpack_from(header, position)[0])
     return position + (1 if kind == _OCTET else 8)
+
+
+def _headers(header: bytes, span: tuple[int, int]) -> tables.Entries:
+    return tables.entries(header[span[0] + 4 : span[1]])
 
 
 def _text(header: bytes, span: tuple[int, int]) -> str:

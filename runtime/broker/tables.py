@@ -36,6 +36,8 @@ TYPE_NAMES = {
 INTEGERS = frozenset(("signedint", "unsignedbyte", "byte", "short", "unsignedshort", "unsignedint",
                       "long"))  # fmt: skip
 
+DEPTH_MAX = 64  # tables in tables; clients written in C and Python fall over far below RabbitMQ
+
 _SIZES = {b"I": 4, b"D": 5, b"T": 8, b"B": 1, b"b": 1, b"s": 2, b"u": 2, b"i": 4, b"l": 8, b"d": 8,
           b"f": 4, b"t": 1, b"V": 0}  # fmt: skip
 _INTEGER_FORMATS = {b"I": ">i", b"B": ">B", b"b": ">b", b"s": ">h", b"u": ">H", b"i": ">I",
@@ -44,17 +46,24 @@ _LENGTH = struct.Struct(">I")
 
 
 def entries(table: bytes) -> Entries:
-    """Split an encoded table (without its length) into raw entries; BrokerError if malformed."""
-    found: Entries = {}
-    position = 0
+    """Split an encoded table (without its length) into raw entries.
+
+    BrokerError if it is malformed at any depth: whoever reads a part of it later need not check.
+    """
     try:
-        while position < len(table):
-            start = position + 1 + table[position]
-            name = table[position + 1 : start].decode()
-            position = _after(table, start)
-            found[name] = table[start:position]
+        return _entries(table, 0)
     except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise BrokerError(SYNTAX_ERROR, "malformed field table") from error
+
+
+def _entries(table: bytes, depth: int) -> Entries:
+    found: Entries = {}
+    position = 0
+    while position < len(table):
+        start = position + 1 + table[position]
+        name = table[position + 1 : start].decode()
+        position = _after(table, start, depth)
+        found[name] = table[start:position]
     return found
 
 
@@ -88,9 +97,19 @@ def string(value: bytes) -> str:
 
 
 def plain(value: bytes) -> object:
-    """The Python value of a raw value."""
-    result: object = decode.embedded_value(value)[1]
+    """The Python value of a raw value; BrokerError where it has none (a time out of range)."""
+    try:
+        result: object = decode.embedded_value(value)[1]
+    except (ValueError, OverflowError, IndexError, struct.error) as error:
+        raise BrokerError(SYNTAX_ERROR, "malformed field value") from error
     return result
+
+
+def same(one: bytes, other: bytes) -> bool:
+    """Whether two raw values are equal; integers of different sizes are."""
+    if type_name(one) in INTEGERS and type_name(other) in INTEGERS:
+        return integer(one) == integer(other)
+    return one == other
 
 
 def text(value: str) -> bytes:
@@ -124,7 +143,7 @@ def items(value: bytes) -> list[bytes]:
     """The raw values of a raw array."""
     found, position = list[bytes](), 5
     while position < len(value):
-        end = _after(value, position)
+        end = _after(value, position, 0)
         found.append(value[position:end])
         position = end
     return found
@@ -135,14 +154,22 @@ def inner(value: bytes) -> Entries:
     return entries(value[5:])
 
 
-def _after(data: bytes, position: int) -> int:
+def _after(data: bytes, position: int, depth: int) -> int:
+    """Where the value that starts here ends; IndexError if it, or what it holds, does not fit."""
     kind = data[position : position + 1]
     size = _SIZES.get(kind)
-    if size is None:
-        if kind not in TYPE_NAMES:
-            raise IndexError(position)
-        size = 4 + int(_LENGTH.unpack_from(data, position + 1)[0])
-    end = position + 1 + size
-    if end > len(data):
+    if size is not None:
+        end = position + 1 + size
+    elif kind in TYPE_NAMES:
+        end = position + 5 + int(_LENGTH.unpack_from(data, position + 1)[0])
+    else:
+        raise IndexError(position)
+    if end > len(data) or depth > DEPTH_MAX:
         raise IndexError(end)
+    if kind == b"F":
+        _entries(data[position + 5 : end], depth + 1)
+    elif kind == b"A":
+        inside, at = data[position + 5 : end], 0
+        while at < len(inside):
+            at = _after(inside, at, depth + 1)
     return end
