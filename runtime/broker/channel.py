@@ -215,7 +215,7 @@ class Channel:
         before = recorder.mark
         routed = self.vhost.publish(target, message)
         if bits & 1 and not routed.queues:
-            self.send_method(commands.Basic.Return(312, "NO_ROUTE", exchange, key))
+            self.send(wire.returned(self.number, 312, "NO_ROUTE", message.address))
             self.send(wire.content(self.number, header, body, self.connection.frame_size_max))
         if self.mode == "confirm":
             self._published += 1

@@ -131,8 +131,10 @@ def _queue_declare(
     queue.used_at = channel.vhost.now()
     queue.expire()
     channel.current_queue = queue.name
-    answer = commands.Queue.DeclareOk(queue.name, len(queue), len(queue.consumers))
-    _answer_durably(channel, answer, method.nowait)
+    if not method.nowait:
+        channel.keep_back()
+        counts = (len(queue), len(queue.consumers))
+        channel.send(wire.declare_ok(channel.number, queue.name, *counts))
 
 
 def _queue_bind(channel: Channel, method: commands.Queue.Bind, arguments: tables.Entries) -> None:
@@ -236,8 +238,7 @@ def _basic_get(channel: Channel, method: commands.Basic.Get, arguments: tables.E
     header = message.header
     if queue.is_quorum:
         header = message.with_header("x-delivery-count", tables.long(entry.count))
-    address = (message.exchange, message.routing_key)
-    channel.send_method(commands.Basic.GetOk(tag, redelivered, *address, len(queue)))
+    channel.send(wire.get_ok(channel.number, tag, redelivered, message.address, len(queue)))
     size_max = channel.connection.frame_size_max
     channel.send(wire.content(channel.number, header, message.body, size_max))
     if method.no_ack:

@@ -22,12 +22,16 @@ _OVERHEAD = 8
 _END = b"\xce"
 _START = struct.Struct(">BHI")
 _INDEX = struct.Struct(">I")
+_COUNTS = struct.Struct(">II")
 _TAG_AND_BIT = struct.Struct(">QB")
 
 HEARTBEAT_FRAME = _START.pack(HEARTBEAT, 0, 0) + _END
 # pamqp would write the reserved long string as "0"; RabbitMQ sends it empty.
 _OPEN_OK = b"\x00\x14\x00\x0b\x00\x00\x00\x00"
 _DELIVER = b"\x00\x3c\x00\x3c"
+_DECLARE_OK = b"\x00\x32\x00\x0b"
+_RETURN = b"\x00\x3c\x00\x32"
+_GET_OK = b"\x00\x3c\x00\x47"
 _ACK = b"\x00\x3c\x00\x50"
 _NACK = b"\x00\x3c\x00\x78"
 PUBLISH_INDEX = commands.Basic.Publish.index
@@ -180,6 +184,22 @@ def method(channel: int, body: Frame) -> bytes:
 def open_ok(channel: int) -> bytes:
     """Frame a channel.open-ok."""
     return _framed(METHOD, channel, _OPEN_OK)
+
+
+def declare_ok(channel: int, queue: str, messages: int, consumers: int) -> bytes:
+    """Frame a queue.declare-ok. By hand: pamqp refuses names that AMQP and RabbitMQ allow."""
+    return _framed(METHOD, channel, _DECLARE_OK + short(queue) + _COUNTS.pack(messages, consumers))
+
+
+def returned(channel: int, code: int, text: str, address: bytes) -> bytes:
+    """Frame a basic.return; by hand, for the same reason."""
+    return _framed(METHOD, channel, _RETURN + code.to_bytes(2, "big") + short(text) + address)
+
+
+def get_ok(channel: int, number: int, redelivered: bool, address: bytes, left: int) -> bytes:
+    """Frame a basic.get-ok; by hand, for the same reason."""
+    fields = _TAG_AND_BIT.pack(number, redelivered) + address + _INDEX.pack(left)
+    return _framed(METHOD, channel, _GET_OK + fields)
 
 
 def confirm(channel: int, tag: int, *, multiple: bool, positive: bool) -> bytes:

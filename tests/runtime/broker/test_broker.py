@@ -205,6 +205,25 @@ def test_bytes_may_come_one_by_one(clock: Moment) -> None:
     assert client.names() == ["Queue.DeclareOk"]
 
 
+def test_names_are_any_bytes_that_fit(clock: Moment) -> None:
+    # pamqp would refuse to encode such a name, so the frames are made by hand.
+    client = Client(make_broker(clock))
+    name = 'fällig! "q"'.encode()
+    short = bytes((len(name),)) + name
+    declare = b"\x00\x32\x00\x0a\x00\x00" + short + b"\x00" + bytes(4)
+    publish = b"\x00\x3c\x00\x28\x00\x00\x00" + short + b"\x01"
+    get = b"\x00\x3c\x00\x46\x00\x00" + short + b"\x01"
+    elsewhere = publish.replace(short, b"\x01!")
+    for payload in (declare, publish, elsewhere, get):
+        head = b"\x01\x00\x01" + len(payload).to_bytes(4, "big")
+        client.feed(head + payload + b"\xce")
+        if payload in (publish, elsewhere):
+            client.feed(frame.marshal(ContentHeader(), 1))
+    heard = client.connection.take_output()
+    assert heard.count(name) == 2
+    assert b"NO_ROUTE" in heard
+
+
 def test_a_lost_connection_gives_back_and_deletes_what_was_its_own(clock: Moment) -> None:
     broker = make_broker(clock)
     first, second = Client(broker), Client(broker)
