@@ -8,18 +8,18 @@ from quart import Quart, Response
 
 from actors.domain.order_events import OrderEvents
 from actors.domain.shipments import Shipments
-from actors.gateway import middleware
 from actors.gateway.auth import Authority
 from actors.gateway.catalogue import Catalogue
 from actors.gateway.commands import Commands
-from actors.gateway.context import Check, Gateway, Limits, Mode
-from actors.gateway.guard import App, Guard
+from actors.gateway.context import Check, Gateway, Limits, Mode, facts
+from actors.gateway.front import App, Front
 from actors.gateway.idempotency import Intents
 from actors.gateway.meta import Meta
 from actors.gateway.openapi import describe
 from actors.gateway.operations import OPERATIONS
 from actors.gateway.rate_limit import RateLimit
 from actors.gateway.reads import Reads
+from actors.gateway.refusals import Refusals
 from actors.gateway.shop import Shop
 from actors.gateway.streams import StreamReads, Streams
 from runtime.host import Host
@@ -87,15 +87,17 @@ def _app(gateway: Gateway, streams: Streams) -> Quart:
         app.add_url_rule(
             row.path.replace("{", "<").replace("}", ">"),
             row.id,
-            handlers[row.id],
+            _routed(handlers[row.id], row.path),
             methods=[row.method],
             provide_automatic_options=False,
         )
-    middleware.install(app, gateway, {row.id: row.path for row in operations})
+    app.register_error_handler(Exception, Refusals(gateway).answer)
     app.before_serving(_async(streams.resume))
     # Quart's documented way to put something in front of an app; its types are Hypercorn's own.
     inner = cast("App", app.asgi_app)
-    app.asgi_app = Guard(inner, gateway)  # type: ignore[method-assign,assignment]
+    app.asgi_app = Front(  # type: ignore[method-assign,assignment]
+        inner, gateway.host, gateway.telemetry, gateway.public_url
+    )
     return app
 
 
@@ -121,6 +123,16 @@ def _handlers(gateway: Gateway, streams: Streams, openapi: bytes) -> dict[str, H
         "openapi": meta.openapi,
         "problem": meta.problem,
     }
+
+
+def _routed(handler: Handler, path: str) -> Handler:
+    """Note the route's template before its handler runs."""
+
+    async def routed(**arguments: str) -> Response:
+        facts().route = path
+        return await handler(**arguments)
+
+    return routed
 
 
 def _async(call: Callable[[], None]) -> Callable[[], Awaitable[None]]:

@@ -1,6 +1,6 @@
 """What every handler works with: the services behind the gateway, and the request at hand.
 
-`Gateway` is made once; what belongs to one request lives in `Facts`, put there by ``middleware``.
+`Gateway` is made once; what belongs to one request lives in `Facts`, put there by ``front``.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import msgspec
-from quart import Response, g, request
+from quart import Response, request
 
 from actors.domain.order import Order
 from actors.domain.order_events import OrderEvents
@@ -32,6 +32,7 @@ from runtime.telemetry import Telemetry
 
 Mode = Literal["test", "live"]
 Check = Callable[[], Awaitable[str]]
+FACTS = "ordermill.facts"  # where `Facts` stand in the ASGI scope
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,11 +54,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     token_ttl_s: float = 7_776_000.0
 
 
-class Facts(msgspec.Struct, frozen=True):
-    """What is known of the current request before any handler runs; ``since`` is monotonic."""
+class Facts(msgspec.Struct):
+    """What is known of a request: its id, since when (monotonic), its route once it has one."""
 
     request_id: str
     since: float
+    route: str = "unmatched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Gateway:
 
     def limit(self, principal: Principal) -> None:
         """Count a write: a customer's by order, a nameless guest's by address, staff's never."""
-        if principal.kind == "guest":
+        if principal.kind == "guest" and self.rate_limit.active:
             anonymous = principal.name == "guest"
             self.rate_limit.take(self.caller() if anonymous else principal.name)
 
@@ -125,7 +127,7 @@ class Gateway:
 
 def facts() -> Facts:
     """Return what is known of the current request."""
-    return cast("Facts", g.facts)
+    return cast("Facts", cast("dict[str, object]", request.scope)[FACTS])
 
 
 def json_reply(

@@ -7,73 +7,16 @@ refuse that one, but that is h11's business.
 """
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Mapping
 from typing import cast
-
-import msgspec
-
-from actors.gateway import problems
-from actors.gateway.context import Gateway
-from actors.gateway.middleware import SECURITY_HEADERS, request_id
-from runtime.errors import Rejection
-
-Scope = MutableMapping[str, object]
-Event = MutableMapping[str, object]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 _TARGET_BYTES_MAX = 2048
 _HOST = re.compile(rb"[A-Za-z0-9._\[\]:-]{1,255}")
-_encode = msgspec.json.Encoder().encode
 
 
-class Guard:
-    """Stands in front of the ASGI application ``app``."""
-
-    def __init__(self, app: App, gateway: Gateway) -> None:
-        self._app = app
-        self._gateway = gateway
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 400 with the reason, close a websocket, or pass the request on."""
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
-        elif scope["type"] == "http" and (objection := _objection(scope)):
-            await self._refuse(scope, objection, send)
-        else:
-            await self._app(scope, receive, send)
-
-    async def _refuse(self, scope: Scope, objection: str, send: Send) -> None:
-        given = dict(cast("Headers", scope["headers"])).get(b"request-id", b"").decode("latin-1")
-        id_ = request_id(given, self._gateway)
-        answer = problems.answer(
-            Rejection("bad-request", objection, status_hint=400),
-            base_url=self._gateway.public_url,
-            instance=None,
-            request_id=id_,
-        )
-        body = _encode(answer.members)
-        headers = {
-            "Content-Type": "application/problem+json",
-            "Content-Length": str(len(body)),
-            "Cache-Control": "no-store",
-            "Connection": "close",
-            "Request-Id": id_,
-            **SECURITY_HEADERS,
-        }
-        encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        self._gateway.telemetry.count(
-            "http_requests_total", method="other", route="refused", status=answer.status
-        )
-        await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def _objection(scope: Scope) -> str | None:
-    """Return why this request is not taken, or None."""
-    headers = cast("Headers", scope["headers"])
+def objection(scope: Mapping[str, object]) -> str | None:
+    """Return why the request of this ASGI scope is not taken, or None."""
+    headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
     names = {name.lower(): value for name, value in headers}
     hosts = [value for name, value in headers if name.lower() == b"host"]
     target = cast("bytes", scope.get("raw_path") or b"/") + cast("bytes", scope["query_string"])

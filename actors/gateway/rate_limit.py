@@ -21,9 +21,14 @@ class RateLimit:
         self._monotonic = monotonic
         self._buckets: dict[str, tuple[float, float]] = {}
 
+    @property
+    def active(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._size > 0
+
     def take(self, caller: str) -> None:
         """Count one request; Rejection(rate-limited) says in details after how many seconds."""
-        if not self._size:
+        if not self.active:
             return
         now = self._monotonic()
         tokens, since = self._buckets.pop(caller, (self._size, now))

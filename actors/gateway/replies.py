@@ -186,7 +186,10 @@ def order_reply(order: Order, customer: Customer | None, address: Address | None
         items=order.items,
         total=order.total,
         email=masked_email(customer.email) if customer else None,
-        allowed_actions=msgspec.convert(allowed_actions(order), dict[str, ActionReply]),
+        allowed_actions={
+            action: msgspec.convert(state, ActionReply)
+            for action, state in allowed_actions(order).items()
+        },
         links=_links(order.id),
         created_at=rfc3339(order.created_at_ms),
         updated_at=rfc3339(order.updated_at_ms),

@@ -17,10 +17,10 @@ from quart import Response, request
 from actors.domain.event_json import event_json
 from actors.domain.events import Event
 from actors.gateway import parameters
-from actors.gateway.context import Gateway, facts
+from actors.gateway.context import Facts, Gateway, facts
 from actors.gateway.rate_limit import rate_limited
+from actors.gateway.refusals import log_bug
 from runtime.errors import Rejection, Unavailable
-from runtime.redaction import where_raised
 
 T = TypeVar("T")
 
@@ -85,13 +85,13 @@ class StreamReads:
             raise rate_limited("Too many event streams are open.", 5)
         if request.method == "HEAD":
             return Response(b"", 200, _HEADERS, content_type="text/event-stream")
-        frames = self._counted(self._frames(order_id, after), facts().request_id)
+        frames = self._counted(self._frames(order_id, after), facts())
         response = Response(frames, 200, _HEADERS, content_type="text/event-stream")
         # Not None: this cuts off a reader that accepts no bytes, and would keep its place for ever.
         response.timeout = limits.stream_s_max + _GRACE_S
         return response
 
-    async def _counted(self, frames: AsyncIterator[bytes], request_id: str) -> AsyncIterator[bytes]:
+    async def _counted(self, frames: AsyncIterator[bytes], known: Facts) -> AsyncIterator[bytes]:
         """Pass the frames on, count the stream, and say so where it ends by an error of ours."""
         self._count(1)
         try:
@@ -100,15 +100,7 @@ class StreamReads:
         except (Rejection, Unavailable):
             return  # the client comes back by itself and is told in a proper answer
         except Exception as error:
-            self._gateway.telemetry.event(
-                "http.failed",
-                "error",
-                method="GET",
-                route="/v1/orders/{order_id}/events/stream",
-                request_id=request_id,
-                error=error,
-                where=where_raised(error),
-            )
+            log_bug(self._gateway.telemetry, error, "GET", known.route, known.request_id)
         finally:
             self._count(-1)
 

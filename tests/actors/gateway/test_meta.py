@@ -8,7 +8,7 @@ import pytest
 from actors.domain.cards import TEST_CARDS
 from actors.gateway.catalogue import built_in_catalogue
 from actors.gateway.context import Limits
-from actors.gateway.middleware import SECURITY_HEADERS
+from actors.gateway.front import SECURITY_HEADERS
 from actors.gateway.problem_table import PROBLEMS
 from runtime.errors import Unavailable
 from tests.harness.gateway import World, gateway_world

@@ -1,0 +1,113 @@
+"""What happens around every request, outside of Quart: its id, the refusal of what breaks HTTP, the
+security headers, the metrics.
+
+An id from outside is taken over where it is harmless; metrics see the route's template, never the
+path. The headers are the basic set of the OWASP secure headers project, and are put on here, in
+bytes, because that is what every answer passes and because it is three times cheaper.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import cast
+
+import msgspec
+
+from actors.gateway import problems
+from actors.gateway.context import FACTS, Facts
+from actors.gateway.guard import objection
+from actors.gateway.idempotency import names_card_number
+from runtime.errors import Rejection
+from runtime.host import Host
+from runtime.telemetry import Telemetry
+
+Scope = MutableMapping[str, object]
+Event = MutableMapping[str, object]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=31536000",
+    "x-content-type-options": "nosniff",
+}
+_SECURITY: Headers = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_HARMLESS_ID = re.compile(rb"[\x21-\x7e]{1,64}")
+_METHODS = ("GET", "HEAD", "POST", "PUT")
+_encode = msgspec.json.Encoder().encode
+
+
+class Front:
+    """Stands in front of the ASGI application ``app``; ``base_url`` precedes problems' types."""
+
+    def __init__(self, app: App, host: Host, telemetry: Telemetry, base_url: str) -> None:
+        self._app = app
+        self._host = host
+        self._telemetry = telemetry
+        self._base_url = base_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 400 with the reason, close a websocket, or pass the request on."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = cast("Headers", scope["headers"])
+        facts = Facts(self._request_id(headers), self._host.clock.monotonic())
+        scope[FACTS] = facts
+        method = cast("str", scope["method"])
+        method = method if method in _METHODS else "other"
+
+        async def dressed(event: Event) -> None:
+            if event["type"] == "http.response.start":
+                shown = cast("Headers", event["headers"])
+                given = (b"request-id", facts.request_id.encode())
+                event["headers"] = [*shown, given, *_SECURITY]
+                self._count(method, facts, cast("int", event["status"]))
+            await send(event)
+
+        if reason := objection(scope):
+            await self._refuse(reason, facts, dressed)
+        else:
+            await self._app(scope, receive, dressed)
+
+    def _request_id(self, headers: Headers) -> str:
+        """Return the client's own request id where it is harmless, else a new one."""
+        given = next((value for name, value in headers if name.lower() == b"request-id"), b"")
+        if _HARMLESS_ID.fullmatch(given) and not names_card_number(given.decode()):
+            return given.decode()
+        return self._host.ids.new("req")
+
+    def _count(self, method: str, facts: Facts, status: int) -> None:
+        route = facts.route
+        self._telemetry.count("http_requests_total", method=method, route=route, status=status)
+        seconds = self._host.clock.monotonic() - facts.since
+        self._telemetry.observe(
+            "http_request_duration_seconds", seconds, method=method, route=route
+        )
+
+    async def _refuse(self, reason: str, facts: Facts, send: Send) -> None:
+        answer = problems.answer(
+            Rejection("bad-request", reason, status_hint=400),
+            base_url=self._base_url,
+            instance=None,
+            request_id=facts.request_id,
+        )
+        body = _encode(answer.members)
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            (b"connection", b"close"),
+        ]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
