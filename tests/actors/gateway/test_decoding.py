@@ -21,7 +21,16 @@ def refused(body: bytes) -> Rejection:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"nope", b"\xff", b'{"customer":"\\ud800"}', b'{"x":' + b"[" * 100_000]
+    "body",
+    [
+        b"",
+        b"{",
+        b"nope",
+        b"\xff",
+        b'{"customer":"\\ud800"}',
+        b'{"customer":{"name":"a\xff"}}',
+        b'{"x":' + b"[" * 100_000,
+    ],
 )
 def test_what_is_no_json_is_malformed(body: bytes) -> None:
     found = refused(body)

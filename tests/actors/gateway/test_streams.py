@@ -10,8 +10,10 @@ import msgspec
 import pytest
 
 from actors.domain.event_json import EventJson
+from actors.domain.events import Event
 from actors.gateway.context import Limits
 from actors.gateway.streams import Streams
+from actors.order_events.client import LocalOrderEvents
 from runtime.http import HttpServer
 from tests.harness.gateway import PAID, PREPARED, Placed, World, gateway_world
 from tests.harness.running import running
@@ -236,3 +238,25 @@ async def test_a_stopped_wait_gives_nothing_and_a_finished_one_its_result() -> N
         streams.stop()
     assert outcomes == [None]
     assert await streams.unless_stopped(result) is None
+
+
+async def test_an_event_between_two_looks_at_the_store_is_not_left_out(tmp_path: Path) -> None:
+    class OneByOne(LocalOrderEvents):
+        """Tells of one event at a time, as if each were appended after the look before."""
+
+        async def events(
+            self, order_id: str, *, after: int = 0, limit: int = 100, wait_s: float = 0.0
+        ) -> list[Event]:
+            return await super().events(order_id, after=after, limit=1, wait_s=wait_s)
+
+    async with gateway_world(tmp_path) as behind:
+        parts = behind.parts
+        slow = OneByOne(parts.ref, parts.database, parts.wakeups, service="gateway")
+        async with gateway_world(tmp_path / "front", order_events=slow) as world:
+            placed = await world.place()
+            await world.call("POST", f"{placed.path}/cancellation", {}, placed.auth)
+            reader = Reader()
+            async with served(world) as client:
+                await follow(client, placed, reader)
+    assert reader.versions() == [1, 2]
+    assert reader.named("complete")
