@@ -25,7 +25,14 @@ Level = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "text", "auto"]
 
 # At DEBUG these print frames, SQL parameters and bodies, hence personal data.
-PINNED_LOGGERS = ("aiormq", "aiosqlite", "asyncio", "hypercorn")
+# Debug lines of these hold payloads and parameters. What aiormq logs reaches us as an error or an
+# event too; a broker that is away would otherwise fill the log, one line for each attempt.
+PINNED_LOGGERS = {
+    "aiormq": logging.CRITICAL,
+    "aiosqlite": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "hypercorn": logging.WARNING,
+}
 _PREFIX = "ordermill_"
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "off": 100}
 
@@ -204,9 +211,9 @@ def quiet_telemetry(metrics: Iterable[Metric] = (), events: EventTable | None = 
 
 
 def pin_library_loggers() -> None:
-    """Keep the libraries' loggers at WARNING, whatever the environment or a debugger asks for."""
-    for name in PINNED_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    """Keep the libraries' loggers quiet, whatever the environment or a debugger asks for."""
+    for name, level in PINNED_LOGGERS.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def _field(value: object) -> object:

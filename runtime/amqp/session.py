@@ -5,7 +5,6 @@ on it has ended or is about to. A new session has a new epoch; what an old one d
 settled on the old one, so a late settle does nothing.
 """
 
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -23,10 +22,6 @@ from runtime.errors import BrokerLost, ConfigurationError
 
 OPEN_S_MAX = 5.0
 CLOSE_S_MAX = 2.0
-
-# Everything that aiormq logs reaches us as an error or an event too; a broker that is away would
-# otherwise fill the log, one line for each attempt.
-_LIBRARY_LOG = logging.getLogger("aiormq")
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Channel)
@@ -106,7 +101,6 @@ async def connect(address: Address, heartbeat_s: int, name: str, epoch: int) -> 
     Raises `BrokerLost` or `DeadlineExceeded` if there is no broker, `ConfigurationError` if it
     refuses us.
     """
-    _LIBRARY_LOG.setLevel(logging.CRITICAL)
     transport = Transport(address.tls())
     connection = _Connection(address.dial(heartbeat_s, name), transport_factory=transport)
     try:

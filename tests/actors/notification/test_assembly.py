@@ -28,7 +28,7 @@ def assembled(parties: Parties) -> Notification:
 async def test_every_event_that_it_subscribes_to_has_a_handler(tmp_path: Path) -> None:
     async with parties_in(tmp_path) as parties:
         notification = assembled(parties)
-        routed = notification.messages._routes
+        routed = notification.messages._routes._routes
         assert sorted(routed) == sorted(SUBSCRIPTIONS["notification"])
         assert [child.name for child in notification.spec().children] == ["messages-notification"]
 
