@@ -88,7 +88,9 @@ def test_a_customer_and_an_operator_use_the_command_line(tmp_path: Path) -> None
         assert order_id in order("list", "--status", "shipped", "--email", "ada@example.org")
 
 
-@pytest.mark.parametrize("scenario", ["happy", "decline", "address-edit", "cancel", "crash", "refund-retry"])
+@pytest.mark.parametrize(
+    "scenario", ["happy", "decline", "address-edit", "cancel", "crash", "refund-retry"]
+)
 def test_the_demo_tells_its_story_and_ends_well(tmp_path: Path, scenario: str) -> None:
     done = run("demo", "--scenario", scenario, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
