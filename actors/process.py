@@ -57,7 +57,7 @@ async def _opened(
     async with AsyncExitStack() as stack:
         credentials = await load_credentials(settings, host)
         files = dict(FILES)
-        if settings.broker.url == EMBEDDED:
+        if settings.broker.url.reveal() == EMBEDDED:
             files[BROKER_FILE] = journal.MIGRATIONS
         databases = {
             file: await stack.enter_async_context(open_database(host.disk, file, migrations))
@@ -86,9 +86,9 @@ async def preflight(settings: Settings) -> None:
     Raises `EnvironmentUnready`. Only a person's first start needs this: a running system waits for
     its broker, and keeps accepting orders meanwhile.
     """
-    if settings.broker.url == EMBEDDED:
+    if settings.broker.url.reveal() == EMBEDDED:
         return
-    address = Address.parse(settings.broker.url)
+    address = Address.parse(settings.broker.url.reveal())
     try:
         session = await connect(address, settings.broker.heartbeat_s, "ordermill preflight", 0)
     except Unavailable as error:

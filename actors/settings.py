@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from runtime.setting import Secret
+from runtime.setting import Secret, SecretUrl
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one")]
 Bind = Annotated[str, Meta(min_length=1, max_length=255, description="address to listen on")]
@@ -101,9 +101,9 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The event broker."""
 
     url: Annotated[
-        str,
+        SecretUrl,
         Meta(description="embedded, or amqp://user:password@host:port/vhost of a RabbitMQ"),
-    ] = "embedded"
+    ] = SecretUrl("embedded")
     queue_type: Annotated[
         Literal["quorum", "classic"], Meta(description="kind of queue declared on the broker")
     ] = "quorum"

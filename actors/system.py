@@ -179,7 +179,7 @@ class System:
 
     def _embedded_broker(self) -> BrokerServer | None:
         resources = self._resources
-        if resources.settings.broker.url != EMBEDDED:
+        if resources.settings.broker.url.reveal() != EMBEDDED:
             return None
         return BrokerServer(
             resources.host,
@@ -192,7 +192,7 @@ class System:
 
     def _broker_url(self) -> str:
         if self.broker is None:
-            return self._resources.settings.broker.url
+            return self._resources.settings.broker.url.reveal()
         password = self._resources.credentials.broker_password.reveal()
         return f"amqp://{ACCOUNT}:{password}@{LOOPBACK}:{self.broker.port}/"
 

@@ -7,6 +7,7 @@ Schema are read from it.
 """
 
 import hmac
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, get_args, get_origin
@@ -44,6 +45,40 @@ class Secret:
         return hash(self._text)
 
 
+class SecretUrl(Secret):
+    """A secret that may be a URL with a password, or a plain word instead of one.
+
+    It prints as a person needs it, without the password and without the query; what does not look
+    like such a URL prints as ``***``, because nobody knows which part of it is the password.
+
+    >>> SecretUrl("amqp://shop:hunter2@mq.example:5672/orders"), SecretUrl("embedded")
+    (amqp://shop:***@mq.example:5672/orders, embedded)
+    >>> SecretUrl("amqp://shop:hunter/2@mq.example"), SecretUrl("shop:hunter2")
+    (***, ***)
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        found = _URL.fullmatch(self.reveal())
+        if found is None:
+            return self.reveal() if _WORD.fullmatch(self.reveal()) else "***"
+        user = "" if found["user"] is None else "***@"
+        if found["password"] is not None:
+            user = f"{found['user']}:***@"
+        return found["scheme"] + user + found["place"] + ("?***" if found["query"] else "")
+
+    __str__ = __repr__
+
+
+_WORD = re.compile("[a-z]*")
+_URL = re.compile(
+    r"(?P<scheme>[a-z]+://)(?:(?P<user>[^\s:@/?#]*)(?P<password>:[^\s@/?#]*)?@)?"
+    r"(?P<place>(?:[^\s:@/?#\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[^\s:@?#]*)?)"
+    r"(?P<query>\?[^\s@]*)?"
+)
+
+
 class Setting(msgspec.Struct, frozen=True):
     """One setting. ``default`` is `msgspec.NODEFAULT` where a value is required."""
 
@@ -65,8 +100,6 @@ class Setting(msgspec.Struct, frozen=True):
         """The default as a person would write it; empty where there is none to show."""
         if self.required or self.default is None:
             return ""
-        if self.secret:
-            return "***"
         return shown(self.default)
 
 
@@ -91,14 +124,14 @@ def as_struct(annotation: object) -> type[msgspec.Struct] | None:
 
 def decode_hook(wanted: type, value: object) -> object:
     """Make what msgspec does not know: secrets and paths, from text."""
-    if wanted in (Secret, Path) and isinstance(value, str):
-        return Secret(value) if wanted is Secret else Path(value)
+    if issubclass(wanted, Secret | Path) and isinstance(value, str):
+        return wanted(value)
     raise TypeError(f"cannot make {wanted.__name__} from {type(value).__name__}")
 
 
 def schema_hook(wanted: type) -> dict[str, object]:
     """Describe to JSON Schema what msgspec does not know."""
-    if wanted is Secret:
+    if issubclass(wanted, Secret):
         return {"type": "string", "writeOnly": True}
     if wanted is Path:
         return {"type": "string", "format": "path"}
@@ -107,7 +140,9 @@ def schema_hook(wanted: type) -> dict[str, object]:
 
 def shown(value: object) -> str:
     """Return a value as a person would write it: ``[1, 5]``, ``true``, ``text``."""
-    if isinstance(value, str | Path | Secret):
+    if isinstance(value, Secret):
+        return str(value) if value else ""
+    if isinstance(value, str | Path):
         return str(value)
     return msgspec.json.encode(value, enc_hook=str).decode().replace(",", ", ")
 
@@ -162,7 +197,7 @@ def _is_secret(kind: inspect.Type) -> bool:
         return _is_secret(kind.value_type)
     if isinstance(kind, inspect.ListType | inspect.VarTupleType):
         return _is_secret(kind.item_type)
-    return isinstance(kind, inspect.CustomType) and kind.cls is Secret
+    return isinstance(kind, inspect.CustomType) and issubclass(kind.cls, Secret)
 
 
 _PLAIN: Mapping[type[inspect.Type], str] = {
@@ -170,6 +205,7 @@ _PLAIN: Mapping[type[inspect.Type], str] = {
     inspect.NoneType: "none",
     inspect.AnyType: "anything",
 }
+_CUSTOM: Mapping[type, str] = {Secret: "a secret", SecretUrl: "a URL", Path: "a path"}
 
 
 def _accepts(kind: inspect.Type) -> str:
@@ -191,7 +227,7 @@ def _accepts(kind: inspect.Type) -> str:
         case inspect.UnionType():
             return " or ".join(map(_accepts, kind.types))
         case inspect.CustomType():
-            return "a secret" if kind.cls is Secret else f"a {kind.cls.__name__.lower()}"
+            return _CUSTOM.get(kind.cls, kind.cls.__name__)
         case _:
             return _PLAIN.get(type(kind), type(kind).__name__.removesuffix("Type").lower())
 

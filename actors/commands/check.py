@@ -101,7 +101,7 @@ def _store(settings: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    if settings.broker.url == EMBEDDED:
+    if settings.broker.url.reveal() == EMBEDDED:
         return EMBEDDED
     anyio.run(preflight, settings)
     return "reachable, account accepted"

@@ -44,8 +44,6 @@ def _value(loaded: Loaded[Settings], setting: Setting) -> str:
     value: object = loaded.settings
     for part in setting.key.split("."):
         value = getattr(value, part)
-    if setting.secret:
-        return "***" if value else ""
     return "" if value is None else shown(value)
 
 

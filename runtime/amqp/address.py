@@ -33,8 +33,9 @@ class Address(msgspec.Struct, frozen=True):
         try:
             url = URL(text)
             port = url.port
-        except ValueError as error:
-            raise ConfigurationError("broker.url is not a URL", hint=_EXAMPLE) from error
+        except ValueError:
+            # The library's error quotes what it could not read: that may be the password.
+            raise ConfigurationError("broker.url is not a URL", hint=_EXAMPLE) from None
         if url.scheme not in _SCHEMES or not url.host:
             raise ConfigurationError(
                 f"broker.url must be amqp:// or amqps:// and name a host, not {url.scheme!r}",

@@ -20,6 +20,7 @@ from actors.system import EVENTS, METRICS
 from actors.topology import SUBSCRIPTIONS
 from runtime.host import Host, production_host
 from runtime.inbox import states_of
+from runtime.setting import decode_hook
 from runtime.telemetry import Telemetry
 from tests.harness.waiting import eventually
 
@@ -60,7 +61,7 @@ def system_settings(folder: Path, broker_url: str = "embedded", **changes: Json)
     }
     for name, table in changes.items():
         tables[name] = {**tables.get(name, {}), **table}
-    return msgspec.convert({"data_dir": str(folder), **tables}, Settings)
+    return msgspec.convert({"data_dir": str(folder), **tables}, Settings, dec_hook=decode_hook)
 
 
 class LiveSystem:

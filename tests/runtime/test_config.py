@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from runtime.config import describe, json_schema, load
 from runtime.errors import ConfigurationError
-from runtime.setting import Secret
+from runtime.setting import Secret, SecretUrl, shown
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one")]
 
@@ -218,6 +218,46 @@ def test_a_secret_prints_as_stars_everywhere() -> None:
     assert not Secret("")
 
 
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("embedded", "embedded"),
+        ("", ""),
+        ("amqp://mq.example/orders", "amqp://mq.example/orders"),
+        (f"amqp://shop:{CANARY}@mq.example:5672/", "amqp://shop:***@mq.example:5672/"),
+        (f"amqp://shop:{CANARY}@[::1]:5672/", "amqp://shop:***@[::1]:5672/"),
+        (f"amqp://{CANARY}@mq.example", "amqp://***@mq.example"),
+        (f"amqps://mq.example/?password={CANARY}", "amqps://mq.example/?***"),
+        (f"amqp://shop:{CANARY}", "***"),
+        (f"amqp://shop:{CANARY}/2@mq.example", "***"),
+        (f"amqp://shop:{CANARY}#2@mq.example", "***"),
+        (f"amqp://shop:2@{CANARY}@mq.example", "***"),
+        (f"shop:{CANARY}@mq.example", "***"),
+        (CANARY, "***"),
+    ],
+)
+def test_a_secret_url_prints_without_its_password(text: str, printed: str) -> None:
+    url = SecretUrl(text)
+    assert f"{url} {url!r} {url}" == f"{printed} {printed} {printed}"
+    assert (url.reveal(), bool(url), shown(url)) == (text, bool(text), printed)
+    assert url == SecretUrl(text) != SecretUrl("other")
+
+
+def test_a_secret_url_is_a_secret_setting() -> None:
+    class Places(msgspec.Struct, frozen=True):
+        broker: SecretUrl = SecretUrl(f"amqp://shop:{CANARY}@mq.example")
+
+    (setting,) = describe(Places)
+    assert (setting.secret, setting.accepts) == (True, "a URL")
+    assert setting.default_text == "amqp://shop:***@mq.example"
+    assert CANARY not in str(json_schema(Places))
+    loaded = load(Places, environment={"ORDERMILL_BROKER": f"amqp://{CANARY}"})
+    assert loaded.settings.broker.reveal() == f"amqp://{CANARY}"
+    with pytest.raises(ConfigurationError) as caught:
+        load(Places, environment={}, overrides=[f"broker=[{CANARY}", f"brokr={CANARY}"])
+    assert CANARY not in str(caught.value)
+
+
 def test_a_secret_is_never_echoed(tmp_path: Path) -> None:
     file = toml(tmp_path, f"[security.tokens]\nwarehouse = ['{CANARY}']\n")
     text = mistake(
@@ -267,7 +307,7 @@ def test_describe_names_every_setting() -> None:
     assert settings["payment.port"].default_text == "8082"
     assert settings["security.secret"].accepts == "a secret or none"
     assert settings["security.secret"].secret
-    assert settings["security.tokens"].default_text == "***"
+    assert settings["security.tokens"].default_text == "{}"
     assert settings["retry.tiers_s"].default_text == "[1, 5]"
     assert settings["url"].default_text == ""
     assert describe(Strict)[0].required

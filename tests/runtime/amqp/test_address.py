@@ -36,6 +36,17 @@ def test_what_the_library_would_guess_is_refused(url: str, complaint: str) -> No
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("odd", ["/", "?", "#", " ", "[", "@"])
+def test_a_password_with_an_odd_character_is_not_told_to_anybody(odd: str) -> None:
+    try:
+        told = str(Address.parse(f"amqp://shop:s3c{odd}r3t@broker/orders"))
+    except ConfigurationError as error:
+        told = f"{error} {error.hint} {error.__cause__} "
+        told += "" if error.__suppress_context__ else str(error.__context__)
+    assert "s3c" not in told
+    assert "r3t" not in told
+
+
 def test_tls_always_checks_the_certificate_and_the_name() -> None:
     context = Address.parse("amqps://a:b@host/").tls()
     assert context is not None
