@@ -7,6 +7,8 @@ that somebody has deleted does not: the service's own record says that it was se
 
 import re
 
+import anyio
+
 from actors.notification.mailer import Mail
 from actors.notification.rfc5322 import SENDER, mail_bytes
 from runtime.errors import Unavailable
@@ -27,6 +29,7 @@ class Maildir:
         self._folder = folder
         self._sender = sender
         self._whole = False
+        self._making = anyio.Lock()
 
     async def send(self, key: str, mail: Mail) -> None:
         """Deliver; see `Mailer`. The date is that of the first delivery.
@@ -64,9 +67,13 @@ class Maildir:
         return next((name for name in names if name.partition(":")[0] == start), None)
 
     async def _make_whole(self) -> None:
-        """Make the folders that clients expect: a disk makes a folder with its first file."""
-        if not self._whole:
-            for folder in ("tmp", "new", "cur"):
-                await self._disk.write_new(f"{self._folder}/{folder}/.made", b"")
-                await self._disk.remove(f"{self._folder}/{folder}/.made")
-            self._whole = True
+        """Make the folders that clients expect: a disk makes a folder with its first file.
+
+        One at a time: two first mails would take each other's file away.
+        """
+        async with self._making:
+            if not self._whole:
+                for folder in ("tmp", "new", "cur"):
+                    await self._disk.write_new(f"{self._folder}/{folder}/.made", b"")
+                    await self._disk.remove(f"{self._folder}/{folder}/.made")
+                self._whole = True

@@ -1,6 +1,7 @@
 import mailbox
 from pathlib import Path
 
+import anyio
 import pytest
 
 from actors.notification.maildir import Maildir
@@ -44,6 +45,14 @@ async def test_a_mail_client_finds_the_mail(tmp_path: Path) -> None:
     assert message.get_subdir() == "new"
     assert sorted(path.name for path in (tmp_path / "mail").iterdir()) == ["cur", "new", "tmp"]
     assert files(tmp_path) == ["key-1"]
+
+
+async def test_the_first_mails_may_come_together(tmp_path: Path) -> None:
+    mails = maildir(tmp_path)
+    async with anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(mails.send, f"key-{number}", MAIL)
+    assert files(tmp_path) == [f"key-{number}" for number in range(8)]
 
 
 async def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
