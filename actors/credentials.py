@@ -6,9 +6,11 @@ In test mode a secret that is not configured is generated at the first start and
 
 import base64
 import hmac
+from collections.abc import Sequence
 
 import msgspec
 
+from actors.services import SERVICES, ServiceName
 from actors.settings import Settings
 from runtime.errors import ConfigurationError
 from runtime.host import Host
@@ -37,19 +39,30 @@ class Credentials(msgspec.Struct, frozen=True):
         ).hexdigest()
 
 
-async def load_credentials(settings: Settings, host: Host) -> Credentials:
-    """Return the configured secrets, and generated ones where test mode leaves them open."""
+async def load_credentials(
+    settings: Settings, host: Host, services: Sequence[ServiceName] = SERVICES
+) -> Credentials:
+    """Return the configured secrets, and generated ones where test mode leaves them open.
+
+    The gateway's own secrets are empty where ``services`` do not include it: a process is given
+    only what it needs.
+    """
+    public = "gateway" in services
     given = settings.security
-    if settings.http.bind not in _LOOPBACK and not given.operator_token:
+    if public and settings.http.bind not in _LOOPBACK and not given.operator_token:
         raise ConfigurationError(
             f"http.bind is {settings.http.bind}: others can reach it, and a generated operator "
             "token is not for that",
             hint="set ORDERMILL_SECURITY_OPERATOR_TOKEN_FILE, or bind 127.0.0.1",
         )
+    ours = {"secret": given.secret, "operator_token": given.operator_token}
+    ours["viewer_token"] = given.viewer_token
+    found = {
+        key: await _secret(key, secret, settings, host) if public else Secret("")
+        for key, secret in ours.items()
+    }
     return Credentials(
-        secret=await _secret("secret", given.secret, settings, host),
-        operator_token=await _secret("operator_token", given.operator_token, settings, host),
-        viewer_token=await _secret("viewer_token", given.viewer_token, settings, host),
+        **found,
         service_secret=await _secret("service_secret", given.service_secret, settings, host),
         broker_password=await _kept("broker-password", host),
     )
@@ -68,11 +81,14 @@ async def _secret(key: str, given: Secret, settings: Settings, host: Host) -> Se
 
 
 async def _kept(name: str, host: Host) -> Secret:
+    """Return the secret that was made first, by whichever process: all of them read it."""
     path = f"secrets/{name}"
     kept = await host.disk.read(path)
     if kept is None:
-        kept = base64.urlsafe_b64encode(host.random.randbytes(32)).rstrip(b"=")
-        await host.disk.write_new(path, kept)
+        made = base64.urlsafe_b64encode(host.random.randbytes(32)).rstrip(b"=")
+        await host.disk.write_once(path, made)
+        kept = await host.disk.read(path)
+        assert kept is not None, "what is written once stays"
     return Secret(kept.decode("ascii", "replace").strip())
 
 

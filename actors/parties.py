@@ -5,8 +5,8 @@ crashes and can be compared with what our log says. To connect another provider,
 write another function like `built_in_parties`.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import msgspec
 
@@ -14,6 +14,7 @@ from actors.notification.maildir import Maildir
 from actors.notification.mailer import Mailer
 from actors.payment.provider import PaymentProvider
 from actors.payment.sandbox import open_sandbox
+from actors.services import SERVICES, ServiceName
 from actors.settings import Settings
 from actors.shipping.carrier import Carrier
 from actors.shipping.depot import open_depot
@@ -21,21 +22,34 @@ from runtime.host import Host
 
 
 class Parties(msgspec.Struct, frozen=True):
-    """Everybody outside that an order involves."""
+    """Everybody outside that an order involves.
 
-    provider: PaymentProvider
-    carrier: Carrier
-    mailer: Mailer
+    None is whom only services of other processes deal with.
+    """
+
+    provider: PaymentProvider | None
+    carrier: Carrier | None
+    mailer: Mailer | None
 
 
-OpenParties = Callable[[Settings, Host], AbstractAsyncContextManager[Parties]]
+OpenParties = Callable[
+    [Settings, Host, Sequence[ServiceName]], AbstractAsyncContextManager[Parties]
+]
 
 
 @asynccontextmanager
-async def built_in_parties(settings: Settings, host: Host) -> AsyncIterator[Parties]:
-    """Open the sandbox provider, the depot and the maildir in the host's data folder."""
-    async with (
-        open_sandbox(host, settings.payment.personality) as provider,
-        open_depot(host) as carrier,
-    ):
-        yield Parties(provider, carrier, Maildir(host.disk, host.clock))
+async def built_in_parties(
+    settings: Settings, host: Host, services: Sequence[ServiceName] = SERVICES
+) -> AsyncIterator[Parties]:
+    """Open the sandbox provider, the depot and the maildir in the host's data folder.
+
+    Only those that one of ``services`` deals with: their books belong to one process.
+    """
+    provider = open_sandbox(host, settings.payment.personality)
+    depot = open_depot(host)
+    async with AsyncExitStack() as stack:
+        yield Parties(
+            await stack.enter_async_context(provider) if "payment" in services else None,
+            await stack.enter_async_context(depot) if "shipping" in services else None,
+            Maildir(host.disk, host.clock) if "notification" in services else None,
+        )

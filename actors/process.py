@@ -1,31 +1,39 @@
-"""One operating system process that runs the whole system: opens, runs, closes, in this order."""
+"""One operating system process that runs services of ours: opens, runs, closes, in this order."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
+from actors.apps import addresses
 from actors.credentials import load_credentials
+from actors.messaging import BROKER_FILE, EMBEDDED, World
+from actors.neighbours import Neighbour, neighbour_client, neighbour_url
 from actors.notification.maildir import FOLDER as MAIL_FOLDER
 from actors.parties import OpenParties, built_in_parties
-from actors.settings import Settings
-from actors.system import BROKER_FILE, EMBEDDED, FILES, Resources, System
+from actors.services import SERVICES, ServiceName
+from actors.settings import OrderEventsHttp, Settings, Shipping, url_at
+from actors.system import FILES, Resources, System
 from runtime.amqp.address import Address
 from runtime.amqp.session import connect
 from runtime.broker import journal
-from runtime.database import open_database
-from runtime.errors import EnvironmentUnready, Unavailable
+from runtime.database import Database, open_database
+from runtime.errors import ConfigurationError, EnvironmentUnready, Unavailable
 from runtime.host import Host
 from runtime.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A system that serves: where it is reached, and where its files are."""
+    """Services that serve: ``urls`` by name, and where their files are.
+
+    ``url`` is the public API's, empty where the gateway runs in another process.
+    """
 
     url: str
+    urls: Mapping[ServiceName, str]
     broker: str
     data_dir: Path
     mail_dir: Path
@@ -40,39 +48,84 @@ async def run_system(
     stopping: anyio.Event,
     ready: Callable[[Running], None],
     open_parties: OpenParties = built_in_parties,
+    services: Sequence[ServiceName] = SERVICES,
 ) -> None:
     """Serve until ``stopping`` is set and everything has stopped; ``ready`` is called once.
 
     Raises `ConfigurationError` where a setting or what it names cannot be used, and `StoreBroken`
     after a disk failure: then the process must end, and a new one finds what was committed.
     """
-    async with _opened(settings, host, telemetry, open_parties) as system:
+    chosen = tuple(name for name in SERVICES if name in services)
+    assert chosen, "a process runs one service at least"
+    _refuse_a_broker_of_ones_own(settings, chosen)
+    async with AsyncExitStack() as stack:
+        credentials = await load_credentials(settings, host, chosen)
+        world = World(settings, host, telemetry, credentials)
+        databases = await _databases(stack, world, chosen)
+        resources = Resources(
+            world=world,
+            services=chosen,
+            parties=await stack.enter_async_context(open_parties(settings, host, chosen)),
+            databases=databases,
+            neighbours=await _neighbours(stack, world, chosen),
+        )
+        system = System(resources)
         await system.supervisor.run(stopping, started=lambda: ready(_running(system, settings)))
 
 
-@asynccontextmanager
-async def _opened(
-    settings: Settings, host: Host, telemetry: Telemetry, open_parties: OpenParties
-) -> AsyncIterator[System]:
-    async with AsyncExitStack() as stack:
-        credentials = await load_credentials(settings, host)
-        files = dict(FILES)
-        if settings.broker.url.reveal() == EMBEDDED:
-            files[BROKER_FILE] = journal.MIGRATIONS
-        databases = {
-            file: await stack.enter_async_context(open_database(host.disk, file, migrations))
-            for file, migrations in files.items()
-        }
-        parties = await stack.enter_async_context(open_parties(settings, host))
-        yield System(Resources(settings, host, telemetry, credentials, parties, databases))
+def _refuse_a_broker_of_ones_own(settings: Settings, services: Sequence[ServiceName]) -> None:
+    apart = len(services) < len(SERVICES) and tuple(services) != ("gateway",)
+    if apart and settings.broker.url.reveal() == EMBEDDED:
+        raise ConfigurationError(
+            "broker.url is embedded: that broker is inside one process, and these services are "
+            "to share it with others",
+            hint="start RabbitMQ or ordermill broker, and set broker.url to amqp://...; "
+            "or run everything at once: ordermill up, ordermill serve all --split",
+        )
+
+
+async def _databases(
+    stack: AsyncExitStack, world: World, services: Sequence[ServiceName]
+) -> dict[str, Database]:
+    files = dict(FILES[name] for name in services if name in FILES)
+    if len(services) == len(SERVICES) and world.settings.broker.url.reveal() == EMBEDDED:
+        files[BROKER_FILE] = journal.MIGRATIONS
+    return {
+        file: await stack.enter_async_context(open_database(world.host.disk, file, migrations))
+        for file, migrations in files.items()
+    }
+
+
+async def _neighbours(
+    stack: AsyncExitStack, world: World, services: Sequence[ServiceName]
+) -> dict[str, Neighbour]:
+    settings = world.settings
+    needed: dict[str, tuple[str, OrderEventsHttp | Shipping]] = {}
+    if "order-events" not in services:
+        needed["order-events"] = ("order_events", settings.order_events)
+    if "gateway" in services and "shipping" not in services:
+        needed["shipping"] = ("shipping", settings.shipping)
+    # Each stream holds a connection while it waits; the rest is for requests and messages.
+    connections_max = settings.stream.clients_max + settings.runtime.mailbox_max
+    found: dict[str, Neighbour] = {}
+    for name, (key, row) in needed.items():
+        http = neighbour_client(neighbour_url(key, row), connections_max)
+        await stack.enter_async_context(http)
+        found[name] = Neighbour(name, http, world.host.clock, world.telemetry)
+    return found
 
 
 def _running(system: System, settings: Settings) -> Running:
-    bind = settings.http.bind
-    name = "127.0.0.1" if bind in ("0.0.0.0", "::") else bind  # noqa: S104 - read, not bound
+    rows = {name: row for name, (row, _) in addresses(settings).items()}
+    urls = {
+        name: url_at(rows[name].bind, system.servers[name].port)
+        for name in SERVICES
+        if name in system.servers
+    }
     data_dir = Path(settings.data_dir)
     return Running(
-        url=settings.http.public_url or f"http://{name}:{system.servers['gateway'].port}",
+        url=(settings.http.public_url or urls["gateway"]) if "gateway" in urls else "",
+        urls=urls,
         broker=system.broker_name,
         data_dir=data_dir,
         mail_dir=data_dir / MAIL_FOLDER / "new",

@@ -16,6 +16,13 @@ Port = Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free
 Bind = Annotated[str, Meta(min_length=1, max_length=255, description="address to listen on")]
 Seconds = Annotated[float, Meta(ge=0, le=10**8)]
 PositiveSeconds = Annotated[float, Meta(gt=0, le=10**8)]
+Url = Annotated[
+    str,
+    Meta(
+        pattern="^(https?://[^/ ]+)?$",
+        description="where processes that do not run it reach it; empty: taken from bind and port",
+    ),
+]
 Count = Annotated[int, Meta(ge=1, le=10**6)]
 
 
@@ -46,6 +53,13 @@ class Internal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port: Port = 0
 
 
+class OrderEventsHttp(Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The REST API of order-events."""
+
+    port: Port = 8081
+    url: Url = ""
+
+
 class Payment(Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The payment service."""
 
@@ -66,6 +80,7 @@ class Shipping(Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The shipping service."""
 
     port: Port = 8083
+    url: Url = ""
     hold_s: Annotated[
         Seconds, Meta(description="how long a paid order waits, so that the address can be changed")
     ] = 5.0
@@ -200,7 +215,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str, Meta(min_length=1, description="folder of databases, mails and generated secrets")
     ] = "./data"
     http: Http = Http()
-    order_events: Internal = Internal(port=8081)
+    order_events: OrderEventsHttp = OrderEventsHttp()
     payment: Payment = Payment()
     shipping: Shipping = Shipping()
     notification: Internal = Internal(port=8084)
@@ -215,3 +230,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stream: Stream = Stream()
     runtime: Runtime = Runtime()
     log: Log = Log()
+
+
+def url_at(bind: str, port: int) -> str:
+    """Return the URL by which this machine reaches what listens on ``bind``.
+
+    >>> url_at("0.0.0.0", 8080), url_at("::", 8080), url_at("localhost", 80)
+    ('http://127.0.0.1:8080', 'http://[::1]:8080', 'http://localhost:80')
+    """
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - read, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

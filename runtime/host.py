@@ -6,9 +6,11 @@ real one; the simulator builds one per node.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import random
+import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -50,6 +52,10 @@ class Disk(Protocol):
 
     async def write_new(self, name: str, data: bytes) -> None:
         """Durably create or replace a file in one step: a crash leaves all or nothing."""
+        ...
+
+    async def write_once(self, name: str, data: bytes) -> None:
+        """Durably create a file, whole, unless it is there: the first of several writers wins."""
         ...
 
     async def read(self, name: str) -> bytes | None:
@@ -182,16 +188,25 @@ class _Folder:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_name(f".{path.name}.draft")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), data)
         draft.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
+        _sync_folder(path.parent)
+
+    async def write_once(self, name: str, data: bytes) -> None:
+        await anyio.to_thread.run_sync(self._write_once, name, data)
+
+    def _write_once(self, name: str, data: bytes) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A draft of one's own, because other processes may be at it; a link never replaces.
+        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            os.fsync(folder)
+            _write(descriptor, data)
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)
         finally:
-            os.close(folder)
+            os.unlink(draft)
+        _sync_folder(path.parent)
 
     async def read(self, name: str) -> bytes | None:
         try:
@@ -211,6 +226,21 @@ class _Folder:
 
     async def remove(self, name: str) -> None:
         await anyio.to_thread.run_sync(lambda: (self.root / name).unlink(missing_ok=True))
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class _TcpListener:

@@ -15,6 +15,12 @@ PRODUCT = ("runtime", "actors", "sim", "bench")
 SERVICES = ("order_events", "payment", "shipping", "notification", "gateway")
 COMPOSITION = (
     "actors.system",
+    "actors.process",
+    "actors.apps",
+    "actors.messaging",
+    "actors.neighbours",
+    "actors.parties",
+    "actors.credentials",
     "actors.cli",
     "actors.commands",
     "actors.settings",
@@ -32,7 +38,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "quart": ("actors",),
     "werkzeug": ("actors",),
     "hypercorn": ("runtime.http",),
-    "httpx": ("actors.commands", "actors.order_events"),
+    "httpx": ("actors.commands", "actors.order_events", "actors.shipping", "actors.neighbours"),
     "click": ("actors.cli", "actors.commands", "sim.cli", "bench.cli"),
     "rich": ("actors.commands", "sim", "bench"),
     "jinja2": ("actors.notification", "actors.gateway"),

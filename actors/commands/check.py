@@ -13,9 +13,9 @@ import click
 import runtime
 from actors.cli import Options
 from actors.commands.settings import load_settings
+from actors.messaging import EMBEDDED
 from actors.process import preflight
 from actors.settings import Internal, Settings
-from actors.system import EMBEDDED
 from runtime.errors import ConfigurationError
 from runtime.host import production_host
 

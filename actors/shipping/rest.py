@@ -43,7 +43,7 @@ class ShippedReply(msgspec.Struct, frozen=True):
     replayed: bool
 
 
-_SHOWN = ("order_status", "order_version", "blocking_event", "allowed_actions")
+SHOWN = ("order_status", "order_version", "blocking_event", "allowed_actions")
 _REQUEST = msgspec.json.Decoder(ShippedRequest)
 
 
@@ -79,7 +79,7 @@ def shipping_app(
 
     @app.errorhandler(Rejection)
     async def refuse(refusal: Rejection) -> Response:
-        shown = {name: refusal.details[name] for name in _SHOWN if name in refusal.details}
+        shown = {name: refusal.details[name] for name in SHOWN if name in refusal.details}
         return problem(refusal.status_hint, refusal.code, refusal.message, "", **shown)
 
     return app

@@ -2,7 +2,7 @@
 
 import email
 import email.policy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from pathlib import Path
@@ -15,6 +15,7 @@ import msgspec
 from actors.domain.events import Event
 from actors.parties import Parties, built_in_parties
 from actors.process import Running, run_system
+from actors.services import ServiceName
 from actors.settings import Settings
 from actors.system import EVENTS, METRICS
 from actors.topology import SUBSCRIPTIONS
@@ -208,8 +209,10 @@ async def live_system(
     inside: list[Parties] = []
 
     @asynccontextmanager
-    async def open_parties(settings: Settings, host: Host) -> AsyncIterator[Parties]:
-        async with built_in_parties(settings, host) as parties:
+    async def open_parties(
+        settings: Settings, host: Host, services: Sequence[ServiceName]
+    ) -> AsyncIterator[Parties]:
+        async with built_in_parties(settings, host, services) as parties:
             inside.append(parties)
             yield wrap(parties)
 

@@ -93,6 +93,17 @@ async def test_a_write_that_fails_leaves_the_old_file(
     assert await host.disk.read("mail/1") == b"one"
 
 
+async def test_of_several_writers_at_once_the_first_wins_and_no_draft_stays(host: Host) -> None:
+    async with anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(host.disk.write_once, "secrets/a", b"%d" % number)
+    kept = await host.disk.read("secrets/a")
+    await host.disk.write_once("secrets/a", b"late")
+    assert await host.disk.read("secrets/a") == kept
+    assert os.listdir(host.disk.root / "secrets") == ["a"]
+    assert stat.S_IMODE((host.disk.root / "secrets/a").stat().st_mode) == 0o600
+
+
 async def test_names_are_sorted_and_drafts_are_not_among_them(host: Host) -> None:
     assert await host.disk.names("mail") == []
     for name in ("b", "a", "c"):

@@ -1,0 +1,138 @@
+"""The HTTP side of the services that this process runs: their applications, and who serves them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+from quart import Quart
+
+from actors.domain.order_events import OrderEvents
+from actors.domain.order_events import Service as Caller
+from actors.domain.shipments import Shipments
+from actors.gateway.app import gateway_app
+from actors.gateway.catalogue import built_in_catalogue
+from actors.gateway.context import Limits
+from actors.gateway.streams import Streams
+from actors.messaging import World
+from actors.notification import assembly as notification
+from actors.order_events import rest
+from actors.order_events.handlers import Ports
+from actors.order_events.parts import OrderEventsParts
+from actors.payment import assembly as payment
+from actors.services import ServiceName
+from actors.settings import Http, Internal, Settings
+from actors.shipping import assembly as shipping
+from actors.shipping.rest import shipping_app
+from runtime.child import ChildSpec
+from runtime.http import App, HttpServer
+
+Ready = Callable[[], dict[str, str]]
+CALLERS: tuple[Caller, ...] = ("gateway", "payment", "shipping", "notification")
+
+
+class Apps:
+    """Makes one server for each service; ``ready`` is what readiness of this process rests on."""
+
+    def __init__(self, world: World, ready: Ready, checks: tuple[str, ...]) -> None:
+        self._world = world
+        self._ready = ready
+        self._checks = {name: partial(self._check, name) for name in checks}
+
+    def order_events(self, parts: OrderEventsParts, status: Callable[[], object]) -> HttpServer:
+        """Serve the event store to the other services."""
+        ports = Ports(
+            client=parts.client,
+            tokens={caller: self._world.credentials.of_service(caller) for caller in CALLERS},
+            outbox=parts.relay.statistics,
+            flush_outbox=parts.relay.wake,
+            checks=self._ready,
+            status=status,
+            telemetry=self._world.telemetry,
+        )
+        return self._server("order-events", rest.create_app(ports), parts.wakeups.close)
+
+    def payment(self, service: payment.Payment) -> HttpServer:
+        """Serve health, metrics and status."""
+        app = payment.payment_app(self._checks, self._world.telemetry, service.status)
+        return self._server("payment", app)
+
+    def shipping(self, service: shipping.Shipping) -> HttpServer:
+        """Serve the has-shipped request to the gateway, and health, metrics and status."""
+        app = shipping_app(
+            service.shipments,
+            tokens={"gateway": self._world.credentials.of_service("gateway")},
+            ids=self._world.host.ids,
+            checks=self._checks,
+            telemetry=self._world.telemetry,
+            status=service.status,
+        )
+        return self._server("shipping", app)
+
+    def notification(self, service: notification.Notification) -> HttpServer:
+        """Serve health, metrics and status."""
+        app = notification.notification_app(self._checks, self._world.telemetry, service.status)
+        return self._server("notification", app)
+
+    def gateway(
+        self, order_events: OrderEvents, shipments: Shipments, streams: Streams
+    ) -> HttpServer:
+        """Serve the public API."""
+        credentials, settings = self._world.credentials, self._world.settings
+        app = gateway_app(
+            order_events,
+            shipments,
+            catalogue=built_in_catalogue(),
+            secret=credentials.secret.reveal(),
+            operator_token=credentials.operator_token.reveal(),
+            viewer_token=credentials.viewer_token.reveal(),
+            mode=settings.mode,
+            host=self._world.host,
+            telemetry=self._world.telemetry,
+            checks={name: partial(self._checked, name) for name in self._checks},
+            streams=streams,
+            limits=_limits(settings),
+            public_url=settings.http.public_url,
+        )
+        return self._server("gateway", app, streams.stop)
+
+    def _server(
+        self, name: ServiceName, app: Quart, stop_streams: Callable[[], None] | None = None
+    ) -> HttpServer:
+        row, key = addresses(self._world.settings)[name]
+        return HttpServer(
+            cast("App", app), row.bind, row.port, stop_streams=stop_streams, setting=f"{key}.port"
+        )
+
+    def _check(self, name: str) -> str:
+        return self._ready()[name]
+
+    async def _checked(self, name: str) -> str:
+        return self._check(name)
+
+
+def addresses(settings: Settings) -> dict[ServiceName, tuple[Http | Internal, str]]:
+    """Return where each service listens, and the key of the table that says so."""
+    return {
+        "order-events": (settings.order_events, "order_events"),
+        "payment": (settings.payment, "payment"),
+        "shipping": (settings.shipping, "shipping"),
+        "notification": (settings.notification, "notification"),
+        "gateway": (settings.http, "http"),
+    }
+
+
+def http_child(name: str, server: HttpServer, settings: Settings) -> ChildSpec:
+    """Return the child that serves."""
+    return ChildSpec(f"http-{name}", server.run, shutdown_s=settings.runtime.shutdown_timeout_s)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        body_bytes_max=settings.http.body_bytes_max,
+        proxy_hops=settings.http.proxy_hops,
+        rate_per_min=settings.api.rate_per_min or None,
+        require_if_match=settings.api.require_if_match,
+        heartbeat_s=settings.stream.heartbeat_s,
+        streams_max=settings.stream.clients_max,
+        token_ttl_s=settings.security.order_link_ttl_s,
+    )

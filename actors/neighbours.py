@@ -1,0 +1,96 @@
+"""The services that this process reaches over HTTP, because other processes run them.
+
+A neighbour that is away stops nobody: whoever asks it is told `Unavailable` and asks again. Whether
+it answers is asked once a second, so that readiness tells it without a customer having to find out.
+"""
+
+import anyio
+import httpx
+
+from actors.settings import OrderEventsHttp, Shipping, url_at
+from runtime.child import ChildContext, ChildSpec
+from runtime.errors import ConfigurationError
+from runtime.host import Clock
+from runtime.signals import EventTable
+from runtime.telemetry import Telemetry
+
+LOOK_S = 1.0
+LOOK_S_MAX = 2.0
+# Hypercorn closes a connection that was idle for 5 s; we must not be just about to use it then.
+IDLE_S_MAX = 2.0
+IDLE_MAX = 64
+EVENTS: EventTable = {
+    "neighbour.lost": ("service", "error"),
+    "neighbour.back": ("service", "down_s"),
+}
+
+
+class Neighbour:
+    """A service somewhere else. ``http`` has its address, and belongs to the process."""
+
+    def __init__(
+        self, name: str, http: httpx.AsyncClient, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        self.name = name
+        self.http = http
+        self._clock = clock
+        self._telemetry = telemetry
+        self._answers: bool | None = None
+        self._since = clock.monotonic()
+
+    def child(self) -> ChildSpec:
+        """Return the child that keeps looking whether it answers."""
+        return ChildSpec(f"watch-{self.name}", self.run)
+
+    def check(self) -> str:
+        """Return ``ok``, or since when it is away."""
+        away_s = self._clock.monotonic() - self._since
+        return "ok" if self._answers else f"unreachable {away_s:.0f}s"
+
+    async def run(self, context: ChildContext) -> None:
+        """Look until told to stop."""
+        context.started()
+        while not context.stopping.is_set():
+            await self._look()
+            with anyio.move_on_after(LOOK_S):
+                await context.stopping.wait()
+
+    async def _look(self) -> None:
+        try:
+            answer = await self.http.get("/healthz", timeout=LOOK_S_MAX)
+            error = "" if answer.is_success else f"it answered {answer.status_code}"
+        except httpx.TransportError as failure:
+            error = type(failure).__name__
+        if self._answers is not (answers := not error):
+            self._became(answers, error)
+
+    def _became(self, answers: bool, error: str) -> None:
+        now = self._clock.monotonic()
+        down_s = round(now - self._since, 3)
+        self._answers, self._since = answers, now
+        if answers:
+            self._telemetry.event("neighbour.back", service=self.name, down_s=down_s)
+        else:
+            self._telemetry.event("neighbour.lost", "warning", service=self.name, error=error)
+
+
+def neighbour_client(url: str, connections_max: int) -> httpx.AsyncClient:
+    """Return an HTTP client for one of our own services: no proxies of the environment."""
+    limits = httpx.Limits(
+        max_connections=connections_max,
+        max_keepalive_connections=IDLE_MAX,
+        keepalive_expiry=IDLE_S_MAX,
+    )
+    return httpx.AsyncClient(base_url=url, trust_env=False, limits=limits)
+
+
+def neighbour_url(key: str, row: OrderEventsHttp | Shipping) -> str:
+    """Return the service's ``<key>.url``, or what follows from its bind and port."""
+    if row.url:
+        return row.url
+    if row.port == 0:
+        raise ConfigurationError(
+            f"{key}.port is 0, a free port, and so nobody knows where {key} is",
+            hint=f"set {key}.url, or {key}.port to the port it listens on",
+        )
+    return url_at(row.bind, row.port)

@@ -1,0 +1,81 @@
+"""Secrets: made once whoever is first, kept private, and only what a process needs."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from actors.credentials import load_credentials
+from actors.settings import Http, Security, Settings
+from runtime.errors import ConfigurationError
+from runtime.host import production_host
+from runtime.setting import Secret
+
+PROGRAM = """
+import sys, anyio
+from pathlib import Path
+from actors.credentials import load_credentials
+from actors.settings import Settings
+from runtime.host import production_host
+host = production_host(Path(sys.argv[1]))
+sys.stdin.readline()
+found = anyio.run(load_credentials, Settings(), host)
+print(found.secret.reveal(), found.service_secret.reveal(), found.broker_password.reveal())
+"""
+
+
+def test_processes_that_start_at_once_find_the_same_secrets(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(6)
+    ]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write(b"now\n")
+        process.stdin.flush()
+    told = {process.communicate(timeout=60)[0] for process in started}
+    assert len(told) == 1
+    assert len(told.pop().split()) == 3
+    kept = sorted((tmp_path / "secrets").iterdir())
+    assert [path.name for path in kept] == [
+        "broker-password",
+        "operator-token",
+        "secret",
+        "service-secret",
+        "viewer-token",
+    ]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
+
+
+async def test_only_the_gateway_is_given_the_secrets_of_the_public_api(tmp_path: Path) -> None:
+    host = production_host(tmp_path)
+    found = await load_credentials(Settings(), host, ("payment",))
+    assert not found.secret
+    assert not found.operator_token
+    assert found.service_secret
+    assert not (tmp_path / "secrets" / "operator-token").exists()
+
+
+async def test_live_mode_asks_a_service_for_its_own_secrets_only(tmp_path: Path) -> None:
+    host = production_host(tmp_path)
+    given = Settings(mode="live", security=Security(service_secret=Secret("x" * 40)))
+    await load_credentials(given, host, ("payment", "shipping"))
+    with pytest.raises(ConfigurationError, match=r"security.secret is not set"):
+        await load_credentials(given, host, ("gateway",))
+    with pytest.raises(ConfigurationError, match=r"security.service_secret is not set"):
+        await load_credentials(Settings(mode="live"), host, ("payment",))
+
+
+async def test_a_public_address_is_the_gateways_business(tmp_path: Path) -> None:
+    host = production_host(tmp_path)
+    public = Settings(http=Http(bind="0.0.0.0"))
+    await load_credentials(public, host, ("payment",))
+    with pytest.raises(ConfigurationError, match="operator"):
+        await load_credentials(public, host, ("gateway",))
+
+
+async def test_a_token_tells_its_service_and_no_other(tmp_path: Path) -> None:
+    found = await load_credentials(Settings(), production_host(tmp_path))
+    assert len({found.of_service(name) for name in ("gateway", "payment", "shipping")}) == 3
