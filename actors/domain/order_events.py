@@ -146,6 +146,14 @@ class OrderEvents(Protocol):
         """Carry out a customer's command, or raise a `Rejection`."""
         ...
 
+    async def replay(self, intent: Intent) -> Receipt | None:
+        """Return what `execute` answered to this intent before; None where it never decided it.
+
+        A refusal is raised as it was then, with ``replayed`` in its details, and so is
+        ``idempotency-key-reused``. Commands that were handed over earlier are decided first.
+        """
+        ...
+
     async def append(
         self,
         order_id: str,

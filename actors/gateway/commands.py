@@ -5,6 +5,7 @@ cancelled while it waits for the answer, which is then found again by the Idempo
 """
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
 import msgspec
@@ -31,6 +32,7 @@ from actors.gateway.requests import CancelRequest, Payment, PlaceRequest, ShipRe
 from runtime.errors import Rejection
 
 S = TypeVar("S", bound=msgspec.Struct)
+R = TypeVar("R", bound=Receipt | None)
 By = Literal["customer", "operator"]
 
 _TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -54,14 +56,15 @@ class Commands:
         require_edit(principal)
         gateway.limit(principal)
         body = await read(_PLACE)
-        intent = self._intent(principal, body)
-        command = PlaceOrder(
-            customer=body.customer,
-            items=gateway.catalogue.price(body.items, body.expected_total),
-            shipping_address=body.shipping_address,
-            payment=tokenise(body.payment, gateway.host.clock.wall(), "#/payment"),
+        receipt = await self._execute(
+            self._intent(principal, body),
+            lambda: PlaceOrder(
+                customer=body.customer,
+                items=gateway.catalogue.price(body.items, body.expected_total),
+                shipping_address=body.shipping_address,
+                payment=tokenise(body.payment, gateway.host.clock.wall(), "#/payment"),
+            ),
         )
-        receipt = await self._execute(command, intent)
         order = receipt.order
         reply = await gateway.render(order, customer=body.customer, address=body.shipping_address)
         token = gateway.authority.access_token(order.id, order.created_at_ms)
@@ -73,8 +76,10 @@ class Commands:
         principal = await self._gateway.admit(order_id, edit=True)
         body = await read(_PAYMENT)
         intent = self._intent(principal, body, conditional=True)
-        details = tokenise(body, self._gateway.host.clock.wall())
-        receipt = await self._execute(UpdatePayment(order_id, details), intent)
+        now_s = self._gateway.host.clock.wall
+        receipt = await self._execute(
+            intent, lambda: UpdatePayment(order_id, tokenise(body, now_s()))
+        )
         return await self._answer(receipt)
 
     async def update_address(self, order_id: str) -> Response:
@@ -82,7 +87,7 @@ class Commands:
         principal = await self._gateway.admit(order_id, edit=True)
         body = await read(_ADDRESS)
         intent = self._intent(principal, body, conditional=True)
-        receipt = await self._execute(UpdateShippingAddress(order_id, body), intent)
+        receipt = await self._execute(intent, lambda: UpdateShippingAddress(order_id, body))
         return await self._answer(receipt, address=body)
 
     async def cancel(self, order_id: str) -> Response:
@@ -91,7 +96,9 @@ class Commands:
         body = await read(_CANCEL, optional=True)
         intent = self._intent(principal, body, conditional=True)
         by: By = "customer" if principal.kind == "guest" else "operator"
-        receipt = await self._execute(CancelOrder(order_id, by, body.reason or None), intent)
+        receipt = await self._execute(
+            intent, lambda: CancelOrder(order_id, by, body.reason or None)
+        )
         return await self._answer(receipt)
 
     async def ship(self, order_id: str) -> Response:
@@ -106,19 +113,37 @@ class Commands:
         order = await self._gateway.order_events.order(order_id, at_version=version)
         return await self._answer(Receipt(order, recorded.replayed))
 
-    async def _execute(self, command: Command, intent: Intent) -> Receipt:
+    async def _execute(self, intent: Intent, command: Callable[[], Command]) -> Receipt:
+        """Carry out the command that the request is today, or give the answer it got before.
+
+        The card may have expired and the price have changed since the first request under this
+        key: what makes no command any more is refused only if it never was one.
+        """
+        order_events = self._gateway.order_events
         try:
-            receipt = await self._gateway.order_events.execute(command, intent)
-        except Rejection as rejection:
-            self._count(intent, rejection.details.get("replayed") is True, rejection.code)
+            asked = command()
+        except Rejection:
+            replay = order_events.replay
+            first = await self._counted(intent, replay(intent)) if intent.key else None
+            if first is None:
+                raise
+            return first
+        return await self._counted(intent, order_events.execute(asked, intent))
+
+    async def _counted(self, intent: Intent, answer: Awaitable[R]) -> R:
+        try:
+            receipt = await answer
+        except Rejection as refusal:
+            reused = "reused" if refusal.code == "idempotency-key-reused" else "first"
+            replayed = refusal.details.get("replayed") is True
+            self._count(intent, "replayed" if replayed else reused)
             raise
-        self._count(intent, receipt.replayed)
+        if receipt is not None:
+            self._count(intent, "replayed" if receipt.replayed else "first")
         return receipt
 
-    def _count(self, intent: Intent, replayed: bool, code: str = "") -> None:
+    def _count(self, intent: Intent, result: str) -> None:
         if intent.key is not None:
-            reused = "reused" if code == "idempotency-key-reused" else "first"
-            result = "replayed" if replayed else reused
             self._gateway.telemetry.count("idempotency_total", result=result)
 
     def _intent(self, principal: Principal, body: S, *, conditional: bool = False) -> Intent:

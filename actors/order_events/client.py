@@ -24,7 +24,7 @@ from actors.domain.order_events import (
     Service,
 )
 from actors.order_events import order_list, vault
-from actors.order_events.deciding import COMMANDERS, Append, Execute, Request
+from actors.order_events.deciding import COMMANDERS, Append, Execute, Replay, Request
 from actors.order_events.erasure import erase
 from actors.order_events.stream import event_from, not_found, order_at
 from actors.order_events.wakeups import ALL, Wakeups
@@ -66,6 +66,15 @@ class LocalOrderEvents:
         request = Execute(self._service, command, intent)
         receipt = await self._ref.ask(request, self._deadline_s)
         assert isinstance(receipt, Receipt), "a command is answered with a receipt"
+        return receipt
+
+    async def replay(self, intent: Intent) -> Receipt | None:
+        """Return the answer that this intent got before; see `OrderEvents.replay`.
+
+        Rejections: the one it got, ``idempotency-key-reused`` (422), ``forbidden``.
+        """
+        receipt = await self._ref.ask(Replay(self._service, intent), self._deadline_s)
+        assert receipt is None or isinstance(receipt, Receipt), "commands leave receipts"
         return receipt
 
     async def append(

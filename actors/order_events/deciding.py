@@ -58,6 +58,16 @@ class Execute(msgspec.Struct, frozen=True):
     intent: Intent
 
 
+class Replay(msgspec.Struct, frozen=True):
+    """What was a customer's command under this key answered, if it was?
+
+    It waits in line with the commands, since one of them may be the first with this key.
+    """
+
+    service: Service
+    intent: Intent
+
+
 class Append(msgspec.Struct, frozen=True):
     """A service's event. ``id`` is derived from what it states, so a repetition is recognised."""
 
@@ -69,7 +79,7 @@ class Append(msgspec.Struct, frozen=True):
     expected_version: int | None = None
 
 
-Request = Execute | Append
+Request = Execute | Replay | Append
 
 
 class Fresh(msgspec.Struct, frozen=True):
@@ -86,30 +96,29 @@ class Fresh(msgspec.Struct, frozen=True):
 class Decision(msgspec.Struct, frozen=True):
     """The answer to a request, and the event that was appended for it, if any."""
 
-    answer: Receipt | Recorded | Rejection
+    answer: Receipt | Recorded | Rejection | None
     appended: Event | None = None
 
 
 def decide(log: Log, request: Request, fresh: Fresh, tx: Transaction) -> Decision:
     """Carry out one request inside its transaction, or raise: then nothing of it is kept."""
-    if isinstance(request, Execute):
-        return _execute(log, request, fresh, tx)
-    return _append(log, request, fresh, tx)
+    match request:
+        case Execute():
+            return _execute(log, request, fresh, tx)
+        case Replay():
+            return Decision(_remembered(log, request, tx))
+        case Append():
+            return _append(log, request, fresh, tx)
 
 
 # Customers' commands
 
 
 def _execute(log: Log, request: Execute, fresh: Fresh, tx: Transaction) -> Decision:
-    if request.service not in COMMANDERS:
-        raise _forbidden(f"The {request.service} service may not act for a customer.")
+    remembered = _remembered(log, request, tx)
+    if remembered is not None:
+        return Decision(remembered)
     intent = request.intent
-    outcome = idempotency.find(tx.connection, intent)
-    if isinstance(outcome, idempotency.Refused):
-        return Decision(outcome.rejection())
-    if outcome is not None:
-        order = _order_then(log, tx, outcome)
-        return Decision(Receipt(order, replayed=True))
     command = _checked(request.command)
     order_id = fresh.order_id if isinstance(command, PlaceOrder) else command.order_id
     before = log.folds.order(tx, order_id)
@@ -122,6 +131,15 @@ def _execute(log: Log, request: Execute, fresh: Fresh, tx: Transaction) -> Decis
     accepted = idempotency.Accepted(order.id, order.version)
     idempotency.remember(tx.connection, intent, order_id, accepted, fresh.at_ms)
     return Decision(Receipt(order, replayed=False), event)
+
+
+def _remembered(log: Log, request: Execute | Replay, tx: Transaction) -> Receipt | Rejection | None:
+    if request.service not in COMMANDERS:
+        raise _forbidden(f"The {request.service} service may not act for a customer.")
+    outcome = idempotency.find(tx.connection, request.intent)
+    if isinstance(outcome, idempotency.Accepted):
+        return Receipt(_order_then(log, tx, outcome), replayed=True)
+    return None if outcome is None else outcome.rejection()
 
 
 def _carry_out(

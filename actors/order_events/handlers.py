@@ -31,8 +31,9 @@ from actors.order_events.wire import (
     EventsReply,
     ObligationsReply,
     OrdersReply,
-    ReceiptReply,
     RecordedReply,
+    ReplayBody,
+    ReplayReply,
 )
 from runtime.message import MessageType
 from runtime.outbox import RelayStatistics
@@ -103,11 +104,16 @@ class Api:
             raise InvalidBody("#/command/order_id")
         receipt = await caller.execute(body.command, body.intent)
         order = receipt.order
-        response = _json(ReceiptReply(order, receipt.replayed), 201 if order_id is None else 200)
+        response = _json(receipt, 201 if order_id is None else 200)
         response.headers["ETag"] = f'"{order.version}"'
         if order_id is None:
             response.headers["Location"] = f"/internal/v1/orders/{order.id}"
         return _marked(response, receipt.replayed)
+
+    async def replay(self, caller: Client) -> Response:
+        """Show what was answered to an intent before, or null: nothing is carried out."""
+        receipt = await caller.replay((await _decoded(ReplayBody)).intent)
+        return _marked(_json(ReplayReply(receipt)), receipt is not None)
 
     async def append(self, caller: Client, order_id: str) -> Response:
         """Append the calling service's event: 201, or 200 with the original."""

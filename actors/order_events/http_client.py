@@ -34,8 +34,9 @@ from actors.order_events.wire import (
     ObligationsReply,
     OrdersReply,
     Problem,
-    ReceiptReply,
     RecordedReply,
+    ReplayBody,
+    ReplayReply,
 )
 from runtime.errors import DeadlineExceeded, Rejection, Unavailable, Unprocessable
 
@@ -68,8 +69,12 @@ class HttpOrderEvents:
         if not isinstance(command, PlaceOrder):
             path = f"/{quote(command.order_id, safe='')}{path}"
         body = CommandBody(command, intent)
-        reply = await self._call(method, f"/orders{path}", ReceiptReply, body=body)
-        return Receipt(reply.order, reply.replayed)
+        return await self._call(method, f"/orders{path}", Receipt, body=body)
+
+    async def replay(self, intent: Intent) -> Receipt | None:
+        """Return the answer that this intent got before; see `OrderEvents.replay`."""
+        reply = await self._call("POST", "/replays", ReplayReply, body=ReplayBody(intent))
+        return reply.receipt
 
     async def append(
         self,

@@ -29,6 +29,7 @@ ROUTES: tuple[tuple[str, str, _Handler, tuple[Service, ...]], ...] = (
     ("PUT", f"{_ONE}/payment", Api.update_payment, GATEWAY),
     ("PUT", f"{_ONE}/shipping-address", Api.update_address, GATEWAY),
     ("POST", f"{_ONE}/cancellation", Api.cancel, GATEWAY),
+    ("POST", "/internal/v1/replays", Api.replay, GATEWAY),
     ("POST", f"{_ONE}/events", Api.append, ("payment", "shipping")),
     ("GET", _ONE, Api.order, EVERYBODY),
     ("GET", f"{_ONE}/events", Api.events, EVERYBODY),

@@ -1,7 +1,7 @@
 """What travels over the Order Event Service's own HTTP API: shared by its server and its client.
 
-Commands, orders and personal data go as the domain's structs; events as `EventJson`. Unknown fields
-of a request are refused, unknown fields of a reply ignored.
+Commands, receipts, orders and personal data go as the domain's structs; events as `EventJson`.
+Unknown fields of a request are refused, unknown fields of a reply ignored.
 """
 
 from typing import Annotated
@@ -9,8 +9,7 @@ from typing import Annotated
 import msgspec
 
 from actors.domain.event_json import EventJson
-from actors.domain.order import Order
-from actors.domain.order_events import Command, CorrelationId, Intent, OrderSummary
+from actors.domain.order_events import Command, CorrelationId, Intent, OrderSummary, Receipt
 
 PROBLEM_JSON = "application/problem+json"
 REPLAYED_HEADER = "Idempotent-Replayed"
@@ -36,11 +35,16 @@ class AppendBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     publish: bool | None = None
 
 
-class ReceiptReply(msgspec.Struct, frozen=True):
-    """An accepted command."""
+class ReplayBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a command with this intent was decided before, and how."""
 
-    order: Order
-    replayed: bool
+    intent: Intent
+
+
+class ReplayReply(msgspec.Struct, frozen=True):
+    """The receipt of then; null where there was no such command."""
+
+    receipt: Receipt | None
 
 
 class RecordedReply(msgspec.Struct, frozen=True):

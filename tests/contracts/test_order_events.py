@@ -4,7 +4,7 @@ To add an implementation, add to `IMPLEMENTATIONS` a context manager that runs a
 folder and gives a function from a service's name to its client.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import get_args
@@ -21,6 +21,7 @@ from actors.domain.order_events import (
     OrderQuery,
     PaymentDetails,
     Personal,
+    Receipt,
     Service,
     UpdatePayment,
     UpdateShippingAddress,
@@ -143,6 +144,55 @@ async def test_another_if_match_under_the_same_key_is_refused(clients: Clients) 
     await _refusal(gateway.execute(cancel, sample_intent("k", expected_version=7)))
     refusal = await _refusal(gateway.execute(cancel, sample_intent("k", expected_version=1)))
     assert refusal.code == "idempotency-key-reused"
+
+
+async def test_a_replay_is_the_first_answer_and_carries_nothing_out(clients: Clients) -> None:
+    gateway = clients("gateway")
+    assert await gateway.replay(sample_intent("k")) is None
+    assert await gateway.replay(sample_intent()) is None
+    assert await gateway.orders(OrderQuery()) == []
+    first = await gateway.execute(sample_placing(), sample_intent("k"))
+    await _append(clients, first.order.id, "payment-auth-in-progress")
+    again = await gateway.replay(sample_intent("k", correlation_id="req_2"))
+    assert again == msgspec.structs.replace(first, replayed=True)
+    for other in ({"fingerprint": "other"}, {"expected_version": 1}):
+        refusal = await _refusal(gateway.replay(sample_intent("k", **other)))
+        assert (refusal.code, refusal.status_hint) == ("idempotency-key-reused", 422)
+    for other in ({"principal": "operator"}, {"route": "POST /v1/other"}):
+        assert await gateway.replay(sample_intent("k", **other)) is None
+
+
+async def test_a_replayed_refusal_is_raised_as_it_was(clients: Clients) -> None:
+    order = await _placed(clients)
+    await _append(clients, order.id, "payment-auth-in-progress")
+    gateway = clients("gateway")
+    card = PaymentDetails("pm_card_declined", "visa", "0002")
+    locked = await _refusal(gateway.execute(UpdatePayment(order.id, card), sample_intent("k")))
+    again = await _refusal(gateway.replay(sample_intent("k")))
+    assert (again.code, again.status_hint, again.message) == ("payment-locked", 409, locked.message)
+    assert again.details == {**locked.details, "replayed": True}
+
+
+async def test_a_replay_waits_for_the_command_that_was_handed_over_before(clients: Clients) -> None:
+    gateway = clients("gateway")
+    receipts: list[Receipt | None] = []
+
+    async def ask(call: Awaitable[Receipt | None]) -> None:
+        receipts.append(await call)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, gateway.execute(sample_placing(), sample_intent("k")))
+        tasks.start_soon(ask, gateway.replay(sample_intent("k")))
+    first, again = receipts
+    assert first is not None
+    assert again == msgspec.structs.replace(first, replayed=True)
+
+
+@pytest.mark.parametrize("service", ["payment", "shipping", "notification"])
+async def test_only_the_gateway_replays(clients: Clients, service: Service) -> None:
+    await clients("gateway").execute(sample_placing(), sample_intent("k"))
+    refusal = await _refusal(clients(service).replay(sample_intent("k")))
+    assert (refusal.code, refusal.status_hint) == ("forbidden", 403)
 
 
 @pytest.mark.parametrize("other", [{"principal": "operator"}, {"route": "POST /v1/other"}])

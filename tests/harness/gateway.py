@@ -25,7 +25,7 @@ from actors.domain.events import (
 from actors.domain.order_events import OrderEvents, Recorded
 from actors.domain.values import Money
 from actors.gateway.app import gateway_app
-from actors.gateway.catalogue import built_in_catalogue
+from actors.gateway.catalogue import Catalogue, built_in_catalogue
 from actors.gateway.context import Check, Limits, Mode
 from actors.gateway.signals import EVENTS, METRICS
 from actors.gateway.streams import Streams
@@ -206,6 +206,7 @@ async def gateway_world(
     mode: Mode = "test",
     checks: dict[str, Check] | None = None,
     order_events: OrderEvents | None = None,
+    catalogue: Catalogue | None = None,
     public_url: str = "",
 ) -> AsyncIterator[World]:
     """Run the Order Event Service and build a gateway over it (or over ``order_events``)."""
@@ -221,7 +222,7 @@ async def gateway_world(
         app = gateway_app(
             order_events or parts.client("gateway"),
             desk,
-            catalogue=built_in_catalogue(),
+            catalogue=catalogue or built_in_catalogue(),
             secret=SECRET,
             operator_token=OPERATOR["Authorization"].split()[1],
             viewer_token=VIEWER["Authorization"].split()[1],

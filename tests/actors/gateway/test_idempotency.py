@@ -6,12 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.domain.order_events import CancelOrder
+from actors.domain.cards import CARDS_BY_TOKEN
+from actors.domain.order_events import CancelOrder, Intent, Receipt
+from actors.domain.values import Money
 from actors.gateway.auth import GUEST
+from actors.gateway.catalogue import Catalogue, Product
 from actors.gateway.idempotency import Intents, names_card_number, parse_key
 from actors.gateway.requests import Card
+from actors.order_events.client import LocalOrderEvents
 from runtime.errors import Rejection
 from tests.harness.gateway import ADDRESS, CARD, OPERATOR, ORDER, SECRET, World, gateway_world
+from tests.harness.order_events import order_events_parts
 
 KEY = {"Idempotency-Key": "3f0c9a56-once"}
 
@@ -88,6 +93,94 @@ async def test_a_key_belongs_to_its_caller_and_route(world: World) -> None:
     by_operator = await world.call("POST", "/v1/orders", ORDER, {**OPERATOR, **KEY})
     by_guest = await world.call("POST", "/v1/orders", ORDER, KEY)
     assert by_operator.json["id"] != by_guest.json["id"]
+
+
+EXPIRES_SOON = {"payment": {"card": {**CARD, "exp_year": 2026, "exp_month": 9}}}
+MONTH_S = 31 * 86_400
+
+
+async def test_an_order_is_replayed_after_its_card_has_expired(world: World) -> None:
+    body = {**ORDER, **EXPIRES_SOON}
+    first = await world.call("POST", "/v1/orders", body, KEY)
+    world.clock.now_s += MONTH_S
+    again = await world.call("POST", "/v1/orders", body, KEY)
+    assert (again.status, again.body) == (201, first.body)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.headers["Location"] == first.headers["Location"]
+    assert 'ordermill_idempotency_total{result="replayed"} 1.0' in world.metrics()
+    for headers in ({}, {"Idempotency-Key": "another"}):
+        answer = await world.call("POST", "/v1/orders", body, headers)
+        assert (answer.status, answer.slug) == (422, "payment-method-invalid")
+    assert 'ordermill_idempotency_total{result="first"} 1.0' in world.metrics()
+
+
+def _catalogue(price: int, *skus: str) -> Catalogue:
+    money = Money(price, "EUR")
+    return Catalogue(Product(sku, "New name", "Another one.", money) for sku in skus)
+
+
+@pytest.mark.parametrize("now", [_catalogue(1, "MUG-1", "TEA-1"), _catalogue(1450, "CUP-1")])
+async def test_an_order_is_replayed_after_the_catalogue_has_changed(
+    tmp_path: Path, now: Catalogue
+) -> None:
+    body = {**ORDER, "expected_total": {"amount": 4890, "currency": "EUR"}}
+    async with gateway_world(tmp_path) as world:
+        first = await world.call("POST", "/v1/orders", body, KEY)
+        assert first.status == 201
+    async with gateway_world(tmp_path, catalogue=now) as world:
+        again = await world.call("POST", "/v1/orders", body, KEY)
+        assert (again.status, again.body) == (201, first.body)
+        assert (await world.call("POST", "/v1/orders", body)).status == 422
+
+
+async def test_a_payment_change_and_its_refusal_are_replayed_after_the_card_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = await world.place()
+    path, body = f"{placed.path}/payment", {"token": "pm_card_slow"}
+    firsts = []
+    for key in ("changed", "locked"):
+        headers = {**placed.auth, "Idempotency-Key": key}
+        firsts.append(await world.call("PUT", path, body, headers))
+        if key == "changed":
+            await world.advance(placed.id, "payment-auth-in-progress")
+    assert [first.status for first in firsts] == [200, 409]
+    monkeypatch.delitem(CARDS_BY_TOKEN, "pm_card_slow")
+    for key, first in zip(("changed", "locked"), firsts, strict=True):
+        headers = {**placed.auth, "Idempotency-Key": key}
+        again = await world.call("PUT", path, body, headers)
+        assert again.headers["Idempotent-Replayed"] == "true"
+        assert again.status == first.status
+        assert {**again.json, "request_id": ""} == {**first.json, "request_id": ""}
+    answer = await world.call("PUT", path, body, placed.auth)
+    assert (answer.status, answer.slug) == (422, "payment-method-invalid")
+
+
+async def test_another_body_that_is_refused_anyway_is_told_of_the_key_first(world: World) -> None:
+    await world.call("POST", "/v1/orders", ORDER, KEY)
+    other = {**ORDER, "payment": {"token": "pm_nope"}}
+    answer = await world.call("POST", "/v1/orders", other, KEY)
+    assert (answer.status, answer.slug) == (422, "idempotency-key-reused")
+
+
+async def test_whether_a_request_was_decided_is_asked_only_where_it_matters(tmp_path: Path) -> None:
+    class Unasked(LocalOrderEvents):
+        asked = 0
+
+        async def replay(self, intent: Intent) -> Receipt | None:
+            self.asked += 1
+            return await super().replay(intent)
+
+    async with order_events_parts(tmp_path) as parts:
+        order_events = Unasked(parts.ref, parts.database, parts.wakeups, service="gateway")
+        async with gateway_world(tmp_path / "gateway", order_events=order_events) as world:
+            await world.call("POST", "/v1/orders", ORDER, KEY)
+            await world.call("POST", "/v1/orders", ORDER, KEY)
+            refused = {**ORDER, "payment": {"token": "pm_nope"}}
+            assert (await world.call("POST", "/v1/orders", refused)).status == 422
+            assert order_events.asked == 0
+            assert (await world.call("POST", "/v1/orders", refused, KEY)).status == 422
+            assert order_events.asked == 1
 
 
 async def test_a_request_whose_client_hung_up_is_found_again(tmp_path: Path) -> None:
