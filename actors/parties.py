@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 
 import msgspec
 
-from actors.notification.maildir import Maildir
 from actors.notification.mailer import Mailer
+from actors.notification.transport import mailer_for
 from actors.payment.provider import PaymentProvider
 from actors.payment.sandbox import open_sandbox
 from actors.services import SERVICES, ServiceName
@@ -41,15 +41,17 @@ OpenParties = Callable[
 async def built_in_parties(
     settings: Settings, host: Host, services: Sequence[ServiceName] = SERVICES
 ) -> AsyncIterator[Parties]:
-    """Open the sandbox provider, the depot and the maildir in the host's data folder.
+    """Open the sandbox provider, the depot and the configured mailer.
 
-    Only those that one of ``services`` deals with: their books belong to one process.
+    Only those that one of ``services`` deals with: their books belong to one process. Raises
+    `ConfigurationError` where the mailer cannot be had.
     """
+    mail = settings.mail
     provider = open_sandbox(host, settings.payment.personality)
     depot = open_depot(host)
     async with AsyncExitStack() as stack:
         yield Parties(
             await stack.enter_async_context(provider) if "payment" in services else None,
             await stack.enter_async_context(depot) if "shipping" in services else None,
-            Maildir(host.disk, host.clock) if "notification" in services else None,
+            mailer_for(mail.transport, mail.sender, host) if "notification" in services else None,
         )

@@ -90,6 +90,21 @@ class Shipping(Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
+class Mail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Mails to customers."""
+
+    transport: Annotated[
+        SecretUrl,
+        Meta(
+            description="maildir, or smtp://user:password@host:port (with STARTTLS where the "
+            "server offers it), or smtps://...; needs the extra ordermill[smtp]"
+        ),
+    ] = SecretUrl("maildir")
+    sender: Annotated[
+        str, Meta(min_length=3, max_length=300, description="one mailbox, as mails are From it")
+    ] = "Ordermill <orders@ordermill.invalid>"
+
+
 class Security(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Secrets; those left empty are generated once and kept in the data folder (mode 0600)."""
 
@@ -219,6 +234,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     payment: Payment = Payment()
     shipping: Shipping = Shipping()
     notification: Internal = Internal(port=8084)
+    mail: Mail = Mail()
     security: Security = Security()
     store: Store = Store()
     broker: Broker = Broker()

@@ -33,6 +33,7 @@ FUNCTION_LINES_MAX = 40
 DOORS: dict[str, tuple[str, ...]] = {
     "aiosqlite": ("runtime.database",),
     "aiormq": ("runtime.amqp",),
+    "aiosmtplib": ("actors.notification",),
     "pamqp": ("runtime.broker", "runtime.amqp"),
     "yarl": ("runtime.amqp",),
     "quart": ("actors",),

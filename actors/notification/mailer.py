@@ -1,7 +1,8 @@
 """What the notification service needs of whoever carries mail, as a port.
 
 The law for whoever stands behind it: one key, one mail, for ever. `Unavailable` - it may have gone
-out, try the same key again; `Unprocessable` - it never will, for a person to look at.
+out, try the same key again; `Unprocessable` - it never will, for a person to look at. A transport
+that cannot keep the law where it is killed or cut off gives the second copy the same Message-ID.
 """
 
 import re
@@ -32,7 +33,7 @@ class Mail(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        if len(self.to.encode()) > ADDRESS_BYTES_MAX or not _is_one_mailbox(self.to):
+        if len(self.to.encode()) > ADDRESS_BYTES_MAX or not is_one_mailbox(self.to):
             raise Unprocessable("bad-mail", "the recipient is not one mailbox")
         named = all(_HEADER_NAME.fullmatch(name) for name in self.headers)
         values = (self.subject, *self.headers.values())
@@ -52,10 +53,10 @@ class Mailer(Protocol):
         ...
 
 
-def _is_one_mailbox(text: str) -> bool:
+def is_one_mailbox(text: str) -> bool:
     """Whether it is one address and nothing else: no name, no list, no comment (RFC 5322, 3.4.1).
 
-    >>> _is_one_mailbox("ada@example.org"), _is_one_mailbox("ada@example.org,eve@example.org")
+    >>> is_one_mailbox("ada@example.org"), is_one_mailbox("ada@example.org,eve@example.org")
     (True, False)
     """
     try:

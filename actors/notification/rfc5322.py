@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 
-from actors.notification.mailer import Mail
+from actors.notification.mailer import Mail, is_one_mailbox
 from runtime.host import Ids
 
 SENDER = "Ordermill <orders@ordermill.invalid>"
@@ -33,6 +33,23 @@ def mail_bytes(key: str, mail: Mail, *, at_s: float, sender: str = SENDER) -> by
     message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
     message.set_boundary(Ids.derived("part", key))
     return message.as_bytes()
+
+
+def sender_address(sender: str) -> str:
+    """Return the address in ``sender``; ValueError unless it is exactly one mailbox.
+
+    >>> sender_address("Shop <orders@shop.example>")
+    'orders@shop.example'
+    """
+    message = EmailMessage(policy=SMTP)
+    message["From"] = sender
+    header = message["From"]
+    if header.defects or len(header.addresses) != 1 or not sender.isascii():
+        raise ValueError("not one mailbox")
+    address: str = header.addresses[0].addr_spec
+    if not is_one_mailbox(address):
+        raise ValueError("not one mailbox")
+    return address
 
 
 def message_id(key: str, sender: str = SENDER) -> str:

@@ -4,7 +4,7 @@
     read      the order as it was at the event's version; the customer's address
     intent    the row *sending* is committed
     send      the mailer is asked, with the mail's key
-    done      the row *sent* is committed
+    done      the row *sent* is committed; *skipped* if the mailer refused it for good
 
 What is mailed follows from the log alone: messages may come in any order, late and twice. Dying
 before the mailer's point of no return sends nothing; dying after it, the next attempt sends the
@@ -68,8 +68,7 @@ class NotificationService:
         if customer is None or await self._note(mail, "sending"):
             await self._forget(mail)
             return
-        letter = self._letters.letter(mail.template, order, customer.name, customer.email)
-        await self._mailer.send(mail.key, letter)
+        await self._send(mail, order, customer)
         if await self._note(mail, "sent"):
             await self._mailer.erase(mail.key)  # the order was erased while we were sending
 
@@ -79,6 +78,15 @@ class NotificationService:
         keys = await self._database.write(lambda tx: mails.note_erased(tx, order_id, now_ms))
         for key in keys:
             await self._mailer.erase(key)
+
+    async def _send(self, mail: MailId, order: Order, customer: Customer) -> None:
+        """Send the mail; one that never can be sent is not tried again, also by no replay."""
+        try:
+            letter = self._letters.letter(mail.template, order, customer.name, customer.email)
+            await self._mailer.send(mail.key, letter)
+        except Unprocessable as refusal:
+            await self._note(mail, "skipped", refusal.reason)
+            raise
 
     async def _order_then(self, message: Message, event_type: str) -> Order:
         """Return the order as of the message's event, which must be in the log as it says."""

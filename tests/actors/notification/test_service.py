@@ -172,20 +172,31 @@ class Failing:
         await self._inner.erase(key)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("failure", [Unavailable("full"), Unprocessable("refused", "no such box")])
-async def test_a_mailer_that_fails_is_not_recorded_as_sent(
-    tmp_path: Path, failure: Exception
-) -> None:
+async def test_a_mailer_that_is_away_is_asked_again(tmp_path: Path) -> None:
     async with parties_in(tmp_path) as parties:
         order_id = await parties.shop.place()
         message = await parties.shop.message(order_id, "order-created")
-        service = parties.service(mailer=Failing(parties.maildir, failure))
-        with pytest.raises(type(failure)):
+        service = parties.service(mailer=Failing(parties.maildir, Unavailable("full")))
+        with pytest.raises(Unavailable):
             await parties.runs.deliver(message, service.notify)
         assert [entry.state for entry in await parties.entries(order_id)] == ["sending"]
         await parties.runs.deliver(message, service.notify)
         assert [entry.state for entry in await parties.entries(order_id)] == ["sent"]
         assert len(await parties.inbox()) == 1
+
+
+async def test_a_mail_refused_for_good_is_a_recorded_skip(tmp_path: Path) -> None:
+    async with parties_in(tmp_path) as parties:
+        order_id = await parties.shop.place()
+        message = await parties.shop.message(order_id, "order-created")
+        refusal = Unprocessable("mail-refused", "no such mailbox")
+        service = parties.service(mailer=Failing(parties.maildir, refusal))
+        with pytest.raises(Unprocessable):
+            await parties.runs.deliver(message, service.notify)
+        (entry,) = await parties.entries(order_id)
+        assert (entry.state, entry.reason) == ("skipped", "mail-refused")
+        await parties.runs.deliver(message, service.notify)
+        assert await parties.inbox() == []
 
 
 async def test_an_erased_customer_is_a_recorded_skip(tmp_path: Path) -> None:
