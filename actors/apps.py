@@ -45,7 +45,7 @@ class Apps:
             tokens={caller: self._world.credentials.of_service(caller) for caller in CALLERS},
             outbox=parts.relay.statistics,
             flush_outbox=parts.relay.wake,
-            checks=self._ready,
+            checks=self._checks,
             status=status,
             telemetry=self._world.telemetry,
         )
@@ -88,7 +88,7 @@ class Apps:
             mode=settings.mode,
             host=self._world.host,
             telemetry=self._world.telemetry,
-            checks={name: partial(self._checked, name) for name in self._checks},
+            checks=self._checks,
             streams=streams,
             limits=_limits(settings),
             public_url=settings.http.public_url,
@@ -105,9 +105,6 @@ class Apps:
 
     def _check(self, name: str) -> str:
         return self._ready()[name]
-
-    async def _checked(self, name: str) -> str:
-        return self._check(name)
 
 
 def addresses(settings: Settings) -> dict[ServiceName, tuple[Http | Internal, str]]:

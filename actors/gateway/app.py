@@ -11,7 +11,7 @@ from actors.domain.shipments import Shipments
 from actors.gateway.auth import Authority
 from actors.gateway.catalogue import Catalogue
 from actors.gateway.commands import Commands
-from actors.gateway.context import Check, Gateway, Limits, Mode, facts
+from actors.gateway.context import Gateway, Limits, Mode, facts
 from actors.gateway.front import App, Front
 from actors.gateway.idempotency import Intents
 from actors.gateway.meta import Meta
@@ -22,6 +22,7 @@ from actors.gateway.reads import Reads
 from actors.gateway.refusals import Refusals
 from actors.gateway.shop import Shop
 from actors.gateway.streams import StreamReads, Streams
+from actors.status import Check
 from runtime.host import Host
 from runtime.telemetry import Telemetry
 
@@ -47,9 +48,9 @@ def gateway_app(
 ) -> Quart:
     """Return the ASGI application of the public API.
 
-    ``telemetry`` must know the tables in ``signals``. A check says "ok" or what is wrong. The
-    server calls ``streams.stop`` before it closes its connections. ``public_url`` precedes the
-    types of problems; without it they are relative, as is every link.
+    ``telemetry`` must know the tables in ``signals``. The server calls ``streams.stop`` before it
+    closes its connections. ``public_url`` precedes the types of problems; without it they are
+    relative, as is every link.
     """
     authority = Authority(
         secret=secret,

@@ -3,7 +3,7 @@
 `Gateway` is made once; what belongs to one request lives in `Facts`, put there by ``front``.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -27,11 +27,11 @@ from actors.gateway.idempotency import Intents
 from actors.gateway.problems import not_found
 from actors.gateway.rate_limit import RateLimit, caller_address
 from actors.gateway.replies import OrderReply, order_reply
+from actors.status import Check
 from runtime.host import Host
 from runtime.telemetry import Telemetry
 
 Mode = Literal["test", "live"]
-Check = Callable[[], Awaitable[str]]
 FACTS = "ordermill.facts"  # where `Facts` stand in the ASGI scope
 _encode = msgspec.json.Encoder().encode
 
@@ -50,7 +50,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_s: float = 15.0
     streams_max: int = 200
     stream_s_max: float = 600.0
-    check_s_max: float = 2.0
     token_ttl_s: float = 7_776_000.0
 
 

@@ -35,6 +35,7 @@ from actors.order_events.wire import (
     ReplayBody,
     ReplayReply,
 )
+from actors.status import OK, Check
 from runtime.message import MessageType
 from runtime.outbox import RelayStatistics
 from runtime.telemetry import Telemetry
@@ -61,15 +62,15 @@ class Client(OrderEvents, Protocol):
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
     """What the API needs of the process around it.
 
-    ``tokens``: a bearer token for each service. ``checks``: what readiness rests on, by name,
-    ``ok`` or a sentence. ``status``: anything that JSON can show.
+    ``tokens``: a bearer token for each service. ``checks``: what readiness rests on, by name.
+    ``status``: anything that JSON can show.
     """
 
     client: Callable[[Service], Client]
     tokens: Mapping[Service, str]
     outbox: Callable[[], RelayStatistics]
     flush_outbox: Callable[[], None]
-    checks: Callable[[], Mapping[str, str]]
+    checks: Mapping[str, Check]
     status: Callable[[], object]
     telemetry: Telemetry
 
@@ -183,12 +184,13 @@ class Api:
 
     async def alive(self) -> Response:
         """Say that the process is alive."""
-        return _json({"status": "ok"})
+        return _json({"status": OK})
 
     async def ready(self) -> Response:
         """Say whether the service can do its work now: 200 or 503, with the reasons."""
-        checks = self._ports.checks()
-        return _json({"checks": checks}, 200 if set(checks.values()) <= {"ok"} else 503)
+        checks = {name: check() for name, check in self._ports.checks.items()}
+        ready = all(said == OK for said in checks.values())
+        return _json({"checks": checks}, 200 if ready else 503)
 
     async def metrics(self) -> Response:
         """Show the metrics in Prometheus' text format."""

@@ -26,10 +26,11 @@ from actors.domain.order_events import OrderEvents, Recorded
 from actors.domain.values import Money
 from actors.gateway.app import gateway_app
 from actors.gateway.catalogue import Catalogue, built_in_catalogue
-from actors.gateway.context import Check, Limits, Mode
+from actors.gateway.context import Limits, Mode
 from actors.gateway.signals import EVENTS, METRICS
 from actors.gateway.streams import Streams
 from actors.order_events.parts import OrderEventsParts
+from actors.status import Check
 from runtime.errors import Unavailable
 from runtime.host import Host, Ids, production_host
 from runtime.telemetry import Telemetry

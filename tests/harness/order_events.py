@@ -1,6 +1,6 @@
 """A real Order Event Service for tests: database, writer and relay run; only the broker is fake."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from actors.order_events.http_client import HttpOrderEvents
 from actors.order_events.parts import OrderEventsParts
 from actors.order_events.rest import create_app
 from actors.order_events.schema import MIGRATIONS
+from actors.status import Check
 from runtime.database import open_database
 from runtime.errors import BrokerLost
 from runtime.host import Host, production_host
@@ -83,7 +84,9 @@ TOKENS: dict[Service, str] = {
 }
 
 
-def order_events_app(parts: OrderEventsParts) -> Quart:
+def order_events_app(
+    parts: OrderEventsParts, *, checks: Mapping[str, Check] | None = None
+) -> Quart:
     """Return the service's HTTP application over running parts."""
     return create_app(
         Ports(
@@ -91,7 +94,7 @@ def order_events_app(parts: OrderEventsParts) -> Quart:
             tokens=TOKENS,
             outbox=parts.relay.statistics,
             flush_outbox=parts.relay.wake,
-            checks=lambda: {"store": "ok"},
+            checks=checks or {"store": lambda: "ok"},
             status=lambda: {"name": "order-events"},
             telemetry=quiet_telemetry(),
         )

@@ -1,6 +1,7 @@
 """The internal HTTP API: who may call what, strict input, and an answer of ours to any input."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -187,6 +188,16 @@ async def test_health_and_metrics_need_no_token(http: Http) -> None:
     assert (ready.status_code, await ready.get_json()) == (200, {"checks": {"store": "ok"}})
     metrics = await http.get("/metrics")
     assert b"ordermill_outbox_pending" in await metrics.get_data(as_text=False)
+
+
+async def test_readiness_is_what_every_check_says(parts: OrderEventsParts) -> None:
+    said = {"store": "ok", "broker": "reconnecting 12s"}
+    checks = {name: partial(said.__getitem__, name) for name in said}
+    http = order_events_app(parts, checks=checks).test_client()
+    late = await http.get("/readyz")
+    assert (late.status_code, await late.get_json()) == (503, {"checks": said})
+    said["broker"] = "ok"
+    assert (await http.get("/readyz")).status_code == 200
 
 
 # Any input gets an answer of ours
