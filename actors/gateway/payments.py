@@ -38,5 +38,5 @@ def _by_number(card: Card, now_s: float, pointer: str) -> TestCard:
 
 
 def _refused(code: str, detail: str, pointer: str) -> Rejection:
-    detail = f"{detail}; the cards that work here are listed at /v1/test-cards"
+    detail = f"{detail}; in test mode GET /v1/test-cards lists those that work"
     return invalid(FieldError(code, detail, pointer=pointer), code="payment-method-invalid")

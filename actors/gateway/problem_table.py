@@ -204,7 +204,7 @@ _TABLE = (
         "The card cannot be used",
         "The card is not one that can pay here.",
         "The check digit is wrong, the card has expired, or it is not a test card.",
-        "Use a card or token from GET /v1/test-cards.",
+        "Use another card; in test mode GET /v1/test-cards lists those that work.",
     ),
     Problem(
         "precondition-required",
