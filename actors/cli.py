@@ -28,6 +28,7 @@ from runtime.errors import (
 
 COMMANDS: Mapping[str, str] = {
     "up": "actors.commands.up:up",
+    "serve": "actors.commands.serve:serve",
     "demo": "actors.commands.demo:demo",
     "broker": "actors.commands.broker:broker",
     "check": "actors.commands.check:check",
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
 }
 SUMMARIES: Mapping[str, str] = {
     "up": "Run the whole system in one process.",
+    "serve": "Run some of the services in this process, the rest in others.",
     "demo": "Run one order through a throw-away system and watch it.",
     "broker": "Run the embedded AMQP 0-9-1 broker on its own.",
     "check": "Check configuration, store, broker, ports and clock.",

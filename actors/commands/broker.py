@@ -26,6 +26,7 @@ FILE = "broker.db"
 @click.option("--user", default="guest", show_default=True)
 @click.option("--password-file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Keeps the journal.")
+@click.option("--until-eof", is_flag=True, help="Stop when standard input ends, too.")
 @click.pass_obj
 def broker(
     options: Options,
@@ -34,6 +35,7 @@ def broker(
     user: str,
     password_file: Path | None,
     data_dir: str | None,
+    until_eof: bool,
 ) -> int:
     """Run the embedded AMQP 0-9-1 broker on its own.
 
@@ -47,15 +49,23 @@ def broker(
             hint="give --password-file FILE",
         )
     account = {user: password}
-    return anyio.run(_serve, loaded.settings, options, bind, port, account)
+    return anyio.run(_serve, loaded.settings, options, bind, port, account, until_eof)
 
 
 async def _serve(
-    settings: Settings, options: Options, bind: str, port: int, account: dict[str, str]
+    settings: Settings,
+    options: Options,
+    bind: str,
+    port: int,
+    account: dict[str, str],
+    until_eof: bool,
 ) -> int:
     host = production_host(Path(settings.data_dir))
     telemetry = telemetry_for(settings, options, host.clock.wall)
-    async with Stop() as stop, open_database(host.disk, FILE, journal.MIGRATIONS) as database:
+    async with (
+        Stop(until_eof=until_eof) as stop,
+        open_database(host.disk, FILE, journal.MIGRATIONS) as database,
+    ):
         server = BrokerServer(
             host, database, bind=bind, port=port, users=account, telemetry=telemetry
         )

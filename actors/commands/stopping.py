@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -15,19 +17,26 @@ INTERRUPTED = 130
 class Stop:
     """Watches SIGTERM and SIGINT while it is entered.
 
-    ``stopping`` is set by the first; the second ends the process at once. ``exit_code`` is 0 after
-    SIGTERM, 130 after SIGINT (Ctrl-C).
+    ``stopping`` is set by the first; the second ends the process at once, after ``at_once`` was
+    called. ``exit_code`` is 0 after SIGTERM, 130 after SIGINT (Ctrl-C). With ``until_eof`` the end
+    of standard input is a request to stop, too: a pipe's end tells a child that its parent is gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, at_once: Callable[[], None] | None = None, until_eof: bool = False
+    ) -> None:
         self.stopping = anyio.Event()
         self.exit_code = 0
+        self._at_once = at_once
+        self._until_eof = until_eof
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         await self._tasks.start(self._watch)
+        if self._until_eof:
+            self._tasks.start_soon(self._watch_input)
         return self
 
     async def __aexit__(
@@ -45,8 +54,20 @@ class Stop:
             task_status.started()
             async for received in signals:
                 if self.stopping.is_set():
+                    if self._at_once is not None:
+                        self._at_once()
                     # At once means at once: no handler, no buffer, nothing that could hang.
                     os._exit(INTERRUPTED)
                 self.exit_code = INTERRUPTED if received == signal.SIGINT else 0
-                click.echo("stopping: finishing what is in work", err=True)
-                self.stopping.set()
+                self._stop()
+
+    async def _watch_input(self) -> None:
+        await anyio.wait_readable(sys.stdin)
+        while os.read(sys.stdin.fileno(), 4096):
+            await anyio.wait_readable(sys.stdin)
+        if not self.stopping.is_set():
+            self._stop()
+
+    def _stop(self) -> None:
+        click.echo("stopping: finishing what is in work", err=True)
+        self.stopping.set()

@@ -52,6 +52,11 @@ class Serving:
             stderr=subprocess.STDOUT,
         )
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def wait_for(self, text: str) -> str:
         """Return the line that holds ``text`` once it was printed."""
         limit = time.monotonic() + PATIENCE_S

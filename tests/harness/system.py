@@ -22,7 +22,7 @@ from actors.topology import SUBSCRIPTIONS
 from runtime.host import Host, production_host
 from runtime.inbox import states_of
 from runtime.setting import decode_hook
-from runtime.telemetry import Telemetry
+from runtime.telemetry import Level, Telemetry
 from tests.harness.waiting import eventually
 
 Json = dict[str, Any]
@@ -129,9 +129,14 @@ class LiveSystem:
         pending = system.order_events.relay.statistics().pending
         return left + ["outbox"] * bool(pending)
 
+    @property
+    def mail_folder(self) -> Path:
+        """Where the customers' mails are."""
+        return self.running.mail_dir
+
     def mails(self) -> list[EmailMessage]:
         """Return the customers' mails."""
-        folder = self.running.mail_dir
+        folder = self.mail_folder
         files = sorted(folder.glob("[!.]*")) if folder.is_dir() else []
         return [_mail(path) for path in files]
 
@@ -193,6 +198,7 @@ async def live_system(
     broker_url: str = "embedded",
     *,
     wrap: Wrap = lambda parties: parties,
+    log_level: Level = "info",
     **changes: Json,
 ) -> AsyncIterator[LiveSystem]:
     """Run the system until the block ends; ``wrap`` may put something around the parties."""
@@ -201,6 +207,7 @@ async def live_system(
     log: list[str] = []
     telemetry = Telemetry(
         wall=host.clock.wall,
+        log_level=log_level,
         log_format="json",
         write=log.append,
         metrics=METRICS,
