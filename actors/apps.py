@@ -17,6 +17,7 @@ from actors.messaging import World
 from actors.notification import assembly as notification
 from actors.order_events import rest
 from actors.order_events.handlers import Ports
+from actors.order_events.operating import order_events_operator
 from actors.order_events.parts import OrderEventsParts
 from actors.payment import assembly as payment
 from actors.services import ServiceName
@@ -49,7 +50,10 @@ class Apps:
             status=status,
             telemetry=self._world.telemetry,
         )
-        return self._server("order-events", rest.create_app(ports), parts.wakeups.close)
+        app = rest.create_app(ports)
+        token = self._world.credentials.operator_token.reveal()
+        app.register_blueprint(order_events_operator(token, parts))
+        return self._server("order-events", app, parts.wakeups.close)
 
     def payment(self, service: payment.Payment) -> HttpServer:
         """Serve health, metrics and status."""

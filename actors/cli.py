@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "check": "actors.commands.check:check",
     "config": "actors.commands.config:config",
     "order": "actors.commands.order:order",
+    "events": "actors.commands.events:events",
     "version": "actors.commands.version:version",
 }
 SUMMARIES: Mapping[str, str] = {
@@ -44,6 +45,7 @@ SUMMARIES: Mapping[str, str] = {
     "check": "Check configuration, store, broker, ports and clock.",
     "config": "Show, check and explain the configuration.",
     "order": "Place, show, watch and change orders of a running system.",
+    "events": "Read, follow, export and verify the event log.",
     "version": "Show what is installed.",
 }
 LogFormat = Literal["auto", "text", "json"]

@@ -45,7 +45,7 @@ async def load_credentials(
     """Return the configured secrets, and generated ones where test mode leaves them open.
 
     The gateway's own secrets are empty where ``services`` do not include it: a process is given
-    only what it needs.
+    only what it needs. The operator's token it may have: without it, it obeys no operator.
     """
     public = "gateway" in services
     given = settings.security
@@ -61,6 +61,9 @@ async def load_credentials(
         key: await _secret(key, secret, settings, host) if public else Secret("")
         for key, secret in ours.items()
     }
+    if not public and (settings.mode == "test" or given.operator_token):
+        operator = await _secret("operator_token", given.operator_token, settings, host)
+        found["operator_token"] = operator
     return Credentials(
         **found,
         service_secret=await _secret("service_secret", given.service_secret, settings, host),

@@ -191,17 +191,43 @@ def event_by_id(connection: sqlite3.Connection, event_id: str) -> StoredEvent | 
 
 
 def load_all(
-    connection: sqlite3.Connection, after_position: int = 0, limit: int = 1000
+    connection: sqlite3.Connection,
+    after_position: int = 0,
+    limit: int = 1000,
+    *,
+    stream: str | None = None,
+    type_: str | None = None,
 ) -> list[StoredEvent]:
     """Return at most ``limit`` events of all streams after this position, ascending.
 
-    There is one writer, so a position that is visible never gets a smaller one after it.
+    There is one writer, so a position that is visible never gets a smaller one after it. With
+    ``stream`` or ``type_`` only the events of that stream, of that type.
     """
+    filters = {"stream = ?": stream, "type = ?": type_}
+    given = {clause: value for clause, value in filters.items() if value is not None}
     rows = connection.execute(
-        f"{_SELECT} WHERE position > ? ORDER BY position LIMIT ?",
-        (after_position, limit),
+        f"{_SELECT} WHERE {' AND '.join(['position > ?', *given])} ORDER BY position LIMIT ?",
+        (after_position, *given.values(), limit),
     )
     return [StoredEvent(*row) for row in rows]
+
+
+def load_streams(
+    connection: sqlite3.Connection, after: str, streams_max: int
+) -> list[tuple[str, list[StoredEvent]]]:
+    """Return the next streams by name after ``after``, each with all events as they are stored.
+
+    Nothing is assumed of them: this is for who verifies the log.
+    """
+    names = connection.execute(
+        "SELECT DISTINCT stream FROM events WHERE stream > ? ORDER BY stream LIMIT ?",
+        (after, streams_max),
+    ).fetchall()
+    by_version = f"{_SELECT} WHERE stream = ? ORDER BY version"
+    return [
+        (name, [StoredEvent(*row) for row in connection.execute(by_version, (name,))])
+        for (name,) in names
+    ]
 
 
 def last_position(connection: sqlite3.Connection) -> int:

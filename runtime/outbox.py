@@ -314,6 +314,12 @@ class Relay:
             )
 
 
+def waiting(reader: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, str, Outgoing]]:
+    """Return position, key and message of the next rows, for who verifies the table."""
+    rows = reader.execute(f"{_ROW} WHERE position > ? ORDER BY position LIMIT ?", (after, limit))
+    return [(row[0], row[1], _Row(*row).outgoing()) for row in rows]
+
+
 def _look(after: int, limit: int, wanted: Sequence[int], connection: sqlite3.Connection) -> _Look:
     new = connection.execute(f"{_ROW} WHERE position > ? ORDER BY position LIMIT ?", (after, limit))
     rows = [_Row(*row) for row in new]

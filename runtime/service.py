@@ -29,6 +29,7 @@ from runtime.amqp.redrive import Redrive
 from runtime.amqp.topology import dead_queue, retry_queue
 from runtime.child import ChildContext, ChildSpec, SupervisorSpec
 from runtime.database import Database, Transaction
+from runtime.errands import Errands
 from runtime.errors import Unavailable
 from runtime.hold import Holds, HoldStatistics
 from runtime.host import Host
@@ -61,7 +62,7 @@ T = TypeVar("T")
 class Surroundings:
     """What a service stands on.
 
-    ``database`` is its own, with the schemas of `runtime.inbox` and `runtime.hold`. ``link``
+    ``database`` is its own, with the schemas of `runtime.inbox`, `hold` and `audit`. ``link``
     consumes, and declares the queue, its delay queues (one for each tier of ``retry``) and its
     ``.dead`` queue; ``publisher`` has a link of its own. Up to ``lanes`` keys are worked on at a
     time, out of ``prefetch`` deliveries. What was done is remembered for ``retention_s``.
@@ -119,6 +120,7 @@ class MessageService:
         self._redrive = Redrive(around.link, around.publisher, queue, around.telemetry)
         self._holds = Holds(around.database, around.host.clock, self._receive_held)
         self._retention = Retention(around.database, around.host.clock, around.retention_s)
+        self.errands = Errands(queue, around.database, around.host.clock)
         self._lanes = self._new_lanes()
         self._incarnation = ""
         self._stopping = anyio.Event()
@@ -136,6 +138,7 @@ class MessageService:
             self._consumer.child(),
             self._redrive.child(),
             ChildSpec(f"retention-{self.queue}", self._retention.run),
+            self.errands.child(),
         )
         return SupervisorSpec(f"messages-{self.queue}", children, strategy="rest_for_one")
 

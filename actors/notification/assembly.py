@@ -15,7 +15,7 @@ from actors.notification.letters import TEMPLATES, Letters, OrderUrl, no_url
 from actors.notification.mailer import Mailer
 from actors.notification.service import NotificationService, order_of
 from actors.status import Check, StatusQuery, status_app
-from runtime import hold, inbox
+from runtime import audit, hold, inbox
 from runtime.child import SupervisorSpec
 from runtime.database import DatabaseStatistics
 from runtime.jobs import Route
@@ -24,7 +24,7 @@ from runtime.telemetry import Telemetry
 
 QUEUE = "notification"
 FILE = "notification.db"
-MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA, mails.SCHEMA)
+MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA, mails.SCHEMA, audit.SCHEMA)
 
 
 class NotificationStatus(msgspec.Struct, frozen=True):

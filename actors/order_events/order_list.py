@@ -32,22 +32,27 @@ CREATE INDEX order_list_refund_due ON order_list (number) WHERE refund_due;
 _COLUMNS = "order_id, number, status, version, total_amount, currency, created_at_ms, updated_at_ms"
 
 
+def row_of(order: Order) -> tuple[str | int, ...]:
+    """Return the order's row as of its version, in the order of the table's columns."""
+    return (
+        order.id,
+        order.number,
+        status(order),
+        order.version,
+        order.total.amount,
+        order.total.currency,
+        order.created_at_ms,
+        order.updated_at_ms,
+        int(order.refund_due),
+    )
+
+
 def put(connection: sqlite3.Connection, order: Order) -> None:
     """Write the order's row as of its version."""
     connection.execute(
         f"INSERT OR REPLACE INTO order_list ({_COLUMNS}, refund_due)"  # noqa: S608 - a constant
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            order.id,
-            order.number,
-            status(order),
-            order.version,
-            order.total.amount,
-            order.total.currency,
-            order.created_at_ms,
-            order.updated_at_ms,
-            order.refund_due,
-        ),
+        row_of(order),
     )
 
 
@@ -69,6 +74,15 @@ def find(connection: sqlite3.Connection, query: OrderQuery) -> list[OrderSummary
         (*given.values(), max(1, min(query.limit, LIMIT_MAX))),
     )
     return [OrderSummary(*row) for row in rows]
+
+
+def stored_row(connection: sqlite3.Connection, order_id: str) -> tuple[str | int, ...] | None:
+    """Return the row of the table as `row_of` would make it, if there is one."""
+    row: tuple[str | int, ...] | None = connection.execute(
+        f"SELECT {_COLUMNS}, refund_due FROM order_list WHERE order_id = ?",  # noqa: S608
+        (order_id,),
+    ).fetchone()
+    return row
 
 
 def refunds_due(connection: sqlite3.Connection) -> list[str]:

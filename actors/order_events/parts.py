@@ -11,6 +11,7 @@ from actors.order_events.wakeups import Wakeups
 from runtime.actor import ActorRef, actor_child
 from runtime.child import ChildContext, ChildSpec
 from runtime.database import Database
+from runtime.errands import Errands
 from runtime.errors import StoreUnavailable
 from runtime.host import Host
 from runtime.outbox import Relay
@@ -53,6 +54,7 @@ class OrderEventsParts:
             poll_s=outbox_poll_s,
             lag_s=outbox_warn_age_s,
         )
+        self.errands = Errands("order-events", database, host.clock)
         self._host = host
         self._telemetry = telemetry
         self._batch_max = batch_max
@@ -70,7 +72,7 @@ class OrderEventsParts:
         )
 
     def children(self) -> tuple[ChildSpec, ...]:
-        """Return the relay, the writer and the purge, in the order they start.
+        """Return the relay, the writer, the purge and the operator's desk, as they start.
 
         They stop in reverse: the relay comes last and flushes what the writer's end has left.
         """
@@ -78,6 +80,7 @@ class OrderEventsParts:
             ChildSpec("outbox-relay", self.relay.run),
             actor_child("order-events", self._writer, self.ref, batch_max=self._batch_max),
             ChildSpec("idempotency-purge", self._purge),
+            self.errands.child(),
         )
 
     def _writer(self) -> OrderEventsActor:

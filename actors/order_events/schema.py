@@ -4,7 +4,7 @@ Each entry leads from one schema version to the next; an entry that was released
 """
 
 from actors.order_events import idempotency, order_list, vault
-from runtime import event_store, outbox
+from runtime import audit, event_store, outbox
 
 ORDER_NUMBERS = """
 CREATE TABLE order_number (next INTEGER NOT NULL);
@@ -18,4 +18,5 @@ MIGRATIONS: tuple[str, ...] = (
     + order_list.SCHEMA
     + idempotency.SCHEMA
     + ORDER_NUMBERS,
+    audit.SCHEMA,
 )

@@ -1,0 +1,159 @@
+"""``ordermill events``: the global log, to read, to follow, to take away and to verify."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO, cast
+from urllib.parse import urlencode
+
+import click
+
+from actors.cli import Options
+from actors.commands.client import Json
+from actors.commands.operating import FORMAT, Services, operator_command, print_json
+from actors.commands.settings import load_settings
+from actors.domain.events import EVENT_TYPES
+from actors.order_events.verify import Fault, open_read_only
+from actors.order_events.verify import verify as verify_log
+
+PAGE = 1000
+WAIT_S = 20
+ORDER = click.option("--order", metavar="ID", help="Of one order only.")
+TYPE = click.option("--type", "type_", type=click.Choice(list(EVENT_TYPES)), help="Of one type.")
+AFTER = click.option("--after", type=click.IntRange(0), default=0, help="A position.")
+LINES = click.option("--format", "format_", type=click.Choice(["text", "jsonl"]), default="text")
+
+
+@click.group()
+def events() -> None:
+    """Read, follow, export and verify the event log."""
+
+
+@events.command("list")
+@ORDER
+@TYPE
+@AFTER
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@LINES
+@operator_command
+def list_(
+    services: Services, order: str | None, type_: str | None, after: int, limit: int, format_: str
+) -> None:
+    """List events by position, oldest first."""
+    for shown, event in enumerate(_events(services, order, type_, after, min(limit, PAGE))):
+        if shown == limit:
+            click.echo(f"first {limit}; more with --limit or --after", err=True)
+            break
+        _print(event, format_)
+
+
+@events.command()
+@ORDER
+@TYPE
+@AFTER
+@click.option("--follow/--no-follow", default=True, help="Wait for what comes.")
+@LINES
+@operator_command
+def tail(
+    services: Services,
+    order: str | None,
+    type_: str | None,
+    after: int,
+    follow: bool,
+    format_: str,
+) -> None:
+    """Print events as they happen, until Ctrl-C."""
+    for event in _events(services, order, type_, after, PAGE, wait_s=WAIT_S if follow else 0):
+        _print(event, format_)
+
+
+@events.command()
+@click.argument("event_id")
+@FORMAT
+@operator_command
+def show(services: Services, event_id: str, format_: str) -> None:
+    """Show one event."""
+    event = services.call("order-events", "GET", f"/events/{event_id}")
+    if format_ == "json":
+        print_json("event", **event)
+        return
+    for name, value in event.items():
+        click.echo(f"{name:<18} {json.dumps(value) if name == 'data' else value}")
+
+
+@events.command()
+@ORDER
+@TYPE
+@AFTER
+@click.option("--out", type=click.File("w", atomic=True), default="-", help="A file.")
+@operator_command
+def export(
+    services: Services, order: str | None, type_: str | None, after: int, out: TextIO
+) -> None:
+    """Write events as JSON, one a line, to a file or standard output."""
+    count = 0
+    for event in _events(services, order, type_, after, PAGE):
+        out.write(json.dumps(event) + "\n")
+        count += 1
+    click.echo(f"{count} events", err=True)
+
+
+@events.command()
+@click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="An orders.db.")
+@FORMAT
+@click.pass_obj
+def verify(options: Options, file: Path | None, format_: str) -> int:
+    """Read the whole log again and check it: exit 1 and the first fault if there is one.
+
+    It reads the file, so it must run on the machine of order-events; that may run or be stopped.
+    """
+    path = file or Path(load_settings(options).settings.data_dir) / "orders.db"
+    connection = open_read_only(path)
+    fault, facts = "", {}
+    try:
+        found = verify_log(connection)
+        facts = {"orders": found.orders, "events": found.events, "pending": found.pending}
+    except Fault as error:
+        fault = str(error)
+    finally:
+        connection.close()
+    if format_ == "json":
+        print_json("verify", ok=not fault, file=str(path), fault=fault or None, **facts)
+    elif fault:
+        click.echo(f"FAIL  {fault}")
+    else:
+        click.echo("ok    " + ", ".join(f"{number} {name}" for name, number in facts.items()))
+    return 1 if fault else 0
+
+
+def _events(
+    services: Services,
+    order: str | None,
+    type_: str | None,
+    after: int,
+    limit: int,
+    *,
+    wait_s: int = 0,
+) -> Iterator[Json]:
+    """Yield events after a position: those that are there or, with ``wait_s``, without an end."""
+    given = {"order": order, "type": type_, "limit": limit, "wait": wait_s}
+    query = {name: value for name, value in given.items() if value is not None}
+    while True:
+        path = f"/events?{urlencode({**query, 'after': after})}"
+        page = services.call("order-events", "GET", path)
+        data = cast("list[Json]", page["data"])
+        yield from data
+        after = cast("int", page["last"])
+        if not data and not wait_s:
+            return
+
+
+def _print(event: Json, format_: str) -> None:
+    if format_ == "jsonl":
+        click.echo(json.dumps(event))
+        return
+    name = str(event["type"]).partition("/")[0]
+    click.echo(
+        f"{event['position']:>7}  {event['time']}  {event['order_id']}  v{event['version']:<3}"
+        f" {name:<32} {event['id']}"
+    )

@@ -1,0 +1,93 @@
+"""What operators may ask of a service, over its own HTTP side: one prefix, one token, one audit.
+
+The law: everything under ``/internal/v1/operator`` needs the operator's token, whatever the
+service, and what changes something is in the audit. Services hang their own routes on the
+blueprint.
+"""
+
+import hmac
+from typing import TypeVar
+
+import msgspec
+from quart import Blueprint, Response, request
+
+from actors.status import answer, problem
+from runtime.audit import AuditEntry, Deed
+from runtime.errands import Errands
+from runtime.errors import Rejection, Unavailable
+
+PREFIX = "/internal/v1/operator"
+ACTOR = "operator"
+LIMIT_MAX = 1000
+
+T = TypeVar("T")
+
+
+class AuditReply(msgspec.Struct, frozen=True):
+    """What was done lately, newest first."""
+
+    data: list[AuditEntry]
+
+
+def operator_routes(token: str, errands: Errands) -> Blueprint:
+    """Return the routes that every service has; ``GET /audit?limit=`` lists what was done.
+
+    With an empty ``token`` nobody is admitted.
+    """
+    routes = Blueprint("operator", __name__, url_prefix=PREFIX)
+
+    @routes.before_request
+    async def admit() -> Response | None:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        known = hmac.compare_digest(given.encode(), token.encode())
+        if token and known and scheme.lower() == "bearer":
+            return None
+        refused = problem(401, "unauthorized", "The operator's token is needed")
+        refused.headers["WWW-Authenticate"] = "Bearer"
+        return refused
+
+    @routes.errorhandler(Rejection)
+    async def refuse(refusal: Rejection) -> Response:
+        return problem(
+            refusal.status_hint, refusal.code, refusal.message, "", details=refusal.details
+        )
+
+    @routes.errorhandler(Unavailable)
+    async def postpone(error: Unavailable) -> Response:
+        response = problem(error.status_hint, "unavailable", "Not now: try again later", str(error))
+        response.headers["Retry-After"] = "1"
+        return response
+
+    @routes.get("/audit")
+    async def audit() -> Response:
+        return answer(AuditReply(await errands.audit(number("limit", 100))))
+
+    return routes
+
+
+async def decoded(kind: type[T]) -> T:
+    """Return the request's body; Rejection validation-failed or malformed-json, not quoting it."""
+    raw = await request.get_data(as_text=False)
+    try:
+        return msgspec.json.decode(raw or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        where = str(error).rpartition(" - at ")[2]
+        message = f"The body is not valid at {where}."
+        refusal = Rejection("validation-failed", message, status_hint=422)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        refusal = Rejection("malformed-json", "The body is not JSON.", status_hint=400)
+    raise refusal
+
+
+def number(name: str, default: int, most: int = LIMIT_MAX) -> int:
+    """Return the query parameter, a whole number from 0 to ``most``."""
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) <= 16) or int(text) > most:
+        message = f"The parameter `{name}` must be a whole number, {most} at most."
+        raise Rejection("validation-failed", message, status_hint=422)
+    return int(text)
+
+
+def deed(action: str, target: str, reason: str) -> Deed:
+    """Return who does what, for the audit."""
+    return Deed(ACTOR, action, target, reason)
