@@ -24,13 +24,15 @@ from runtime.signals import EVENTS, METRICS, EventTable, Metric
 Level = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "text", "auto"]
 
-# At DEBUG these print frames, SQL parameters and bodies, hence personal data.
-# Debug lines of these hold payloads and parameters. What aiormq logs reaches us as an error or an
-# event too; a broker that is away would otherwise fill the log, one line for each attempt.
+# Below these levels libraries log frames, SQL parameters, headers and addresses, hence personal
+# data. What aiormq logs reaches us as an error or an event too; a broker that is away would
+# otherwise fill the log, one line for each attempt.
 PINNED_LOGGERS = {
     "aiormq": logging.CRITICAL,
     "aiosqlite": logging.WARNING,
     "asyncio": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "httpx": logging.WARNING,
     "hypercorn": logging.WARNING,
 }
 _PREFIX = "ordermill_"

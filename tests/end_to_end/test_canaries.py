@@ -1,0 +1,237 @@
+"""What is personal or secret stays where it belongs: every byte that the system leaves is read.
+
+Orders are placed, changed, declined, parked and shipped; then all files, RabbitMQ's own included,
+everything that was logged or printed, every metric and every status are searched.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import httpx
+import pytest
+
+from actors.domain.order_events import Service
+from tests.harness.canaries import Canaries
+from tests.harness.rabbitmq import RabbitMQ
+from tests.harness.system import ADDRESS, Json, LiveSystem, live_system
+from tests.harness.waiting import until
+
+NUMBER, DECLINED = "4242424242424242", "4000000000000002"
+CVC = "9173"
+# A number of no card that the system knows, with a right check digit.
+SMUGGLED = "4929176003145826"
+PASSWORD = "kanarienvogel-mq-passwort"  # as RabbitMQ's account has it
+CUSTOMER = {"name": "Kanarina Gelbfeder", "email": "kanarina@vogelhaus.example"}
+HOME = {**ADDRESS, "name": "Kanarina Gelbfeder", "line1": "Zwitscherweg 77"}
+MOVED = {**HOME, "line1": "Trillerpfad 88", "city": "Finkenheim"}
+VAULT, CARRIER, PROVIDER, MAIL = "orders.db", "carrier.db", "sandbox-provider.db", "mail/"
+PERSONAL: dict[str, tuple[str, tuple[str, ...]]] = {
+    "card number": (NUMBER, ()),
+    "declined card's number": (DECLINED, ()),
+    "smuggled card number": (SMUGGLED, ()),
+    "CVC": (CVC, ()),
+    "name": (CUSTOMER["name"], (VAULT, CARRIER, MAIL)),
+    "e-mail": (CUSTOMER["email"], (VAULT, MAIL)),
+    "address": (HOME["line1"], (VAULT, CARRIER)),
+    "new address": (MOVED["line1"], (VAULT, CARRIER)),
+    "provider's token": ("pm_card_visa", (VAULT, PROVIDER)),
+    "declined token": ("pm_card_declined", (VAULT, PROVIDER)),
+    "poisonous token": ("pm_card_poison", (VAULT, PROVIDER)),
+}
+
+
+@pytest.fixture
+def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What libraries log, down to what their pinned levels let through."""
+    with caplog.at_level(logging.DEBUG):
+        yield caplog
+
+
+def card(number: str) -> Json:
+    spaced = f"{number[:4]} {number[4:8]}-{number[8:12]} {number[12:]}"
+    return {"card": {"number": spaced, "exp_month": 12, "exp_year": 2099, "cvc": CVC}}
+
+
+async def lives(system: LiveSystem) -> list[str]:
+    """Lead orders through everything that may happen to one; return their access tokens."""
+    common: Json = {"customer": CUSTOMER, "shipping_address": HOME}
+    shipped = await system.place(**common, payment=card(NUMBER))
+    await shipped.wait_for("shipping-prepared")
+    await shipped.ship()
+    declined = await system.place(**common, payment=card(DECLINED))
+    await declined.wait_for("payment-auth-failed")
+    assert (await declined.cancel()).status_code == 200
+    poisonous = await system.place("pm_card_poison", **common)
+    await until(lambda: any("message.dead" in line for line in system.log))
+    return [order.token for order in (shipped, declined, poisonous)]
+
+
+async def held_life(system: LiveSystem) -> str:
+    """Change everything about an order while payment waits, then let it be prepared."""
+    order = await system.place("pm_card_declined", customer=CUSTOMER, shipping_address=HOME)
+    path = f"/v1/orders/{order.id}/payment"
+    assert (await system.call("PUT", path, card(NUMBER), token=order.token)).status_code == 200
+    assert (await order.send_to(MOVED)).status_code == 200
+    await order.wait_for("shipping-prepared")
+    return order.token
+
+
+async def told(system: LiveSystem) -> list[str]:
+    """Return what every service tells whoever may ask: metrics, readiness, status."""
+    running = system.running.system
+    pages: list[str] = []
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as client:
+        for name, server in running.servers.items():
+            for path in ("/metrics", "/readyz", "/healthz", "/internal/v1/status"):
+                token = running._world.credentials.of_service("payment")
+                answer = await client.get(
+                    f"http://127.0.0.1:{server.port}{path}",
+                    headers={"authorization": f"Bearer {token}"},
+                )
+                assert answer.status_code in (200, 503, 404), (name, path)
+                pages += [answer.text, str(answer.headers)]
+    return pages
+
+
+def secrets_of(system: LiveSystem, folder: Path, access: list[str]) -> dict[str, str]:
+    """Return every secret of this installation by name."""
+    kept = {path.name: path.read_text() for path in sorted((folder / "secrets").iterdir())}
+    credentials = system.running.system._world.credentials
+    tokens = {f"token of {name}": credentials.of_service(name) for name in get_args(Service)}
+    passes = {f"access token {number}": token for number, token in enumerate(access)}
+    assert {"operator-token", "secret", "service-secret"} <= set(kept)
+    return {**kept, **tokens, **passes, "RabbitMQ's password": PASSWORD}
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest, broker_url: str) -> tuple[str, Path | None]:
+    """Return the broker's URL with a password like no other, and the broker's own files."""
+    if broker_url == "embedded":
+        return broker_url, None
+    node: RabbitMQ = request.getfixturevalue("rabbitmq")
+    vhost = broker_url.rpartition("/")[2]
+    user = f"canary-{vhost}"
+    node.control("add_user", user, PASSWORD)
+    node.control("set_permissions", "-p", vhost, user, ".*", ".*", ".*")
+    return f"amqp://{user}:{PASSWORD}@{node.host}:{node.port}/{vhost}", node._root
+
+
+async def test_what_is_personal_or_secret_is_nowhere_else(
+    tmp_path: Path,
+    broker: tuple[str, Path | None],
+    everything_logged: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    url, brokers_files = broker
+    hold = {"payment": {"hold_s": 1.5}, "retry": {"tiers_s": [1], "attempts_max": 2}}
+    async with live_system(tmp_path, url, log_level="debug", **hold) as system:
+        access = [await held_life(system), *await lives(system)]
+        await until(lambda: len(system.mails()) == 7)
+        secrets = secrets_of(system, tmp_path, access)
+        canaries = Canaries(
+            PERSONAL | {name: (text, ("secrets/",)) for name, text in secrets.items()}
+        )
+        pages = await told(system)
+        while_running = canaries.escaped(tmp_path)
+    assert while_running == []
+    assert canaries.escaped(tmp_path) == []
+    assert Canaries(PERSONAL).missing(tmp_path) == []
+    assert brokers_files is None or canaries.escaped(brokers_files) == []
+    assert canaries.in_text(system.log, "log") == []
+    assert canaries.in_text([everything_logged.text], "libraries' log") == []
+    assert canaries.in_text(pages, "metrics and status") == []
+    printed = capfd.readouterr()
+    assert canaries.in_text([printed.out, printed.err], "printed") == []
+
+
+TEXTS: list[tuple[str, str, Json]] = [
+    ("POST", "", {"customer": {**CUSTOMER, "name": SMUGGLED}}),
+    ("POST", "", {"customer": {**CUSTOMER, "email": f"{SMUGGLED}@vogelhaus.example"}}),
+    ("POST", "", {"items": [{"sku": SMUGGLED, "quantity": 1}]}),
+    ("POST", "", {"payment": {"token": f"pm_{SMUGGLED}"}}),
+    ("POST", "", {"payment": card(SMUGGLED)}),
+    ("POST", "", {SMUGGLED: 1}),
+    *(
+        ("POST", "", {"shipping_address": {**HOME, field: f"no. {SMUGGLED}"}})
+        for field in (*HOME, "line2", "region")
+    ),
+    *(
+        ("PUT", "/shipping-address", {**HOME, field: SMUGGLED})
+        for field in (*HOME, "line2", "region")
+    ),
+    ("PUT", "/payment", card(SMUGGLED)),
+    ("POST", "/cancellation", {"reason": f"charge {SMUGGLED[:8]} {SMUGGLED[8:]} instead"}),
+    ("POST", "/shipment", {"carrier": SMUGGLED, "tracking": "JD01"}),
+    ("POST", "/shipment", {"carrier": "DHL", "tracking": SMUGGLED}),
+]
+
+
+async def test_a_card_number_in_the_wrong_place_is_refused_and_leaves_no_trace(
+    tmp_path: Path, everything_logged: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    canaries = Canaries({"smuggled card number": (SMUGGLED, ())})
+    async with live_system(tmp_path, log_level="debug") as system:
+        order = await system.place(customer=CUSTOMER, shipping_address=HOME)
+        base = {"customer": CUSTOMER, "items": [{"sku": "MUG-1", "quantity": 1}]}
+        whole: Json = {**base, "shipping_address": HOME, "payment": {"token": "pm_card_visa"}}
+        said: list[str] = []
+        for method, path, part in TEXTS:
+            body = part if path else {**whole, **part}
+            url = f"/v1/orders/{order.id}{path}" if path else "/v1/orders"
+            token = "operator" if path == "/shipment" else order.token
+            answer = await system.call(method, url, body, token=token if path else None)
+            assert answer.status_code == 422, (path, part, answer.text)
+            said += [answer.text, str(answer.headers)]
+        said += await _in_headers_and_paths(system, whole, order.token)
+        await order.wait_for("shipping-prepared")
+        said += await told(system)
+        assert canaries.in_text(said, "answers") == []
+    assert canaries.escaped(tmp_path) == []
+    printed = capfd.readouterr()
+    logged = [*system.log, everything_logged.text, printed.out, printed.err]
+    assert canaries.in_text(logged, "log") == []
+
+
+async def _in_headers_and_paths(system: LiveSystem, whole: Json, token: str) -> list[str]:
+    """Send the number in headers and paths; return what was answered."""
+    said: list[str] = []
+    refused = await system.client.post(
+        "/v1/orders", json=whole, headers={"Idempotency-Key": SMUGGLED}
+    )
+    assert refused.status_code == 422
+    for name in ("Request-Id", "traceparent", "User-Agent", "Cookie", "X-Forwarded-For"):
+        taken = await system.client.post("/v1/orders", json=whole, headers={name: SMUGGLED})
+        assert taken.status_code == 201
+        said.append(str(taken.headers))
+    for path in (f"/{SMUGGLED}", f"/v1/orders/{SMUGGLED}", f"/v1/products/{SMUGGLED}"):
+        gone = await system.call("GET", path, token=token)
+        assert gone.status_code == 404
+        said += [gone.text, str(gone.headers)]
+    asked = await system.call("GET", f"/v1/orders?email={SMUGGLED}", token="operator")
+    assert asked.status_code in (200, 422)
+    return [*said, refused.text, asked.text]
+
+
+def test_the_search_finds_what_escaped(tmp_path: Path) -> None:
+    canaries = Canaries({"number": (NUMBER, ()), "name": ("Kanarina", (VAULT,)), "CVC": (CVC, ())})
+    for file in (VAULT, "other.db"):
+        with sqlite3.connect(tmp_path / file) as connection:
+            connection.execute("CREATE TABLE leak (text)")
+            connection.execute("INSERT INTO leak VALUES ('Kanarina')")
+        connection.close()
+    (tmp_path / "log").write_text(f"paid with 4242-4242-4242-4242, cvc {CVC}")
+    (tmp_path / "wide").write_bytes(NUMBER.encode("utf-16le"))
+    (tmp_path / "fine").write_text(f"id 01J{CVC}0 at 1.{CVC}")
+    assert canaries.escaped(tmp_path) == [
+        "number: log",
+        "CVC: log",
+        "name: other.db",
+        "number: wide",
+    ]
+    assert canaries.missing(tmp_path) == []
+    assert Canaries({"e-mail": (CUSTOMER["email"], (VAULT,))}).missing(tmp_path) == [
+        f"e-mail: {VAULT}"
+    ]
