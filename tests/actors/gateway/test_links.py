@@ -1,4 +1,4 @@
-"""Whatever an answer points to is there: links, addresses, types of problems, paths in sentences."""
+"""What an answer points to is there: links, addresses, types of problems, paths in sentences."""
 
 import re
 from collections.abc import Iterator
