@@ -27,6 +27,7 @@ from runtime.errors import StoreBroken, StoreUnavailable
 from runtime.groups import Group, Groups, Slot
 from runtime.host import Disk
 from runtime.sqlite import (
+    answer,
     as_failure,
     is_broken,
     is_sqlite,
@@ -97,16 +98,29 @@ class _Thread:
         self._uri = f"{path.absolute().as_uri()}?mode={mode}"
         self._aiosqlite = aiosqlite.Connection(self._connect, iter_chunk_size=64)
         self._connection: sqlite3.Connection | None = None
+        self._alive = False
 
     def _connect(self) -> sqlite3.Connection:
         self._connection = sqlite3.connect(self._uri, uri=True, isolation_level=None)
         return self._connection
 
     async def open(self) -> None:
+        self._alive = True
         await self._aiosqlite
 
     async def close(self) -> None:
         await self._aiosqlite.close()
+        self._alive = False
+
+    def end(self) -> None:
+        """Have the thread close its connection and end once it has done what it was given.
+
+        After `close` there is nothing to do. It is for the ways out on which nothing can be awaited
+        any more: the thread is no daemon, so a forgotten one keeps the process from ever ending.
+        """
+        if self._alive:
+            self._alive = False
+            self._aiosqlite.stop()
 
     async def visit(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``function`` on the thread; it runs to its end even if the caller is cancelled.
@@ -187,18 +201,19 @@ class Database:
         self._dirty.set()
 
     async def _answer(self, group: Group[sqlite3.Connection]) -> None:
-        await self._reading.visit(partial(_answer, self._name, group))
+        await self._reading.visit(partial(answer, self._name, group))
 
     async def open(self, migrations: Sequence[str]) -> None:
         """Open both connections and bring the schema up to date (`open_database` calls it)."""
-        await self._writing.open()
         try:
+            await self._writing.open()
             await self._writing.visit(partial(set_up_writer, self._name, migrations))
             await self._reading.open()
+            await self._reading.visit(set_up_reader)
         except BaseException:
+            await self._reading.close()
             await self._writing.close()
             raise
-        await self._reading.visit(set_up_reader)
 
     def start(self, tasks: anyio.abc.TaskGroup, idle_s: float) -> None:
         """Start the owners in ``tasks``, which is cancelled when the database breaks."""
@@ -211,7 +226,7 @@ class Database:
         self._refuse(lambda: StoreUnavailable(f"{self._name} is closed"))
 
     async def close(self) -> None:
-        """Empty the log and end both threads: a forgotten one would keep the process alive."""
+        """Empty the log, close both connections and wait for their threads."""
         await self._reading.close()
         try:
             if self.broken is None:
@@ -219,6 +234,11 @@ class Database:
                     await self.checkpoint()
         finally:
             await self._writing.close()
+
+    def end(self) -> None:
+        """Let no thread outlive the opening, whatever has kept `close` from its end."""
+        self._reading.end()
+        self._writing.end()
 
     async def _guard(self, run: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
         try:
@@ -285,6 +305,7 @@ async def open_database(
         if failure is not None:
             raise failure
     finally:
+        database.end()
         lock.release()
 
 
@@ -325,18 +346,3 @@ def _attempt(name: str, transaction: Transaction, slot: Slot[Transaction, Any]) 
         transaction.undo()
     assert connection.in_transaction, "a work ended the transaction of its whole group"
     connection.execute("RELEASE work")
-
-
-def _answer(name: str, group: Group[sqlite3.Connection], connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN")
-    try:
-        for slot in group.slots:
-            try:
-                slot.answer = slot.work(connection)
-            except Exception as error:
-                if is_broken(error):
-                    raise
-                slot.failure = as_failure(name, error)
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")

@@ -67,6 +67,7 @@ class Groups(Generic[S]):
         self._carry_out = carry_out
         self._batch_max = batch_max
         self._queue: deque[Group[S]] = deque()
+        self._under_way: Group[S] | None = None
         self._wake = anyio.Event()
         self._refusal: Callable[[], BaseException] | None = None
 
@@ -89,20 +90,26 @@ class Groups(Generic[S]):
         self._wake.set()
 
     async def run(self) -> None:
-        """Carry out group after group until refusing and empty; raises `StoreBroken`."""
-        with anyio.CancelScope(shield=True):
-            while self._queue or self._refusal is None:
-                if self._queue:
-                    await self._next(self._queue.popleft())
-                else:
-                    self._wake = anyio.Event()
-                    await self._wake.wait()
+        """Carry out group after group until refusing and empty; raises `StoreBroken`.
+
+        However it ends, nobody waits for ever: no owner comes after it, so what is queued then,
+        and whoever comes later, is told so.
+        """
+        try:
+            with anyio.CancelScope(shield=True):
+                while self._queue or self._refusal is None:
+                    if self._queue:
+                        await self._next(self._queue.popleft())
+                    else:
+                        self._wake = anyio.Event()
+                        await self._wake.wait()
+        except BaseException as error:  # a native cancellation goes through the shield
+            raise self._break(error) from error
 
     async def _next(self, group: Group[S]) -> None:
-        try:
-            await self._carry_out(group)
-        except BaseException as error:
-            raise self._break(group, error) from error
+        self._under_way = group
+        await self._carry_out(group)
+        self._under_way = None
         self._tell(group)
         for notice in group.notices:
             notice()
@@ -116,12 +123,15 @@ class Groups(Generic[S]):
         self.waiting -= size
         group.told.set()
 
-    def _break(self, group: Group[S], error: BaseException) -> StoreBroken:
+    def _break(self, error: BaseException) -> StoreBroken:
+        cause = str(error) or type(error).__name__
+
         def broken() -> StoreBroken:
-            return StoreBroken(f"{self._name}: the outcome is unknown: {error}")
+            return StoreBroken(f"{self._name}: the outcome is unknown: {cause}")
 
         self._refusal = broken
-        for lost in (group, *self._queue):
+        under_way = [] if self._under_way is None else [self._under_way]
+        for lost in (*under_way, *self._queue):
             lost.fail(broken)
             self._tell(lost)
         self._queue.clear()

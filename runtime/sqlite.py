@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from runtime.errors import ConfigurationError, StoreUnavailable
+from runtime.groups import Group
 
 _WRITER_PRAGMAS = (
     "busy_timeout=5000",
@@ -108,3 +109,19 @@ def truncate_log(connection: sqlite3.Connection) -> bool:
     """Move the write-ahead log into the file and empty it; False where a reader prevented it."""
     busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
+
+
+def answer(name: str, group: Group[sqlite3.Connection], connection: sqlite3.Connection) -> None:
+    """Run a group of queries in one read transaction; each fails alone."""
+    connection.execute("BEGIN")
+    try:
+        for slot in group.slots:
+            try:
+                slot.answer = slot.work(connection)
+            except Exception as error:
+                if is_broken(error):
+                    raise
+                slot.failure = as_failure(name, error)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
