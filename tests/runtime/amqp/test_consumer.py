@@ -14,11 +14,12 @@ from runtime.child import ChildContext
 from runtime.errors import MailboxClosed, MailboxFull
 from runtime.host import Host
 from runtime.telemetry import Telemetry
+from tests.harness.embedded import EmbeddedServer
 from tests.harness.peer import Peer, peer_at
 from tests.harness.proxy import proxy_to
 from tests.harness.running import running
 from tests.harness.waiting import eventually, until
-from tests.runtime.amqp.test_transport import POISON
+from tests.runtime.amqp.test_transport import deliverable
 
 QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 100}
 WHOLE = {
@@ -157,18 +158,20 @@ async def test_what_finds_no_room_waits_here_and_is_offered_again(
 
 
 async def test_messages_that_cannot_be_read_arrive_as_problems_and_cost_nobody_a_delivery(
-    broker_url: str, host: Host, telemetry: Telemetry
+    broker_url: str, host: Host, telemetry: Telemetry, request: pytest.FixtureRequest
 ) -> None:
+    poison = deliverable(request).values()
     async with peer_at(broker_url) as peer, inflow(broker_url, host, telemetry) as flow:
         session = await flow.link.session()
-        for number, properties in enumerate(POISON.values()):
+        for number, properties in enumerate(poison):
             await peer.put_raw("q", properties, f"poison {number}".encode())
         await peer.put("q", b"no properties")
         await put(peer, "good")
-        await until(lambda: len(flow.got) == len(POISON) + 2)
-        assert [d.problem.reason for d in flow.got if d.problem] == ["malformed"] * 4
+        await until(lambda: len(flow.got) == len(poison) + 2)
+        problems = [d.problem.reason for d in flow.got if d.problem]
+        assert problems == ["malformed"] * (len(poison) + 1)
         assert flow.got[0].message.body == b"poison 0"
-        assert len({*flow.ids()}) == 5
+        assert len({*flow.ids()}) == len(poison) + 2
         assert flow.ids()[-1] == "good"
         assert not session.lost.is_set()
 
@@ -191,7 +194,8 @@ async def test_in_quarantine_one_message_is_taken_at_a_time(
             await until(lambda number=number: len(flow.got) > number)
             assert len(flow.got) <= number + (1 if number < 50 else 11)
             flow.consumer.ack(flow.got[number])
-        await until(lambda: len(flow.got) == 90)
+        # Ten for the ordinary consumer, and perhaps one that the careful one had still in hand.
+        await until(lambda: len(flow.got) in (90, 91))
 
 
 async def test_a_stopped_consumer_takes_nothing_new_and_can_still_ack(
