@@ -1,13 +1,13 @@
 """A plain AMQP client that knows nothing of this project: pika, one short connection a visit."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import anyio.to_thread
 import msgspec
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
+from yarl import URL
 
 from tests.harness.system import LiveSystem
 from tests.harness.waiting import eventually
@@ -85,15 +85,8 @@ def foreigner(system: LiveSystem, broker_url: str) -> Foreigner:
     """Return a client of the system's broker."""
     if broker_url != "embedded":
         return Foreigner(broker_url)
-    broker = system.running.system.broker
-    assert broker is not None
-    return Foreigner(embedded_url(system.running.data_dir, broker.port))
-
-
-def embedded_url(data_dir: Path, port: int) -> str:
-    """Return the address of the broker that a system with this data folder has opened."""
-    password = (data_dir / "secrets" / "broker-password").read_text()
-    return f"amqp://ordermill:{password}@127.0.0.1:{port}/"
+    password = (system.running.data_dir / "secrets" / "broker-password").read_text()
+    return Foreigner(str(URL(system.running.broker).with_password(password)))
 
 
 def _get(channel: BlockingChannel, queue: str, count_max: int, *, keep: bool) -> list[Found]:
