@@ -25,6 +25,7 @@ from runtime.errors import (
     StoreBroken,
     Unavailable,
 )
+from runtime.redaction import describe_error, printable
 
 COMMANDS: Mapping[str, str] = {
     "up": "actors.commands.up:up",
@@ -35,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "config": "actors.commands.config:config",
     "order": "actors.commands.order:order",
     "events": "actors.commands.events:events",
+    "dlq": "actors.commands.dlq:dlq",
     "version": "actors.commands.version:version",
 }
 SUMMARIES: Mapping[str, str] = {
@@ -46,12 +48,14 @@ SUMMARIES: Mapping[str, str] = {
     "config": "Show, check and explain the configuration.",
     "order": "Place, show, watch and change orders of a running system.",
     "events": "Read, follow, export and verify the event log.",
+    "dlq": "List parked messages, give them back, or throw them away.",
     "version": "Show what is installed.",
 }
 LogFormat = Literal["auto", "text", "json"]
 PLUGINS = "ordermill.commands"
 INTERRUPTED = 130
 EX_IOERR = 74  # sysexits.h
+_LINE_MAX = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +185,12 @@ def _exit_code(error: BaseException) -> int | None:
 
 
 def _report(error: BaseException) -> None:
-    """Print error, cause and hint."""
-    click.echo(f"error: {error}", err=True)
+    """Print error, cause and hint. A cause is often a library's error, which may quote anything."""
+    lines = [printable(line, _LINE_MAX) for line in str(error).splitlines()]
+    click.echo("error: " + "\n".join(lines), err=True)
     cause = error.__cause__
     while cause is not None:
-        click.echo(f"  cause: {cause}", err=True)
+        click.echo(f"  cause: {describe_error(cause)}", err=True)
         cause = cause.__cause__
     hint = getattr(error, "hint", "")
     if hint:

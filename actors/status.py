@@ -7,10 +7,11 @@ probes. Errors are RFC 9457 problem documents; nothing of an exception's text re
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
-from quart import Quart, Response
+from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException
 
 from runtime.errors import Unavailable
+from runtime.redaction import where_raised
 from runtime.telemetry import Telemetry
 
 Check = Callable[[], str]
@@ -53,7 +54,7 @@ def status_app(
     async def show_status() -> Response:
         return answer({"service": name, "status": await status()})
 
-    answer_errors_as_problems(app)
+    answer_errors_as_problems(app, telemetry)
     return app
 
 
@@ -70,8 +71,11 @@ def problem(status: int, slug: str, title: str, detail: str = "", **more: object
     return Response(msgspec.json.encode(body), status, content_type=_PROBLEM)
 
 
-def answer_errors_as_problems(app: Quart) -> None:
-    """Turn what handlers raise into problems: unavailable 503, HTTP errors, and our bugs 500."""
+def answer_errors_as_problems(app: Quart, telemetry: Telemetry) -> None:
+    """Turn what handlers raise into problems: unavailable 503, HTTP errors, and our bugs 500.
+
+    A bug is logged with where it was raised; of the request only its method and route's template.
+    """
 
     @app.errorhandler(HTTPException)
     async def refused(error: HTTPException) -> Response:
@@ -87,5 +91,12 @@ def answer_errors_as_problems(app: Quart) -> None:
 
     @app.errorhandler(Exception)
     async def failed(error: Exception) -> Response:
-        app.logger.error("a request failed", exc_info=error)
+        telemetry.event(
+            "http.failed",
+            "error",
+            method=request.method,
+            route=request.url_rule.rule if request.url_rule else "none",
+            error=error,
+            where=where_raised(error),
+        )
         return problem(500, "internal", "The request failed because of a bug of ours")

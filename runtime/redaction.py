@@ -24,7 +24,9 @@ def printable(text: str, length_max: int = _TEXT_MAX) -> str:
     >>> printable("card 4111 1111 1111 1111 declined")
     'card [digits] declined'
     """
-    text = _DIGITS.sub("[digits]", text[: 4 * length_max])
+    if len(text) > 4 * length_max:  # what is cut in two could be half of a number
+        text = text[: 4 * length_max].rstrip("0123456789 -")
+    text = _DIGITS.sub("[digits]", text)
     if len(text) > length_max:
         text = text[: length_max - 1] + "…"
     if text.isprintable():

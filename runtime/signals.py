@@ -79,7 +79,7 @@ EVENTS: EventTable = {
     "broker.stopped": ("port",),
     "event.appended": ("stream", "type", "version", "position"),
     "http.failed": ("method", "route", "request_id", "error", "where"),
-    "library.log": ("logger", "text"),
+    "library.log": ("logger", "text", "where"),
     "message.dead": ("queue", "type", "message_id", "attempt", "reason", "error"),
     "message.duplicate": ("queue", "type", "message_id"),
     "message.redriven": ("queue", "message_id"),

@@ -18,7 +18,7 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client import metrics_core as families
 
-from runtime.redaction import describe_error, printable
+from runtime.redaction import describe_error, printable, where_raised
 from runtime.signals import EVENTS, METRICS, EventTable, Metric
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -193,7 +193,10 @@ class _Collector:
 
 
 class _LibraryLog(logging.Handler):
-    """A library's warning, as an event of ours."""
+    """A library's warning, as an event of ours: one line, and where, instead of a traceback.
+
+    Only its first line: asyncio's further ones show objects, with whatever is in them.
+    """
 
     def __init__(self, telemetry: Telemetry) -> None:
         super().__init__(logging.WARNING)
@@ -201,10 +204,17 @@ class _LibraryLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level: Level = "error" if record.levelno >= logging.ERROR else "warning"
-        text = record.getMessage()
-        if record.exc_info and record.exc_info[1] is not None:
-            text = f"{text} ({describe_error(record.exc_info[1])})"
-        self._telemetry.event("library.log", level, logger=record.name, text=text)
+        try:
+            text = record.getMessage().partition("\n")[0]
+        except (TypeError, ValueError):  # its arguments do not fit its text
+            text = str(record.msg)
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            self._telemetry.event("library.log", level, logger=record.name, text=text)
+            return
+        text = f"{text} ({describe_error(error)})"
+        where = where_raised(error)
+        self._telemetry.event("library.log", level, logger=record.name, text=text, where=where)
 
 
 def quiet_telemetry(metrics: Iterable[Metric] = (), events: EventTable | None = None) -> Telemetry:

@@ -4,17 +4,17 @@ from quart import Quart
 
 from actors.status import status_app
 from runtime.errors import Unavailable
-from runtime.telemetry import quiet_telemetry
+from runtime.telemetry import Telemetry, quiet_telemetry
 
 
-def app_with(broker: str = "ok") -> Quart:
+def app_with(broker: str = "ok", telemetry: Telemetry | None = None) -> Quart:
     async def status() -> object:
         return {"inbox": 3}
 
     return status_app(
         "payment",
         checks={"store": lambda: "ok", "broker": lambda: broker},
-        telemetry=quiet_telemetry(),
+        telemetry=telemetry or quiet_telemetry(),
         status=status,
     )
 
@@ -49,20 +49,30 @@ async def test_an_unknown_path_is_a_problem_document() -> None:
     assert (problem["status"], problem["type"]) == (404, "/problems/not-found")
 
 
-async def test_a_failing_status_is_unavailable_or_our_bug_and_tells_no_secrets() -> None:
-    app = app_with()
+async def test_a_failing_status_is_unavailable_or_our_bug_and_tells_no_secrets(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log: list[str] = []
+    telemetry = Telemetry(wall=lambda: 0.0, log_format="json", write=log.append)
+    app = app_with(telemetry=telemetry)
 
     @app.get("/down")
     async def down() -> None:
         raise Unavailable("the disk of node 7 is full", retry_after_s=3)
 
-    @app.get("/bug")
-    async def bug() -> None:
+    @app.get("/bug/<name>")
+    async def bug(name: str) -> None:
         raise ValueError("4242 4242 4242 4242")
 
     unavailable = await app.test_client().get("/down")
     assert (unavailable.status_code, unavailable.headers["Retry-After"]) == (503, "3")
     assert b"node 7" not in await unavailable.get_data()
-    failed = await app.test_client().get("/bug")
+    failed = await app.test_client().get("/bug/Ada?email=ada")
     assert failed.status_code == 500
     assert b"4242" not in await failed.get_data()
+    (line,) = map(msgspec.json.decode, log)
+    assert (line["event"], line["method"], line["route"]) == ("http.failed", "GET", "/bug/<name>")
+    assert line["error"] == "ValueError: [digits]"
+    assert line["where"].startswith("test_status.py:")
+    assert "ada" not in log[0].lower()
+    assert caplog.records == []

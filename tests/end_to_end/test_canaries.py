@@ -147,6 +147,20 @@ async def test_what_is_personal_or_secret_is_nowhere_else(
     assert canaries.in_text([printed.out, printed.err], "printed") == []
 
 
+async def test_a_broker_that_cannot_be_reached_is_not_told_about_with_its_password(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    canaries = Canaries({"RabbitMQ's password": (PASSWORD, ())})
+    url = f"amqp://canary:{PASSWORD}@127.0.0.1:1/"
+    async with live_system(tmp_path, url, log_level="debug") as system:
+        await until(lambda: any("broker.lost" in line for line in system.log))
+        pages = await told(system)
+    assert any("reconnecting" in page for page in pages)
+    printed = capfd.readouterr()
+    assert canaries.in_text([*pages, *system.log, printed.out, printed.err], "told") == []
+    assert canaries.escaped(tmp_path) == []
+
+
 TEXTS: list[tuple[str, str, Json]] = [
     ("POST", "", {"customer": {**CUSTOMER, "name": SMUGGLED}}),
     ("POST", "", {"customer": {**CUSTOMER, "email": f"{SMUGGLED}@vogelhaus.example"}}),

@@ -22,6 +22,14 @@ def test_a_card_number_is_masked_wherever_it_stands(prefix: str, length: int, ga
     assert "4" * 13 not in shown.replace(gap, "") if gap else number not in shown
 
 
+@settings(deadline=None)
+@given(st.integers(0, 60), st.integers(0, 3))
+def test_a_card_number_is_masked_also_where_the_text_is_cut(before: int, numbers: int) -> None:
+    # Masked numbers are shorter, so that what stood behind the cut may come into view.
+    text = "4242 4242 4242 4242," * numbers + "x" * before + "4929176003145826"
+    assert "49291760" not in printable(text, 20)
+
+
 def test_short_numbers_stay() -> None:
     assert printable("order 123456789012") == "order 123456789012"
 

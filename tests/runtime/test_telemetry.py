@@ -146,16 +146,32 @@ def test_what_libraries_log_becomes_an_event_of_ours() -> None:
     log.telemetry.adopt_library_logs()
     logger = logging.getLogger("hypercorn.error")
     logger.debug("frame %s", "secret")
-    logger.warning("lost\n%s", "peer")
+    logger.warning("lost \x1b[2J%s\nfuture: <Task exception=ValueError('personal')>", "peer")
     assert log.last["logger"] == "hypercorn.error"
-    assert log.last["text"] == "lost\\npeer"
+    assert log.last["text"] == "lost \\x1b[2Jpeer"
+    assert "where" not in log.last
     try:
         raise ValueError("planted")
     except ValueError:
         logger.exception("failed")
     assert log.last["level"] == "error"
     assert log.last["text"] == "failed (ValueError: planted)"
+    assert str(log.last["where"]).startswith("test_telemetry.py:")
     assert len(log.lines) == 2
+
+
+@pytest.mark.usefixtures("root_handlers")
+def test_a_library_s_log_never_shows_what_could_not_be_decoded_and_never_fails() -> None:
+    log = Log()
+    log.telemetry.adopt_library_logs()
+    logger = logging.getLogger("quart.serving")
+    try:
+        msgspec.json.decode(b'"personal"', type=int)
+    except msgspec.ValidationError:
+        logger.exception("Error in ASGI Framework")
+    assert log.last["text"] == "Error in ASGI Framework (ValidationError)"
+    logger.warning("%d of %s", "three")
+    assert log.last["text"] == "%d of %s"
 
 
 def test_library_loggers_are_pinned() -> None:
