@@ -14,7 +14,6 @@ from runtime.child import ChildContext
 from runtime.errors import MailboxClosed, MailboxFull
 from runtime.host import Host
 from runtime.telemetry import Telemetry
-from tests.harness.embedded import EmbeddedServer
 from tests.harness.peer import Peer, peer_at
 from tests.harness.proxy import proxy_to
 from tests.harness.running import running
@@ -160,7 +159,7 @@ async def test_what_finds_no_room_waits_here_and_is_offered_again(
 async def test_messages_that_cannot_be_read_arrive_as_problems_and_cost_nobody_a_delivery(
     broker_url: str, host: Host, telemetry: Telemetry, request: pytest.FixtureRequest
 ) -> None:
-    poison = deliverable(request).values()
+    poison = deliverable(request)
     async with peer_at(broker_url) as peer, inflow(broker_url, host, telemetry) as flow:
         session = await flow.link.session()
         for number, properties in enumerate(poison):
