@@ -47,6 +47,8 @@ class Apart:
             command = ["serve", name]
             if name == BROKER:
                 command = [BROKER, "--port", str(self.ports[BROKER])]
+            if name in self._processes:
+                self.kill(name)
             self._processes[name] = Serving(["-q", *options, *command], self.folder)
         for name in names:
             self._processes[name].wait_for("ready")
