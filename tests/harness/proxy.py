@@ -1,4 +1,5 @@
-"""A TCP proxy that can misbehave: freeze (accept, deliver nothing), cut, refuse, count.
+"""A TCP proxy that can misbehave: freeze (accept, deliver nothing), withhold
+answers, cut, refuse, count.
 
 It stands between a client and a real server, in the test's own event loop. ``url(address)`` is the
 address to give to the client.
@@ -19,6 +20,8 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._answering = asyncio.Event()
+        self._answering.set()
         self._pairs: dict[int, tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._refusing = False
@@ -33,9 +36,14 @@ class Proxy:
         """From now on nothing passes, in either direction, and nothing is closed."""
         self._flowing.clear()
 
+    def withhold(self) -> None:
+        """From now on requests pass, and their answers are held back."""
+        self._answering.clear()
+
     def thaw(self) -> None:
         """Let everything that was held back pass."""
         self._flowing.set()
+        self._answering.set()
 
     def refuse(self, refusing: bool = True) -> None:
         """Close new connections at once."""
@@ -68,16 +76,21 @@ class Proxy:
         there, back = await asyncio.open_connection(*self._target)
         self._pairs[number] = writer, back
         self._tasks += [
-            asyncio.ensure_future(self._pump(number, reader, back)),
-            asyncio.ensure_future(self._pump(number, there, writer)),
+            asyncio.ensure_future(self._pump(number, reader, back, self._flowing)),
+            asyncio.ensure_future(self._pump(number, there, writer, self._answering)),
         ]
 
     async def _pump(
-        self, number: int, source: asyncio.StreamReader, sink: asyncio.StreamWriter
+        self,
+        number: int,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        passing: asyncio.Event,
     ) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
                 await self._flowing.wait()
+                await passing.wait()
                 sink.write(data)
                 await sink.drain()
         await self._flowing.wait()
