@@ -23,11 +23,10 @@ def test_a_card_number_is_masked_wherever_it_stands(prefix: str, length: int, ga
 
 
 @settings(deadline=None)
-@given(st.integers(0, 60), st.integers(0, 3))
-def test_a_card_number_is_masked_also_where_the_text_is_cut(before: int, numbers: int) -> None:
-    # Masked numbers are shorter, so that what stood behind the cut may come into view.
-    text = "4242 4242 4242 4242," * numbers + "x" * before + "4929176003145826"
-    assert "49291760" not in printable(text, 20)
+@given(st.integers(0, 100))
+def test_a_card_number_is_masked_also_where_the_text_is_cut(digits: int) -> None:
+    # A masked run is shorter, so that what was cut in two behind it may come into view.
+    assert "49291760" not in printable("4" * digits + ", 4929176003145826", 20)
 
 
 def test_short_numbers_stay() -> None:

@@ -52,6 +52,7 @@ def test_a_server_is_read_from_its_url(
         "smtp://shop:s3/cret@mail.example",
         "smtp://shop:s3#cret@mail.example",
         "smtp://shop:s3[cret@mail.example",
+        "smtp://shop:s3℀cret@mail.example",
         "smtp://shop:s3cret@mail.example/folder",
         "smtp://shop:s3cret@mail.example?starttls=no",
         "s3cret",
