@@ -108,8 +108,9 @@ class Gateway:
 
     def caller(self) -> str:
         """Return the address that the current request is counted under."""
-        forwarded = request.headers.get("X-Forwarded-For")
-        return caller_address(request.remote_addr, forwarded, self.limits.proxy_hops)
+        hops = self.limits.proxy_hops
+        forwarded = request.headers.get("X-Forwarded-For") if hops else None
+        return caller_address(request.remote_addr, forwarded, hops)
 
     async def render(
         self, order: Order, *, customer: Customer | None = None, address: Address | None = None

@@ -6,8 +6,6 @@ trying all of them. The fingerprint is taken of the decoded body, since JSON has
 before the card is swapped for a token, since two tokens of one card may differ.
 """
 
-import hashlib
-import hmac
 import re
 from collections.abc import Sequence
 
@@ -15,7 +13,7 @@ import msgspec
 
 from actors.domain.order_events import Intent
 from actors.domain.values import holds_card_number
-from actors.gateway.auth import Principal, derived_key
+from actors.gateway.auth import Principal, derived_key, mac
 from actors.gateway.problems import FieldError, invalid
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
@@ -77,12 +75,8 @@ class Intents:
             principal=principal.name,
             route=route,
             correlation_id=correlation_id,
-            key=None if key is None else _mac(self._key, key.encode()),
-            fingerprint=None if key is None else _mac(self._fingerprint, _encode(body)),
+            key=None if key is None else mac(self._key, key.encode()).hex(),
+            fingerprint=None if key is None else mac(self._fingerprint, _encode(body)).hex(),
             expected_version=expected_version,
             traceparent=traceparent,
         )
-
-
-def _mac(key: bytes, text: bytes) -> str:
-    return hmac.digest(key, text, hashlib.sha256).hex()

@@ -3,6 +3,7 @@
 import ipaddress
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 from runtime.errors import Rejection
 
@@ -61,6 +62,11 @@ def caller_address(peer: str | None, forwarded_for: str | None, proxy_hops: int)
     """
     seen = [part.strip() for part in forwarded_for.split(",")] if forwarded_for else []
     text = seen[-proxy_hops] if 0 < proxy_hops <= len(seen) else peer or ""
+    return _counted_as(text)
+
+
+@lru_cache(maxsize=1024)
+def _counted_as(text: str) -> str:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
