@@ -205,7 +205,10 @@ _FORKS.set_forkserver_preload([__name__])
 
 
 class Doomed:
-    """The process, from ``async with`` to its end; whatever is left of it then is killed."""
+    """The process, from ``async with`` to its end; whatever is left of it then is killed.
+
+    ``url`` is where it serves, empty if it died before it did.
+    """
 
     def __init__(self, folder: Path, broker_url: str, death: Death, **changes: Json) -> None:
         self._ours, theirs = _FORKS.Pipe()
@@ -222,22 +225,20 @@ class Doomed:
         return self
 
     async def told(self) -> str:
-        """Return the next thing that it says; it must not have died."""
+        """Return the next thing that it says; nothing if it has died."""
 
         def wait() -> str:
             assert self._ours.poll(READY_S_MAX), "it says nothing"
-            return str(self._ours.recv())
+            try:
+                return str(self._ours.recv())
+            except EOFError:
+                return ""
 
         return await anyio.to_thread.run_sync(wait)
 
     def kill(self) -> None:
         """SIGKILL, from outside."""
         self._process.kill()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return self._process.is_alive()
 
     async def died(self) -> bool:
         """Wait for its end; return whether it was SIGKILL."""
