@@ -39,7 +39,8 @@ class Unavailable(Exception):
     """Something outside is down, full or slow; the same request may succeed later.
 
     ``retry_after_s`` is a hint for the caller. ``gives_up`` is False for an obligation that must be
-    retried for ever (a refund): the consumer then never parks the message.
+    retried for ever (a refund), and for a service that is not there, which is no message's fault:
+    the consumer then never parks the message.
     """
 
     status_hint = 503

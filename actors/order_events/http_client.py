@@ -185,7 +185,11 @@ class HttpOrderEvents:
             message = "order-events did not answer in time: the outcome is unknown"
             raise DeadlineExceeded(message) from error
         except httpx.TransportError as error:
-            raise Unavailable(f"order-events cannot be reached: {type(error).__name__}") from error
+            # Nobody listens: that is no message's fault, so no message is parked for it. A
+            # connection that breaks may be: what kills order-events each time must end somewhere.
+            message = f"order-events cannot be reached: {type(error).__name__}"
+            blameless = isinstance(error, httpx.ConnectError)
+            raise Unavailable(message, gives_up=not blameless) from error
         if response.is_success:
             return response.content
         raise _failure(response)

@@ -51,11 +51,17 @@ async def test_no_answer_in_time_means_the_outcome_is_unknown(error: Exception) 
             await client.execute(sample_placing(), sample_intent("k"))
 
 
-@pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.ReadError("reset")])
-async def test_a_service_that_is_away_is_unavailable(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "gives_up"),
+    [(httpx.ConnectError("refused"), False), (httpx.ReadError("reset"), True)],
+)
+async def test_a_service_that_is_away_is_unavailable_and_parks_no_message(
+    error: Exception, gives_up: bool
+) -> None:
     async with _client(_raising(error)) as client:
-        with pytest.raises(Unavailable, match="cannot be reached"):
+        with pytest.raises(Unavailable, match="cannot be reached") as caught:
             await client.refunds_due()
+    assert caught.value.gives_up is gives_up
 
 
 @pytest.mark.parametrize(
