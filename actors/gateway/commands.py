@@ -22,7 +22,7 @@ from actors.domain.order_events import (
 )
 from actors.domain.values import Address
 from actors.gateway.auth import Principal, bearer, require_edit, require_staff
-from actors.gateway.context import Gateway, facts, json_reply
+from actors.gateway.context import Gateway, facts, header, json_reply
 from actors.gateway.decoding import read
 from actors.gateway.idempotency import parse_key
 from actors.gateway.payments import tokenise
@@ -52,7 +52,7 @@ class Commands:
     async def place(self) -> Response:
         """Answer a new order with 201, its address and its access token."""
         gateway = self._gateway
-        principal = gateway.authority.known(bearer(request.headers.get("Authorization")))
+        principal = gateway.authority.known(bearer(header("authorization")))
         require_edit(principal)
         gateway.limit(principal)
         body = await read(_PLACE)
@@ -148,17 +148,16 @@ class Commands:
 
     def _intent(self, principal: Principal, body: S, *, conditional: bool = False) -> Intent:
         """Read the headers that say how the command is meant; ``conditional``: If-Match counts."""
-        headers = request.headers
         expected = None
         if conditional:
             required = self._gateway.limits.require_if_match
-            expected = expected_version(headers.get("If-Match"), required=required)
-        traceparent = headers.get("traceparent", "")
+            expected = expected_version(header("if-match"), required=required)
+        traceparent = header("traceparent") or ""
         return self._gateway.intents.intent(
             principal,
             f"{request.method} {request.path}",
             body,
-            key=parse_key(headers.getlist("Idempotency-Key")),
+            key=parse_key(header("idempotency-key")),
             correlation_id=facts().request_id,
             expected_version=expected,
             traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,

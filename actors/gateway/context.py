@@ -54,10 +54,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct):
-    """What is known of a request: its id, since when (monotonic), its route once it has one."""
+    """What is known of a request: its id, since when (monotonic), its route once it has one.
+
+    ``headers`` are by name in lower case, repeated ones joined.
+    """
 
     request_id: str
     since: float
+    headers: Mapping[bytes, bytes]
     route: str = "unmatched"
 
 
@@ -84,7 +88,7 @@ class Gateway:
         A stranger's request does the work of looking for the order too, so that its duration does
         not tell whether there is one. What cannot be an order's id is never looked for.
         """
-        token = bearer(request.headers.get("Authorization"))
+        token = bearer(header("authorization"))
         if token is None:
             raise unauthorized("A bearer token is needed: the order's access_token.")
         guest = self.authority.guest(order_id, token)
@@ -109,7 +113,7 @@ class Gateway:
     def caller(self) -> str:
         """Return the address that the current request is counted under."""
         hops = self.limits.proxy_hops
-        forwarded = request.headers.get("X-Forwarded-For") if hops else None
+        forwarded = header("x-forwarded-for") if hops else None
         return caller_address(request.remote_addr, forwarded, hops)
 
     async def render(
@@ -128,6 +132,12 @@ class Gateway:
 def facts() -> Facts:
     """Return what is known of the current request."""
     return cast("Facts", cast("dict[str, object]", request.scope)[FACTS])
+
+
+def header(name: str) -> str | None:
+    """Return a header of the current request by its name in lower case, repetitions joined."""
+    value = facts().headers.get(name.encode())
+    return None if value is None else value.decode("latin-1")
 
 
 def json_reply(

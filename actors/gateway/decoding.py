@@ -12,6 +12,7 @@ import msgspec
 from quart import request
 from werkzeug.exceptions import UnsupportedMediaType
 
+from actors.gateway.context import header
 from actors.gateway.problems import FieldError, invalid
 from runtime.errors import Rejection
 
@@ -50,7 +51,7 @@ async def read(decoder: msgspec.json.Decoder[T], *, optional: bool = False) -> T
     body = cast("bytes", await request.get_data(cache=False))
     if optional and not body:
         return decode(decoder, b"{}")
-    if request.mimetype != "application/json" or "Content-Encoding" in request.headers:
+    if request.mimetype != "application/json" or header("content-encoding") is not None:
         raise UnsupportedMediaType
     return decode(decoder, body)
 

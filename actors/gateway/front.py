@@ -7,14 +7,14 @@ bytes, because that is what every answer passes and because it is three times ch
 """
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import cast
 
 import msgspec
 
 from actors.gateway import problems
 from actors.gateway.context import FACTS, Facts
-from actors.gateway.guard import objection
+from actors.gateway.guard import joined, objection
 from actors.gateway.idempotency import names_card_number
 from runtime.errors import Rejection
 from runtime.host import Host
@@ -61,8 +61,8 @@ class Front:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = cast("Headers", scope["headers"])
-        facts = Facts(self._request_id(headers), self._host.clock.monotonic())
+        headers = joined(cast("Headers", scope["headers"]))
+        facts = Facts(self._request_id(headers), self._host.clock.monotonic(), headers)
         scope[FACTS] = facts
         method = cast("str", scope["method"])
         method = method if method in _METHODS else "other"
@@ -75,14 +75,14 @@ class Front:
                 self._count(method, facts, cast("int", event["status"]))
             await send(event)
 
-        if reason := objection(scope):
+        if reason := objection(scope, headers):
             await self._refuse(reason, facts, dressed)
         else:
             await self._app(scope, receive, dressed)
 
-    def _request_id(self, headers: Headers) -> str:
+    def _request_id(self, headers: Mapping[bytes, bytes]) -> str:
         """Return the client's own request id where it is harmless, else a new one."""
-        given = next((value for name, value in headers if name.lower() == b"request-id"), b"")
+        given = headers.get(b"request-id", b"")
         if _HARMLESS_ID.fullmatch(given) and not names_card_number(given.decode()):
             return given.decode()
         return self._host.ids.new("req")

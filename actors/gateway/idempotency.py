@@ -7,7 +7,6 @@ before the card is swapped for a token, since two tokens of one card may differ.
 """
 
 import re
-from collections.abc import Sequence
 
 import msgspec
 
@@ -36,14 +35,14 @@ def names_card_number(text: str) -> bool:
     return any(holds_card_number(run.group()) for run in _WORDS.finditer(text))
 
 
-def parse_key(values: Sequence[str]) -> str | None:
-    """Return the key of the Idempotency-Key headers, which may be quoted; None without one."""
-    if not values:
+def parse_key(value: str | None) -> str | None:
+    """Return the key of the Idempotency-Key header, which may be quoted; None without one."""
+    if value is None:
         return None
-    key = values[0]
+    key = value
     if len(key) > 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
-    if len(values) > 1 or not _VISIBLE.fullmatch(key):
+    if not _VISIBLE.fullmatch(key):
         detail = "must be given once, as 1 to 255 visible ASCII characters"
         raise invalid(FieldError("pattern", detail, header="Idempotency-Key"))
     if names_card_number(key):

@@ -9,7 +9,7 @@ from actors.domain.order import Order
 from actors.domain.order_events import OrderQuery, OrderSummary
 from actors.gateway import parameters
 from actors.gateway.auth import bearer, require_staff, unauthorized
-from actors.gateway.context import Gateway, json_reply
+from actors.gateway.context import Gateway, header, json_reply
 from actors.gateway.preconditions import etag, is_unchanged
 from actors.gateway.replies import EventsReply, OrdersReply, summary_reply
 
@@ -28,7 +28,7 @@ class Reads:
         await self._gateway.admit(order_id)
         order = await self._order(order_id)
         tag = etag(order.version)
-        if is_unchanged(request.headers.get("If-None-Match"), tag):
+        if is_unchanged(header("if-none-match"), tag):
             return Response(b"", 304, {"ETag": tag, "Cache-Control": "no-store"})
         return json_reply(await self._gateway.render(order), headers={"ETag": tag})
 
@@ -52,7 +52,7 @@ class Reads:
 
     async def orders(self) -> Response:
         """Answer with a page of the order list; operators and viewers only."""
-        token = bearer(request.headers.get("Authorization"))
+        token = bearer(header("authorization"))
         if token is None:
             raise unauthorized("A bearer token is needed: an operator's or a viewer's.")
         require_staff(self._gateway.authority.known(token))

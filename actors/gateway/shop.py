@@ -1,10 +1,10 @@
 """The catalogue, and the test cards that pay in it."""
 
-from quart import Response, request
+from quart import Response
 
 from actors.domain.cards import TEST_CARDS
 from actors.gateway.catalogue import Rendered
-from actors.gateway.context import Gateway, json_reply
+from actors.gateway.context import Gateway, header, json_reply
 from actors.gateway.preconditions import is_unchanged
 from actors.gateway.problems import not_found
 from actors.gateway.replies import TestCardsReply, card_reply
@@ -36,6 +36,6 @@ class Shop:
 
 def _cached(rendered: Rendered) -> Response:
     headers = {**_CACHED, "ETag": rendered.etag}
-    if is_unchanged(request.headers.get("If-None-Match"), rendered.etag):
+    if is_unchanged(header("if-none-match"), rendered.etag):
         return Response(b"", 304, headers)
     return Response(rendered.body, 200, headers, content_type="application/json")

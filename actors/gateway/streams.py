@@ -17,7 +17,7 @@ from quart import Response, request
 from actors.domain.event_json import event_json
 from actors.domain.events import Event
 from actors.gateway import parameters
-from actors.gateway.context import Facts, Gateway, facts
+from actors.gateway.context import Facts, Gateway, facts, header
 from actors.gateway.rate_limit import rate_limited
 from actors.gateway.refusals import log_bug
 from runtime.errors import Rejection, Unavailable
@@ -77,7 +77,7 @@ class StreamReads:
     async def stream(self, order_id: str) -> Response:
         """Answer with the order's events after the given version, and those to come."""
         await self._gateway.admit(order_id)
-        seen = request.headers.get("Last-Event-ID") or request.args.get("after", "0")
+        seen = header("last-event-id") or request.args.get("after", "0")
         after = parameters.whole("after", seen)
         await self._gateway.order_events.order(order_id)
         limits = self._gateway.limits

@@ -115,7 +115,7 @@ class World:
         method: str,
         path: str,
         body: object = None,
-        headers: dict[str, str] | None = None,
+        headers: dict[str, str] | Headers | None = None,
         **options: Any,
     ) -> "Answer":
         """Send one request; ``body`` is JSON unless ``data`` is given."""

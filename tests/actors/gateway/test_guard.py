@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 import anyio
 import pytest
 
+from actors.gateway.guard import joined
 from runtime.http import HttpServer
 from tests.harness.gateway import World
 from tests.harness.running import running
@@ -112,3 +113,17 @@ async def test_an_ordinary_request_passes(port: int) -> None:
     request = b"HEAD /healthz HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
     status, _, body = await ask(port, request)
     assert (status, body) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("headers", "fields"),
+    [
+        ([], {}),
+        ([(b"A", b"1"), (b"b", b"2")], {b"a": b"1", b"b": b"2"}),
+        ([(b"A", b"1"), (b"b", b""), (b"a", b"3")], {b"a": b"1, 3", b"b": b""}),
+    ],
+)
+def test_repeated_headers_are_one_list(
+    headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]
+) -> None:
+    assert joined(headers) == fields

@@ -1,12 +1,17 @@
 """Token buckets, and whose address a request is counted under."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.datastructures import Headers
 
 from actors.gateway import rate_limit
+from actors.gateway.context import Limits
 from actors.gateway.rate_limit import RateLimit, caller_address
 from runtime.errors import Rejection
+from tests.harness.gateway import ORDER, gateway_world
 
 
 def _allowed(limit: RateLimit, caller: str) -> bool:
@@ -83,3 +88,14 @@ def test_the_callers_address(
     peer: str | None, forwarded: str | None, hops: int, address: str
 ) -> None:
     assert caller_address(peer, forwarded, hops) == address
+
+
+async def test_a_forwarded_address_in_a_line_of_its_own_counts_too(tmp_path: Path) -> None:
+    def lines(spoofed: str) -> Headers:
+        return Headers([("X-Forwarded-For", spoofed), ("X-Forwarded-For", "192.0.2.7")])
+
+    limits = Limits(rate_per_min=1, proxy_hops=1)
+    async with gateway_world(tmp_path, limits=limits) as world:
+        placed = await world.call("POST", "/v1/orders", ORDER, lines("6.6.6.6"))
+        again = await world.call("POST", "/v1/orders", ORDER, lines("7.7.7.7"))
+        assert (placed.status, again.status) == (201, 429)
