@@ -6,6 +6,7 @@ from typing import cast
 
 from quart import Quart
 
+from actors.dead_letters import message_service_operator
 from actors.domain.order_events import OrderEvents
 from actors.domain.order_events import Service as Caller
 from actors.domain.shipments import Shipments
@@ -51,13 +52,13 @@ class Apps:
             telemetry=self._world.telemetry,
         )
         app = rest.create_app(ports)
-        token = self._world.credentials.operator_token.reveal()
-        app.register_blueprint(order_events_operator(token, parts))
+        app.register_blueprint(order_events_operator(self._operator_token, parts))
         return self._server("order-events", app, parts.wakeups.close)
 
     def payment(self, service: payment.Payment) -> HttpServer:
         """Serve health, metrics and status."""
         app = payment.payment_app(self._checks, self._world.telemetry, service.status)
+        app.register_blueprint(message_service_operator(self._operator_token, service.messages))
         return self._server("payment", app)
 
     def shipping(self, service: shipping.Shipping) -> HttpServer:
@@ -70,11 +71,13 @@ class Apps:
             telemetry=self._world.telemetry,
             status=service.status,
         )
+        app.register_blueprint(message_service_operator(self._operator_token, service.messages))
         return self._server("shipping", app)
 
     def notification(self, service: notification.Notification) -> HttpServer:
         """Serve health, metrics and status."""
         app = notification.notification_app(self._checks, self._world.telemetry, service.status)
+        app.register_blueprint(message_service_operator(self._operator_token, service.messages))
         return self._server("notification", app)
 
     def gateway(
@@ -98,6 +101,10 @@ class Apps:
             public_url=settings.http.public_url,
         )
         return self._server("gateway", app, streams.stop)
+
+    @property
+    def _operator_token(self) -> str:
+        return self._world.credentials.operator_token.reveal()
 
     def _server(
         self, name: ServiceName, app: Quart, stop_streams: Callable[[], None] | None = None

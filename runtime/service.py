@@ -24,6 +24,7 @@ import anyio
 import msgspec
 
 from runtime.amqp.consumer import Consumer, ConsumerStatistics, Delivery
+from runtime.amqp.dead_letters import DeadLetters
 from runtime.amqp.link import Link
 from runtime.amqp.redrive import Redrive
 from runtime.amqp.topology import dead_queue, retry_queue
@@ -118,6 +119,7 @@ class MessageService:
         self._capacity = 4 * around.prefetch
         self._consumer = Consumer(around.link, queue, prefetch=around.prefetch, feed=self._receive)
         self._redrive = Redrive(around.link, around.publisher, queue, around.telemetry)
+        self.dead_letters = DeadLetters(around.link, around.publisher, queue, self._redrive.looking)
         self._holds = Holds(around.database, around.host.clock, self._receive_held)
         self._retention = Retention(around.database, around.host.clock, around.retention_s)
         self.errands = Errands(queue, around.database, around.host.clock)

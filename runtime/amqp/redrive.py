@@ -5,18 +5,13 @@ times; what we parked stays parked. A delivery limit counts every delivery that 
 process that is killed again and again can exhaust it for messages that nobody ever worked on.
 """
 
-from functools import partial
-
 import anyio
 import msgspec
-from aiormq import spec
 from aiormq.abc import DeliveredMessage
-from aiormq.channel import Channel
 
-from runtime.amqp.awaiting import detach
 from runtime.amqp.link import Link
-from runtime.amqp.session import CLOSE_S_MAX, Session, plain
-from runtime.amqp.topology import dead_queue
+from runtime.amqp.look import Look, count
+from runtime.amqp.session import Session, plain
 from runtime.amqp.wire import death, properties_to_message
 from runtime.child import ChildContext, ChildSpec
 from runtime.errors import Unavailable, Unprocessable
@@ -38,6 +33,8 @@ class Redrive:
 
     def __init__(self, link: Link, publisher: Publisher, queue: str, telemetry: Telemetry) -> None:
         self.queue = queue
+        #: Held by who takes messages from the queue to look at them: to others it seems empty.
+        self.looking = anyio.Lock()
         self._link = link
         self._publisher = publisher
         self._telemetry = telemetry
@@ -58,38 +55,33 @@ class Redrive:
 
     async def _try_to_look(self, stopping: anyio.Event) -> None:
         try:
-            await self._look(await self._link.session(), stopping)
+            async with self.looking:
+                await self._look(await self._link.session(), stopping)
         except (Unavailable, Unprocessable):
             self._seen = 0
 
     async def _look(self, session: Session, stopping: anyio.Event) -> None:
         channel = await session.channel(plain)
+        look = Look(session, channel, self.queue)
         try:
-            dead = await session.call(_ready(channel, self.queue), "count dead letters")
+            dead = await session.call(count(channel, self.queue), "count dead letters")
             if dead != self._seen:
-                look_max = min(dead, LOOK_MAX)
-                dead -= await self._take_back(session, channel, look_max, stopping)
+                dead -= await self._take_back(look, min(dead, LOOK_MAX), stopping)
             self._seen = dead
             self._telemetry.gauge("dead_letters", dead, queue=self.queue)
         finally:
-            # Closing the channel puts everything back that was looked at and not acked.
-            detach(channel.close(), CLOSE_S_MAX)
+            await look.put_back()
 
-    async def _take_back(
-        self, session: Session, channel: Channel, look_max: int, stopping: anyio.Event
-    ) -> int:
+    async def _take_back(self, look: Look, look_max: int, stopping: anyio.Event) -> int:
         taken = 0
         for _ in range(look_max):
-            if stopping.is_set():
-                break
-            get = partial(channel.basic_get, dead_queue(self.queue))
-            found = await session.call(get(), "look at a dead letter")
-            if isinstance(found.delivery, spec.Basic.GetEmpty):
+            found = None if stopping.is_set() else await look.next()
+            if found is None:
                 break
             message = _innocent(found)
             if message is not None:
                 await self._publisher.publish("", self.queue, message)
-                await session.call(channel.basic_ack(found.delivery_tag or 0), "ack a dead letter")
+                await look.take(found)
                 self._telemetry.event(
                     "message.redriven", queue=self.queue, message_id=message.message_id
                 )
@@ -110,8 +102,3 @@ def _innocent(found: DeliveredMessage) -> Message | None:
         return None
     headers = {**message.headers, REDRIVEN: chances + 1}
     return msgspec.structs.replace(message, headers=headers)
-
-
-async def _ready(channel: Channel, queue: str) -> int:
-    declared = await channel.queue_declare(dead_queue(queue), passive=True)
-    return declared.message_count or 0

@@ -76,8 +76,8 @@ async def test_a_missing_dead_queue_is_no_reason_to_crash(
         looks.append(queue)
         return await real(channel, queue)
 
-    real = module.count_dead
-    monkeypatch.setattr(module, "count_dead", ready)
+    real = module.count
+    monkeypatch.setattr(module, "count", ready)
     async with peer_at(broker_url) as peer, running(link.run, redrive.run):
         await until(lambda: len(looks) >= 2)
         await _queues(peer)

@@ -1,0 +1,112 @@
+"""The operator's routes of a service that is fed by a queue: its parked messages.
+
+``GET /dead-letters?type=&limit=`` the oldest ones, without bodies. ``GET /dead-letters/{id}`` one
+as it is. ``POST /dead-letters/replay`` and ``/discard`` with `Selection`.
+"""
+
+import base64
+from functools import partial
+from typing import Annotated
+
+import msgspec
+from quart import Blueprint, Response, request
+
+from actors.operators import decoded, deed, number, operator_routes
+from actors.status import answer
+from runtime.amqp.dead_letters import DeadLetter, DeadLetters, Wanted
+from runtime.errands import Done
+from runtime.errors import Rejection
+from runtime.message import HeaderValue, Message
+from runtime.service import MessageService
+
+NAMED_MAX = 20
+
+
+class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which messages: of these ids, of this type, or all; ``max`` at most; and why."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=500)] = ()
+    type: str | None = None
+    max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
+
+
+class LettersReply(msgspec.Struct, frozen=True):
+    """Parked messages, oldest first."""
+
+    data: list[DeadLetter]
+
+
+class LetterReply(msgspec.Struct, frozen=True):
+    """One parked message; ``body`` is text, or base64 where it is not UTF-8."""
+
+    id: str
+    type: str
+    app_id: str
+    correlation_id: str
+    timestamp: int
+    headers: dict[str, HeaderValue]
+    body: str
+    base64: bool = False
+
+
+def message_service_operator(token: str, service: MessageService) -> Blueprint:
+    """Return the operator's routes of a message service."""
+    routes = operator_routes(token, service.errands)
+    letters = service.dead_letters
+
+    @routes.get("/dead-letters")
+    async def find() -> Response:
+        wanted = Wanted(type=request.args.get("type"), max=number("limit", 500))
+        return answer(LettersReply(await service.errands.look(partial(letters.find, wanted))))
+
+    @routes.get("/dead-letters/<message_id>")
+    async def show(message_id: str) -> Response:
+        message = await service.errands.look(partial(letters.show, message_id))
+        if message is None:
+            raise Rejection("not-found", "No such message is parked here.", status_hint=404)
+        return answer(_shown(message))
+
+    @routes.post("/dead-letters/<any(replay,discard):action>")
+    async def deal(action: str) -> Response:
+        selection = await decoded(Selection)
+        target = f"{letters.queue}: {_named(selection)}"
+        what = deed(f"dead-letters-{action}", target, selection.reason)
+        work = partial(_deal, letters, action, selection)
+        return answer(await service.errands.carry_out(what, work))
+
+    return routes
+
+
+async def _deal(letters: DeadLetters, action: str, selection: Selection) -> Done:
+    wanted = Wanted(selection.ids, selection.type, selection.max)
+    dealt = await (letters.replay(wanted) if action == "replay" else letters.discard(wanted))
+    done = "replayed" if action == "replay" else "discarded"
+    return Done(LettersReply(dealt), f"{done} {len(dealt)}: {_some([one.id for one in dealt])}")
+
+
+def _named(selection: Selection) -> str:
+    which = _some(list(selection.ids)) or "all"
+    return f"{which}, type {selection.type}" if selection.type else which
+
+
+def _some(ids: list[str]) -> str:
+    more = f" and {len(ids) - NAMED_MAX} more" if len(ids) > NAMED_MAX else ""
+    return ", ".join(ids[:NAMED_MAX]) + more
+
+
+def _shown(message: Message) -> LetterReply:
+    try:
+        body, encoded = message.body.decode(), False
+    except UnicodeDecodeError:
+        body, encoded = base64.b64encode(message.body).decode(), True
+    return LetterReply(
+        message.message_id,
+        message.type,
+        message.app_id,
+        message.correlation_id,
+        message.timestamp,
+        message.headers,
+        body,
+        encoded,
+    )

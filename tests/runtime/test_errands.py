@@ -1,0 +1,104 @@
+"""No deed without its rows in the audit, whoever stops waiting for it."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from runtime import audit
+from runtime.audit import Deed
+from runtime.database import open_database
+from runtime.errands import Done, Errands
+from runtime.errors import Rejection, Unavailable
+from runtime.host import production_host
+from tests.harness.running import running
+from tests.harness.waiting import eventually
+
+DEED = Deed("operator", "replay", "payment: evt_1", "fixed the card table")
+
+
+@asynccontextmanager
+async def _desk(folder: Path) -> AsyncIterator[Errands]:
+    host = production_host(folder)
+    async with open_database(host.disk, "some.db", (audit.SCHEMA,)) as database:
+        errands = Errands("some", database, host.clock)
+        async with running(errands.child().run):
+            yield errands
+
+
+async def _outcomes(errands: Errands) -> list[str]:
+    return [entry.outcome for entry in reversed(await errands.audit(100))]
+
+
+async def _done() -> Done:
+    return Done("answer", "replayed 1")
+
+
+async def test_a_deed_is_noted_before_and_after(tmp_path: Path) -> None:
+    async with _desk(tmp_path) as errands:
+        assert await errands.carry_out(DEED, _done) == "answer"
+        (after, before) = await errands.audit(10)
+        assert (before.outcome, after.outcome) == ("started", "replayed 1")
+        assert (after.actor, after.action, after.target, after.reason) == (
+            *("operator", "replay", "payment: evt_1"),
+            "fixed the card table",
+        )
+
+
+async def test_how_it_failed_is_noted(tmp_path: Path) -> None:
+    async def refused() -> Done:
+        raise Rejection("not-settled", "Not yet.")
+
+    async def away() -> Done:
+        raise Unavailable("the broker is away")
+
+    async with _desk(tmp_path) as errands:
+        with pytest.raises(Rejection):
+            await errands.carry_out(DEED, refused)
+        with pytest.raises(Unavailable):
+            await errands.carry_out(DEED, away)
+        outcomes = ["started", "refused: not-settled", "started", "failed: Unavailable"]
+        assert await _outcomes(errands) == outcomes
+
+
+async def test_what_is_only_looked_at_leaves_no_row(tmp_path: Path) -> None:
+    async def look() -> int:
+        return 7
+
+    async with _desk(tmp_path) as errands:
+        assert await errands.look(look) == 7
+        assert await errands.audit(10) == []
+
+
+async def test_an_operator_who_goes_away_stops_nothing(tmp_path: Path) -> None:
+    begun, go_on = anyio.Event(), anyio.Event()
+
+    async def slow() -> Done:
+        begun.set()
+        await go_on.wait()
+        return Done(None, "replayed 3")
+
+    async with _desk(tmp_path) as errands:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(errands.carry_out, DEED, slow)
+            await begun.wait()
+            tasks.cancel_scope.cancel()
+        go_on.set()
+
+        async def ended() -> bool:
+            return await _outcomes(errands) == ["started", "replayed 3"]
+
+        await eventually(ended)
+
+
+async def test_the_audit_is_append_only(tmp_path: Path) -> None:
+    async with _desk(tmp_path) as errands:
+        await errands.carry_out(DEED, _done)
+    connection = sqlite3.connect(tmp_path / "some.db")
+    for harm in ("DELETE FROM audit", "UPDATE audit SET reason = ''"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute(harm)
+    connection.close()
