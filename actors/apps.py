@@ -65,7 +65,7 @@ class Apps:
         """Serve the has-shipped request to the gateway, and health, metrics and status."""
         app = shipping_app(
             service.shipments,
-            tokens={"gateway": self._world.credentials.of_service("gateway")},
+            tokens={"gateway": self._world.credentials.at_shipping()},
             ids=self._world.host.ids,
             checks=self._checks,
             telemetry=self._world.telemetry,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from actors.domain.order_events import Service
 from actors.services import SERVICES, ServiceName
 from actors.settings import Settings
 from runtime.errors import ConfigurationError
@@ -17,13 +18,16 @@ from runtime.host import Host
 from runtime.setting import Secret
 
 SECRET_CHARACTERS_MIN = 32
+_SHARE_A_TOKEN = ("gateway", "shipping")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Credentials(msgspec.Struct, frozen=True):
     """``secret`` signs access tokens; ``service_secret`` is the root of the services' tokens.
 
-    ``broker_password`` is the embedded broker's; a RabbitMQ's stands in its URL.
+    A process that has only its own ``service_token`` (and ``shipping_token``, which the gateway and
+    shipping share) can be nobody else. ``broker_password`` is the embedded broker's; a RabbitMQ's
+    stands in its URL.
     """
 
     secret: Secret
@@ -31,12 +35,20 @@ class Credentials(msgspec.Struct, frozen=True):
     viewer_token: Secret
     service_secret: Secret
     broker_password: Secret
+    service_token: Secret = Secret("")
+    shipping_token: Secret = Secret("")
 
-    def of_service(self, service: str) -> str:
-        """Return the bearer token by which order-events and shipping know the service."""
-        return hmac.new(
-            self.service_secret.reveal().encode(), service.encode(), "sha256"
-        ).hexdigest()
+    def of_service(self, service: Service) -> str:
+        """Return the bearer token by which order-events knows the service."""
+        return self.service_token.reveal() or self._derived(service)
+
+    def at_shipping(self) -> str:
+        """Return the bearer token by which shipping knows the gateway."""
+        return self.shipping_token.reveal() or self._derived("gateway at shipping")
+
+    def _derived(self, name: str) -> str:
+        assert self.service_secret, "whoever has no root has its own token"
+        return hmac.new(self.service_secret.reveal().encode(), name.encode(), "sha256").hexdigest()
 
 
 async def load_credentials(
@@ -66,9 +78,37 @@ async def load_credentials(
         found["operator_token"] = operator
     return Credentials(
         **found,
-        service_secret=await _secret("service_secret", given.service_secret, settings, host),
+        **await _between_services(settings, host, services),
         broker_password=await _kept("broker-password", host),
     )
+
+
+async def _between_services(
+    settings: Settings, host: Host, services: Sequence[ServiceName]
+) -> dict[str, Secret]:
+    """Return the root of all tokens, or where the process's own token is given, that alone."""
+    given = settings.security
+    if not given.service_token:
+        root = await _secret("service_secret", given.service_secret, settings, host)
+        return {"service_secret": root}
+    if len(services) != 1 or "order-events" in services:
+        raise ConfigurationError(
+            "security.service_token says which one service a process is, but this one runs "
+            + ", ".join(services),
+            hint="set ORDERMILL_SECURITY_SERVICE_SECRET_FILE for order-events, and for a process "
+            "that runs several services",
+        )
+    found = {"service_secret": Secret("")}
+    found["service_token"] = _checked("service_token", given.service_token)
+    if services[0] in _SHARE_A_TOKEN:
+        if not given.shipping_token:
+            raise ConfigurationError(
+                f"security.shipping_token is not set, and {services[0]} with a token of its own "
+                "needs it",
+                hint=f"ordermill tokens {services[0]} prints both",
+            )
+        found["shipping_token"] = _checked("shipping_token", given.shipping_token)
+    return found
 
 
 async def _secret(key: str, given: Secret, settings: Settings, host: Host) -> Secret:

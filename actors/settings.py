@@ -116,6 +116,13 @@ class Security(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     service_secret: Annotated[
         Secret, Meta(description="the services' tokens for one another are derived from it")
     ] = Secret("")
+    service_token: Annotated[
+        Secret,
+        Meta(description="one service's own token instead, for a process that runs it alone"),
+    ] = Secret("")
+    shipping_token: Annotated[
+        Secret, Meta(description="with service_token: what the gateway shows to shipping")
+    ] = Secret("")
     order_link_ttl_s: Annotated[
         PositiveSeconds, Meta(description="how long a customer's access token is good")
     ] = 7776000.0

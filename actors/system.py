@@ -177,7 +177,7 @@ class System:
             return self.shipping.shipments
         return HttpShipments(
             self._resources.neighbours["shipping"].http,
-            self._world.credentials.of_service("gateway"),
+            self._world.credentials.at_shipping(),
         )
 
     # The services

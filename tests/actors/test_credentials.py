@@ -4,10 +4,13 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from actors.credentials import load_credentials
+from actors.domain.order_events import Service
+from actors.services import ServiceName
 from actors.settings import Http, Security, Settings
 from runtime.errors import ConfigurationError
 from runtime.host import production_host
@@ -53,9 +56,9 @@ async def test_only_the_gateway_is_given_the_secrets_of_the_public_api(tmp_path:
     host = production_host(tmp_path)
     found = await load_credentials(Settings(), host, ("payment",))
     assert not found.secret
-    assert not found.operator_token
+    assert not found.viewer_token
     assert found.service_secret
-    assert not (tmp_path / "secrets" / "operator-token").exists()
+    assert not (tmp_path / "secrets" / "viewer-token").exists()
 
 
 async def test_live_mode_asks_a_service_for_its_own_secrets_only(tmp_path: Path) -> None:
@@ -79,3 +82,38 @@ async def test_a_public_address_is_the_gateways_business(tmp_path: Path) -> None
 async def test_a_token_tells_its_service_and_no_other(tmp_path: Path) -> None:
     found = await load_credentials(Settings(), production_host(tmp_path))
     assert len({found.of_service(name) for name in ("gateway", "payment", "shipping")}) == 3
+    assert found.at_shipping() not in {found.of_service(name) for name in get_args(Service)}
+
+
+async def test_with_its_own_token_a_process_needs_no_root_and_can_be_nobody_else(
+    tmp_path: Path,
+) -> None:
+    host = production_host(tmp_path)
+    root = await load_credentials(Settings(), host, ("order-events",))
+    alone = Security(
+        service_token=Secret(root.of_service("gateway")), shipping_token=Secret(root.at_shipping())
+    )
+    (tmp_path / "secrets" / "service-secret").unlink()
+    found = await load_credentials(Settings(security=alone), host, ("gateway",))
+    assert found.of_service("gateway") == root.of_service("gateway")
+    assert found.at_shipping() == root.at_shipping()
+    assert not found.service_secret
+    assert not (tmp_path / "secrets" / "service-secret").exists()
+
+
+@pytest.mark.parametrize("services", [("order-events",), ("payment", "notification")])
+async def test_a_token_of_one_service_is_not_for_several(
+    tmp_path: Path, services: tuple[ServiceName, ...]
+) -> None:
+    settings = Settings(security=Security(service_token=Secret("x" * 40)))
+    with pytest.raises(ConfigurationError, match=", ".join(services)):
+        await load_credentials(settings, production_host(tmp_path), services)
+
+
+async def test_the_gateway_and_shipping_share_a_token_that_must_be_given_too(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(security=Security(service_token=Secret("x" * 40)))
+    await load_credentials(settings, production_host(tmp_path), ("notification",))
+    with pytest.raises(ConfigurationError, match=r"security\.shipping_token is not set"):
+        await load_credentials(settings, production_host(tmp_path), ("shipping",))

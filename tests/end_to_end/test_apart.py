@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from actors.domain.events import EVENT_TYPES, Shipped
+from actors.domain.order_events import Service
 from actors.order_events.http_client import HttpOrderEvents
 from actors.services import CONSUMERS, SERVICES
 from runtime.errors import Rejection, Unavailable
@@ -172,6 +173,21 @@ async def test_a_services_token_is_no_good_for_anothers_events(system: ApartSyst
     assert await order.types() == PREPARED
     row = EVENT_TYPES["shipped"]
     assert row.app_id == "shipping-service"
+
+
+async def test_with_nothing_but_its_own_token_each_service_does_its_work(
+    system: ApartSystem,
+) -> None:
+    callers: tuple[Service, ...] = ("payment", "shipping", "notification", "gateway")
+    for name in callers:
+        system.apart.own[name] = system.apart.own_tokens(name)
+        system.apart.kill(name)
+    await system.start(*callers)
+    order = await system.place()
+    await order.wait_for("shipping-prepared")
+    assert (await order.ship()).status_code == 200
+    number = (await order.show())["number"]
+    await until(lambda: len(subjects(system, number)) == 2)
 
 
 async def test_while_shipping_is_down_a_shipment_is_unavailable_and_then_happens_once(

@@ -71,10 +71,20 @@ class Apart:
         return f"http://127.0.0.1:{self.ports[name]}"
 
     def token(self, service: Service) -> str:
-        """Return the token by which this service is known to the others."""
+        """Return the token by which this service is known to order-events."""
+        return self._credentials().of_service(service)
+
+    def own_tokens(self, service: Service) -> list[str]:
+        """Return the settings of a process that is to have no tokens but this service's."""
+        tokens = [f"security.service_token={self.token(service)}"]
+        if service in ("gateway", "shipping"):
+            tokens.append(f"security.shipping_token={self._credentials().at_shipping()}")
+        return tokens
+
+    def _credentials(self) -> Credentials:
         kept = (self.data_dir / "secrets" / "service-secret").read_text()
         none = Secret("")
-        return Credentials(none, none, none, Secret(kept), none).of_service(service)
+        return Credentials(none, none, none, Secret(kept), none)
 
 
 class ApartSystem(LiveSystem):
