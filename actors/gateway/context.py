@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import msgspec
 from quart import Response, request
@@ -32,7 +33,6 @@ from runtime.host import Host
 from runtime.telemetry import Telemetry
 
 Mode = Literal["test", "live"]
-FACTS = "ordermill.facts"  # where `Facts` stand in the ASGI scope
 _encode = msgspec.json.Encoder().encode
 
 
@@ -63,6 +63,9 @@ class Facts(msgspec.Struct):
     since: float
     headers: Mapping[bytes, bytes]
     route: str = "unmatched"
+
+
+FACTS: ContextVar[Facts] = ContextVar("facts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class Gateway:
 
 def facts() -> Facts:
     """Return what is known of the current request."""
-    return cast("Facts", cast("dict[str, object]", request.scope)[FACTS])
+    return FACTS.get()
 
 
 def header(name: str) -> str | None:

@@ -63,7 +63,7 @@ class Front:
             return
         headers = joined(cast("Headers", scope["headers"]))
         facts = Facts(self._request_id(headers), self._host.clock.monotonic(), headers)
-        scope[FACTS] = facts
+        FACTS.set(facts)
         method = cast("str", scope["method"])
         method = method if method in _METHODS else "other"
 
