@@ -1,9 +1,12 @@
 """The embedded broker on a port of its own, in a thread, for clients that block."""
 
+import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from traceback import format_stack
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +22,7 @@ from runtime.host import production_host
 from runtime.telemetry import quiet_telemetry
 from tests.runtime.broker.conformance.targets import Listening
 
-START_S_MAX = 30.0
+START_S_MAX = STOP_S_MAX = 30.0
 
 
 class EmbeddedServer:
@@ -35,9 +38,10 @@ class EmbeddedServer:
         self._folder = Path(self._temporary.name) if self._temporary else folder
         self._ready = threading.Event()
         self._token: EventLoopToken | None = None
-        self._stop = anyio.Event()
+        self._context = ChildContext("broker", self._started)
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._work)
+        # A daemon, like the threads that it starts: if it hangs, the run still comes to its end.
+        self._thread = threading.Thread(target=self._work, daemon=True)
         self.port = 0
 
     @property
@@ -61,11 +65,21 @@ class EmbeddedServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._token is not None and self._failure is None:
-            anyio.from_thread.run_sync(self._stop.set, token=self._token)
-        self._thread.join()
+        threading.Thread(target=self._stop, daemon=True).start()
+        self._thread.join(STOP_S_MAX)
+        stuck = sys._current_frames().get(self._thread.ident or 0)
         if self._temporary is not None:
             self._temporary.cleanup()
+        if stuck is not None:
+            raise RuntimeError("the embedded broker hangs\n" + "".join(format_stack(stuck)))
+
+    def _stop(self) -> None:
+        """Tell the server; a loop that is stuck never listens, so nobody may wait for this."""
+        if self._token is None:
+            self._context.stopping.set()
+            return
+        with suppress(anyio.RunFinishedError):
+            anyio.from_thread.run_sync(self._context.stopping.set, token=self._token)
 
     def _work(self) -> None:
         try:
@@ -79,7 +93,7 @@ class EmbeddedServer:
         self._token = current_token()
         host = production_host(self._folder)
         async with open_database(host.disk, "broker.db", journal.MIGRATIONS) as database:
-            server = BrokerServer(
+            self._server = BrokerServer(
                 host,
                 database,
                 bind=self.host,
@@ -88,11 +102,8 @@ class EmbeddedServer:
                 telemetry=quiet_telemetry(),
                 vhosts=self._vhosts,
             )
+            await self._server.run(self._context)
 
-            def started() -> None:
-                self.port = server.port
-                self._ready.set()
-
-            context = ChildContext("broker", started)
-            self._stop = context.stopping
-            await server.run(context)
+    def _started(self) -> None:
+        self.port = self._server.port
+        self._ready.set()

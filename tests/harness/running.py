@@ -12,16 +12,24 @@ from runtime.child import ChildContext
 async def running(
     *children: Callable[[ChildContext], Awaitable[None]], within_s: float = 20.0
 ) -> AsyncIterator[list[ChildContext]]:
-    """Run children in this order; stop them in the reverse one and wait for each to end."""
+    """Run children in this order; stop them in the reverse one and wait for each to end.
+
+    A child that raises ends the block; so does one that does not start, and one that does not end,
+    in time.
+    """
     async with anyio.create_task_group() as group:
         contexts: list[ChildContext] = []
         ended: list[anyio.Event] = []
 
         async def one(
-            run: Callable[[ChildContext], Awaitable[None]], context: ChildContext, end: anyio.Event
+            run: Callable[[ChildContext], Awaitable[None]],
+            context: ChildContext,
+            begun: anyio.Event,
+            end: anyio.Event,
         ) -> None:
             try:
                 await run(context)
+                assert begun.is_set(), f"{context.name} ended before it had started"
             finally:
                 end.set()
 
@@ -29,8 +37,9 @@ async def running(
             begun = anyio.Event()
             contexts.append(ChildContext(f"child-{number}", begun.set))
             ended.append(anyio.Event())
-            group.start_soon(one, run, contexts[-1], ended[-1])
-            await begun.wait()
+            group.start_soon(one, run, contexts[-1], begun, ended[-1])
+            with anyio.fail_after(within_s):
+                await begun.wait()
         try:
             yield contexts
         finally:
