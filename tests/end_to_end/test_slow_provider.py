@@ -4,8 +4,10 @@ from pathlib import Path
 
 import anyio
 import msgspec
+import pytest
 
 from actors.parties import Parties
+from actors.payment import calls
 from tests.harness.parties import Gate, WilfulProvider
 from tests.harness.system import LiveOrder, LiveSystem, live_system
 
@@ -44,8 +46,9 @@ async def test_while_one_payment_takes_20_seconds_other_orders_are_prepared(
 
 
 async def test_while_one_payment_is_not_answered_500_other_orders_are_prepared(
-    tmp_path: Path, broker_url: str
+    tmp_path: Path, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(calls, "CALL_S_MAX", 3600.0)  # nobody gives up in the meantime
     gate, providers = Gate(), []
 
     def gated(parties: Parties) -> Parties:
