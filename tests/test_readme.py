@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,12 @@ def test_the_curl_lines_place_pay_and_ship_an_order(tmp_path: Path) -> None:
             timeout=60,
             check=True,
         )
+        # The mail follows the answer: it is on its way when the last line runs.
+        mails = tmp_path / "data" / "mail" / "new"
+        limit = time.monotonic() + 30
+        while len(list(mails.glob("[!.]*"))) < 2 and time.monotonic() < limit:
+            time.sleep(0.02)
+        assert len(list(mails.glob("[!.]*"))) == 2
     stream, _, rest = done.stdout.partition('"status":"shipped"')
     assert "shipping-prepared/v1" in stream
     assert '"status":"shipped"' in rest
-    assert len(list((tmp_path / "data" / "mail" / "new").glob("[!.]*"))) == 2
