@@ -46,13 +46,15 @@ class OrderEventsActor(Actor[Request]):
             self._answer(envelope, decision, took_s)
 
     def _work(self, request: Request) -> Work[Decision]:
-        ids = self._host.ids
+        # One draw: what a request makes shares its id, and says by the prefix what it is.
+        event_id = self._host.ids.new("evt")
+        drawn = event_id.removeprefix("evt")
         fresh = Fresh(
-            order_id=ids.new("ord"),
-            event_id=ids.new("evt"),
-            payment_ref=ids.new("pay"),
-            customer_ref=ids.new("cus"),
-            address_ref=ids.new("adr"),
+            order_id=f"ord{drawn}",
+            event_id=event_id,
+            payment_ref=f"pay{drawn}",
+            customer_ref=f"cus{drawn}",
+            address_ref=f"adr{drawn}",
             at_ms=int(self._host.clock.wall() * 1000),
         )
         return partial(decide, self._log, request, fresh)

@@ -100,6 +100,17 @@ async def test_an_order_is_placed_with_the_next_number(clients: Clients) -> None
     assert await clients("gateway").order(first.order.id) == first.order
 
 
+async def test_what_a_command_makes_is_told_apart_by_its_prefix(clients: Clients) -> None:
+    order = await _placed(clients)
+    card = PaymentDetails("pm_card_declined", "visa", "0002")
+    paid = await clients("gateway").execute(UpdatePayment(order.id, card), sample_intent())
+    events = await clients("gateway").events(order.id)
+    made = [order.id, order.customer_ref, order.address_ref, order.payment.ref, events[0].id]
+    made += [paid.order.payment.ref, events[1].id]
+    assert [id_[:4] for id_ in made] == ["ord_", "cus_", "adr_", "pay_", "evt_", "pay_", "evt_"]
+    assert len(set(made)) == len(made)
+
+
 async def test_a_command_leads_to_the_next_version(clients: Clients) -> None:
     order = await _placed(clients)
     gateway = clients("gateway")
