@@ -25,6 +25,7 @@ from actors.services import ServiceName
 from actors.settings import Http, Internal, Settings
 from actors.shipping import assembly as shipping
 from actors.shipping.rest import shipping_app
+from actors.topology import SUBSCRIPTIONS
 from runtime.child import ChildSpec
 from runtime.http import App, HttpServer
 
@@ -52,7 +53,7 @@ class Apps:
             telemetry=self._world.telemetry,
         )
         app = rest.create_app(ports)
-        app.register_blueprint(order_events_operator(self._operator_token, parts))
+        app.register_blueprint(order_events_operator(self._operator_token, parts, SUBSCRIPTIONS))
         return self._server("order-events", app, parts.wakeups.close)
 
     def payment(self, service: payment.Payment) -> HttpServer:

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "order": "actors.commands.order:order",
     "events": "actors.commands.events:events",
     "dlq": "actors.commands.dlq:dlq",
+    "outbox": "actors.commands.outbox:outbox",
     "version": "actors.commands.version:version",
 }
 SUMMARIES: Mapping[str, str] = {
@@ -51,6 +52,7 @@ SUMMARIES: Mapping[str, str] = {
     "order": "Place, show, watch and change orders of a running system.",
     "events": "Read, follow, export and verify the event log.",
     "dlq": "List parked messages, give them back, or throw them away.",
+    "outbox": "Messages on their way to the broker: how many, how old, lost ones.",
     "version": "Show what is installed.",
 }
 LogFormat = Literal["auto", "text", "json"]

@@ -1,7 +1,8 @@
 """The operator's routes of a service that is fed by a queue: its parked messages.
 
 ``GET /dead-letters?type=&limit=`` the oldest ones, without bodies. ``GET /dead-letters/{id}`` one
-as it is. ``POST /dead-letters/replay`` and ``/discard`` with `Selection`.
+as it is. ``POST /dead-letters/replay`` and ``/discard`` with `Selection`. ``POST /inbox`` with
+`Ids` tells what became of these messages here.
 """
 
 import base64
@@ -16,6 +17,7 @@ from actors.status import answer
 from runtime.amqp.dead_letters import DeadLetter, DeadLetters, Wanted
 from runtime.errands import Done
 from runtime.errors import Rejection
+from runtime.inbox import State
 from runtime.message import HeaderValue, Message
 from runtime.service import MessageService
 
@@ -29,6 +31,18 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=500)] = ()
     type: str | None = None
     max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
+
+
+class Ids(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ids of messages."""
+
+    ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)]
+
+
+class StatesReply(msgspec.Struct, frozen=True):
+    """The inbox's states of those messages that it knows."""
+
+    states: dict[str, State]
 
 
 class LettersReply(msgspec.Struct, frozen=True):
@@ -74,6 +88,10 @@ def message_service_operator(token: str, service: MessageService) -> Blueprint:
         what = deed(f"dead-letters-{action}", target, selection.reason)
         work = partial(_deal, letters, action, selection)
         return answer(await service.errands.carry_out(what, work))
+
+    @routes.post("/inbox")
+    async def inbox() -> Response:
+        return answer(StatesReply(await service.known((await decoded(Ids)).ids)))
 
     return routes
 

@@ -15,7 +15,7 @@ decides: a claim is resumed without its completed steps. If a copy was confirmed
 still comes back, both have one id and one lane, and the row says which of them counts.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -39,10 +39,12 @@ from runtime.inbox import (
     Claimed,
     Duplicate,
     Retention,
+    State,
     Superseded,
     claim,
     claim_held,
     settle,
+    states_of,
 )
 from runtime.jobs import Job, Route, Routes, Told
 from runtime.lanes import Lanes, LaneStatistics
@@ -151,6 +153,10 @@ class MessageService:
         again.
         """
         self._lanes.put_nowait(Told(key, work))
+
+    async def known(self, message_ids: Sequence[str]) -> dict[str, State]:
+        """Return the inbox's states of those of these messages that it knows."""
+        return await self._database.read(lambda connection: states_of(connection, message_ids))
 
     def statistics(self) -> ServiceStatistics:
         """Return this moment's figures."""

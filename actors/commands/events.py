@@ -126,6 +126,11 @@ def verify(options: Options, file: Path | None, format_: str) -> int:
     return 1 if fault else 0
 
 
+def published(services: Services) -> Iterator[Json]:
+    """Yield all events that go to the broker, by position."""
+    return (event for event in _events(services, None, None, 0, PAGE) if event["published"])
+
+
 def _events(
     services: Services,
     order: str | None,

@@ -1,26 +1,61 @@
-"""What operators may ask of order-events: the global log, read in its order.
+"""What operators may ask of order-events: the global log, read in its order, and the outbox.
 
-Every event is shown as the public API shows it. A page says where the next one begins.
+Every event is shown as the public API shows it. A page says where the next one begins. A message
+that the broker lost after its confirm is offered again from the log: through the outbox, so in the
+order of its key, and to the one queue that misses it.
 """
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Annotated
 
 import anyio
 import msgspec
 from quart import Blueprint, Response, request
 
 from actors.domain.event_json import EventJson, event_json
-from actors.operators import number, operator_routes
+from actors.domain.events import EVENT_TYPES
+from actors.operators import decoded, deed, number, operator_routes
+from actors.order_events.appending import message_from
 from actors.order_events.parts import OrderEventsParts
 from actors.order_events.stream import event_from
 from actors.order_events.wakeups import ALL
 from actors.status import answer
-from runtime import event_store
+from runtime import event_store, outbox
+from runtime.database import Transaction
+from runtime.errands import Done
 from runtime.errors import Rejection
+from runtime.inbox import REPLAYED
 
 POSITION_MAX = 2**53
+NAMED_MAX = 20
 WAIT_S_MAX = 30
+
+
+Subscriptions = Mapping[str, Sequence[str]]
+"""Queue, and the types of events that its service is meant to get."""
+
+
+class Flush(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why the relay is woken."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One event for one service; ``replayed`` where the service waits for a copy of its own."""
+
+    event_id: str
+    queue: str
+    replayed: bool = False
+
+
+class Reoffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to publish again, in one commit, and why."""
+
+    offers: Annotated[tuple[Offer, ...], msgspec.Meta(min_length=1, max_length=500)]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class EventsPage(msgspec.Struct, frozen=True):
@@ -30,14 +65,22 @@ class EventsPage(msgspec.Struct, frozen=True):
     last: int
 
 
-def order_events_operator(token: str, parts: OrderEventsParts) -> Blueprint:
+def order_events_operator(
+    token: str, parts: OrderEventsParts, subscriptions: Subscriptions
+) -> Blueprint:
     """Return the operator's routes of order-events.
 
     ``GET /events?after=&limit=&order=&type=&wait=`` events by position, after waiting at most
-    ``wait`` seconds for the first one; ``GET /events/{id}`` one of them.
+    ``wait`` seconds for the first one; ``GET /events/{id}`` one of them. ``GET /outbox`` the
+    relay's figures; ``POST /outbox/flush`` wakes it; ``POST /outbox/reoffer`` with `Reoffer`.
     """
     routes = operator_routes(token, parts.errands)
+    _add_log(routes, parts)
+    _add_outbox(routes, parts, subscriptions)
+    return routes
 
+
+def _add_log(routes: Blueprint, parts: OrderEventsParts) -> None:
     @routes.get("/events")
     async def events() -> Response:
         after, limit = number("after", 0, POSITION_MAX), number("limit", 100)
@@ -55,7 +98,55 @@ def order_events_operator(token: str, parts: OrderEventsParts) -> Blueprint:
     async def event(event_id: str) -> Response:
         return answer(await parts.database.read(partial(_one, event_id)))
 
-    return routes
+
+def _add_outbox(routes: Blueprint, parts: OrderEventsParts, subscriptions: Subscriptions) -> None:
+    @routes.get("/outbox")
+    async def show_outbox() -> Response:
+        return answer(parts.relay.statistics())
+
+    @routes.post("/outbox/flush")
+    async def flush() -> Response:
+        reason = (await decoded(Flush)).reason
+
+        async def wake() -> Done:
+            parts.relay.wake()
+            figures = parts.relay.statistics()
+            return Done(figures, f"woken, {figures.pending} pending")
+
+        return answer(await parts.errands.carry_out(deed("outbox-flush", "outbox", reason), wake))
+
+    @routes.post("/outbox/reoffer")
+    async def offer_again() -> Response:
+        reoffer = await decoded(Reoffer)
+        work = partial(_offer_again, parts, reoffer.offers, subscriptions)
+        what = deed("outbox-reoffer", f"{len(reoffer.offers)} messages", reoffer.reason)
+        return answer(await parts.errands.carry_out(what, work))
+
+
+async def _offer_again(
+    parts: OrderEventsParts, offers: Sequence[Offer], subscriptions: Subscriptions
+) -> Done:
+    def work(tx: Transaction) -> None:
+        for offer in offers:
+            _enqueue(tx, offer, subscriptions)
+        tx.on_commit(parts.relay.wake)
+
+    await parts.database.write(work)
+    ids = ", ".join(f"{offer.event_id} to {offer.queue}" for offer in offers[:NAMED_MAX])
+    return Done({"offered": len(offers)}, f"offered {len(offers)}: {ids}")
+
+
+def _enqueue(tx: Transaction, offer: Offer, subscriptions: Subscriptions) -> None:
+    """Have one event's message published again, to one service only: same id, same bytes."""
+    stored = event_store.event_by_id(tx.connection, offer.event_id)
+    if stored is None or stored.type not in subscriptions.get(offer.queue, ()):
+        message = f"{offer.event_id} is nothing that the queue {offer.queue} is meant to get."
+        raise Rejection("not-offered", message, status_hint=422)
+    message_again = message_from(stored, EVENT_TYPES[stored.type])
+    if offer.replayed:
+        headers = {**message_again.headers, REPLAYED: True}
+        message_again = msgspec.structs.replace(message_again, headers=headers)
+    outbox.enqueue(tx, stored.stream, "", offer.queue, message_again)
 
 
 def _page(
