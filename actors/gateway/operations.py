@@ -37,7 +37,6 @@ _CHANGES = (
     "forbidden",
     "rate-limited",
     "idempotency-key-reused",
-    "idempotency-in-progress",
     "version-mismatch",
     "precondition-required",
 )
@@ -104,7 +103,6 @@ OPERATIONS: tuple[Operation, ...] = (
             "unknown-product",
             "payment-method-invalid",
             "idempotency-key-reused",
-            "idempotency-in-progress",
             "rate-limited",
         ),
     ),

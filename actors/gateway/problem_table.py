@@ -78,15 +78,6 @@ _TABLE = (
         retry=True,
     ),
     Problem(
-        "idempotency-in-progress",
-        409,
-        "The first request with this key is still running",
-        "A request with this Idempotency-Key is being carried out right now.",
-        "The key was used again before the first answer.",
-        _SAME_KEY,
-        retry=True,
-    ),
-    Problem(
         "payment-locked",
         409,
         "Payment can no longer be changed",

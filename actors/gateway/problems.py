@@ -146,7 +146,7 @@ def _plain(status: int) -> Problem:
 
 
 def _retry_after(problem: Problem, hint_s: object) -> dict[str, str]:
-    if problem.status not in (429, 503) and problem.slug != "idempotency-in-progress":
+    if problem.status not in (429, 503):
         return {}
     seconds = hint_s if isinstance(hint_s, float | int) else _RETRY_AFTER_S
     return {"Retry-After": str(max(1, math.ceil(seconds)))}

@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 from quart import Response, request
 
 from actors.domain.event_json import event_json
@@ -64,13 +65,7 @@ class Reads:
 
     async def _any_before(self, query: OrderQuery, number: int) -> bool:
         following: list[OrderSummary] = await self._gateway.order_events.orders(
-            OrderQuery(
-                status=query.status,
-                email=query.email,
-                since_ms=query.since_ms,
-                before=number,
-                limit=1,
-            )
+            msgspec.structs.replace(query, before=number, limit=1)
         )
         return bool(following)
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,16 @@ from actors.gateway.idempotency import Intents, names_card_number, parse_key
 from actors.gateway.requests import Card
 from actors.order_events.client import LocalOrderEvents
 from runtime.errors import Rejection
-from tests.harness.gateway import ADDRESS, CARD, OPERATOR, ORDER, SECRET, World, gateway_world
+from tests.harness.gateway import (
+    ADDRESS,
+    CARD,
+    OPERATOR,
+    ORDER,
+    SECRET,
+    Answer,
+    World,
+    gateway_world,
+)
 from tests.harness.order_events import order_events_parts
 
 KEY = {"Idempotency-Key": "3f0c9a56-once"}
@@ -32,6 +42,20 @@ async def test_a_repeated_order_is_answered_as_the_first_was(world: World) -> No
         assert again.headers[name] == first.headers[name]
     assert "Idempotent-Replayed" not in first.headers
     assert len((await world.call("GET", "/v1/orders", headers=OPERATOR)).json["data"]) == 1
+
+
+async def test_a_repetition_before_the_first_answer_waits_for_it(world: World) -> None:
+    answers: list[Answer] = []
+
+    async def place() -> None:
+        answers.append(await world.call("POST", "/v1/orders", ORDER, KEY))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(place)
+    assert {(answer.status, answer.body) for answer in answers} == {(201, answers[0].body)}
+    replayed = [answer for answer in answers if "Idempotent-Replayed" in answer.headers]
+    assert len(replayed) == 4
 
 
 async def test_a_replay_shows_the_order_as_it_was_then(world: World) -> None:

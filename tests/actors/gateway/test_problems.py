@@ -90,8 +90,8 @@ def test_each_kind_of_error_has_its_problem(error: Exception, slug: str, status:
 def test_a_time_to_retry_is_rounded_up_to_whole_seconds() -> None:
     assert answer(Unavailable("x", retry_after_s=2.1)).headers["Retry-After"] == "3"
     assert answer(Unavailable("x", retry_after_s=0.0)).headers["Retry-After"] == "1"
-    running = Rejection("idempotency-in-progress", "It is being carried out.")
-    assert answer(running).headers["Retry-After"] == "1"
+    limited = Rejection("rate-limited", "Too many requests.", status_hint=429)
+    assert answer(limited).headers["Retry-After"] == "1"
 
 
 @pytest.mark.parametrize("error", [ImATeapot(), Rejection("nameless", "No.", status_hint=418)])
