@@ -48,12 +48,17 @@ class Neighbour:
         return "ok" if self._answers else f"unreachable {away_s:.0f}s"
 
     async def run(self, context: ChildContext) -> None:
-        """Look until told to stop."""
-        context.started()
-        while not context.stopping.is_set():
+        """Look until told to stop; an answer that is still awaited then is not waited for."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_looking)
+            context.started()
+            await context.stopping.wait()
+            tasks.cancel_scope.cancel()
+
+    async def _keep_looking(self) -> None:
+        while True:
             await self._look()
-            with anyio.move_on_after(LOOK_S):
-                await context.stopping.wait()
+            await anyio.sleep(LOOK_S)
 
     async def _look(self) -> None:
         try:

@@ -137,3 +137,17 @@ def test_split_a_service_that_cannot_start_ends_the_command_with_its_code(tmp_pa
         assert command.ended() == 3
     assert "cannot listen on" in command.output
     assert "ended by itself (exit code 3)" in command.output
+
+
+def test_tokens_are_those_of_one_service(tmp_path: Path) -> None:
+    def shown(service: str) -> dict[str, str]:
+        done = run("tokens", service, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+    payment, shipping, gateway = shown("payment"), shown("shipping"), shown("gateway")
+    token, shared = "ORDERMILL_SECURITY_SERVICE_TOKEN", "ORDERMILL_SECURITY_SHIPPING_TOKEN"
+    assert set(payment) == {token}
+    assert shipping[shared] == gateway[shared]
+    assert len({payment[token], shipping[token], gateway[token], gateway[shared]}) == 4
+    assert shown("payment") == payment

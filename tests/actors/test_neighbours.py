@@ -1,0 +1,93 @@
+"""A service in another process: whether it answers, and where it is."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from actors.neighbours import EVENTS, Neighbour, neighbour_client, neighbour_url
+from actors.settings import OrderEventsHttp, Shipping
+from runtime.errors import ConfigurationError
+from runtime.host import Clock
+from runtime.telemetry import Telemetry
+
+
+class StillClock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now
+
+
+class Door:
+    """Answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.answer: httpx.Response | Exception = httpx.ConnectError("refused")
+        self.asked: list[str] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.path)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@asynccontextmanager
+async def neighbour(door: Door, clock: Clock, log: list[str]) -> AsyncIterator[Neighbour]:
+    telemetry = Telemetry(wall=clock.wall, log_format="json", write=log.append, events=EVENTS)
+    transport = httpx.MockTransport(door)
+    async with httpx.AsyncClient(transport=transport, base_url="http://there") as http:
+        yield Neighbour("order-events", http, clock, telemetry)
+
+
+async def test_it_tells_since_when_it_is_away_and_each_change_once() -> None:
+    door, clock, log = Door(), StillClock(), []
+    async with neighbour(door, clock, log) as found:
+        assert found.check() == "unreachable 0s"
+        for after_s, said in ((0, "unreachable 0s"), (3, "unreachable 3s")):
+            clock.now += after_s
+            await found._look()
+            assert found.check() == said
+        door.answer = httpx.Response(200)
+        await found._look()
+        await found._look()
+        assert found.check() == "ok"
+        door.answer = httpx.Response(500)
+        await found._look()
+        assert found.check() == "unreachable 0s"
+    lines = [json.loads(line) for line in log]
+    assert [(line["event"], line["service"]) for line in lines] == [
+        ("neighbour.lost", "order-events"),
+        ("neighbour.back", "order-events"),
+        ("neighbour.lost", "order-events"),
+    ]
+    assert lines[1]["down_s"] == 3
+    assert lines[2]["error"] == "it answered 500"
+    assert set(door.asked) == {"/healthz"}
+
+
+def test_where_it_is_follows_from_its_url_or_its_port() -> None:
+    assert neighbour_url("order_events", OrderEventsHttp()) == "http://127.0.0.1:8081"
+    assert neighbour_url("shipping", Shipping(bind="::", port=9)) == "http://[::1]:9"
+    given = OrderEventsHttp(port=0, url="https://store.example")
+    assert neighbour_url("order_events", given) == "https://store.example"
+    with pytest.raises(ConfigurationError, match="order_events") as refused:
+        neighbour_url("order_events", OrderEventsHttp(port=0))
+    assert "order_events.url" in refused.value.hint
+
+
+async def test_proxies_of_the_environment_see_none_of_our_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    async with neighbour_client("http://127.0.0.1:2", 4) as http:
+        assert not http.trust_env
+        assert http._mounts == {}
