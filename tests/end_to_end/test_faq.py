@@ -2,11 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import anyio
 import msgspec
 import pika
 import pytest
@@ -15,23 +14,12 @@ from actors.parties import Parties
 from runtime import sqlite
 from runtime.amqp.consumer import Consumer
 from runtime.child import ChildContext
-from tests.harness.books import Books, books_of, dead_letters, logged
-from tests.harness.embedded import EmbeddedServer
+from tests.harness.books import assert_prepared_once, books_of, dead_letters, logged
 from tests.harness.foreign import Foreigner, Found, foreigner
 from tests.harness.parties import Gate, WilfulProvider
-from tests.harness.proxy import Proxy, proxy_to
-from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.system import LiveSystem, Wrap, live_system
 from tests.harness.waiting import eventually, until
 
-PREPARED = [
-    "order-created",
-    "payment-auth-in-progress",
-    "payment-captured",
-    "shipping-preparation-in-progress",
-    "shipping-prepared",
-]
-ONCE = Books(["authorise", "capture"], ["authorise", "capture"], 1, ["We received your order N"])
 NEVER = 3600  # a delay, in seconds, that no test waits for: the test itself ends it
 DELAYED = f"payment.retry.{NEVER}s"
 
@@ -44,13 +32,6 @@ def wilful(providers: list[WilfulProvider]) -> Wrap:
         return msgspec.structs.replace(parties, provider=providers[-1])
 
     return wrap
-
-
-async def assert_prepared_once(system: LiveSystem, order_id: str) -> None:
-    await system.wait_for(order_id, "shipping-prepared")
-    await system.quiet()
-    assert [event.type.name for event in await system.events(order_id)] == PREPARED
-    assert await books_of(system, order_id) == ONCE
 
 
 # "If the event is malformed and there is nothing a consuming application can do to process this
@@ -139,7 +120,9 @@ async def test_what_fails_is_requeued_with_a_mark_and_unmarked_duplicates_of_it_
         order = await system.place()
         for attempt in (1, 2):
             copy = await client.take(DELAYED)
-            (created,) = [e for e in await system.events(order.id) if e.type.name == PREPARED[0]]
+            (created,) = [
+                e for e in await system.events(order.id) if e.type.name == "order-created"
+            ]
             assert (copy.properties.message_id, copy.properties.type) == (
                 created.id,
                 "order-created/v1",
@@ -276,92 +259,3 @@ async def test_charged_and_then_the_store_cannot_be_written_the_card_is_not_char
         assert await dead_letters(foreigner(system, broker_url)) == {}
     assert charged.moves == ["authorise", "capture"]
     assert types == ["order-created", "payment-auth-in-progress"]
-
-
-# "If the Order Event Service successfully writes to the event store but fails to publish the event,
-# then secondary backup mechanisms can be put into place to reattempt to publish at a later time."
-
-
-@pytest.fixture(params=["ours", "rabbitmq"])
-async def proxied(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Proxy, str]]:
-    """A broker of either kind behind a wire that can be cut; its address through the wire."""
-    if request.param == "ours":
-        with EmbeddedServer() as server:
-            async with proxy_to(server.url) as proxy:
-                yield proxy, proxy.url(server.url)
-    else:
-        node: RabbitMQ = request.getfixturevalue("rabbitmq")
-        url = f"amqp://{node.user}:{node.password}@{node.host}:{node.port}/{node.vhost()}"
-        async with proxy_to(url) as proxy:
-            yield proxy, proxy.url(url)
-
-
-async def test_stored_but_not_published_it_is_published_when_the_broker_is_back(
-    tmp_path: Path, proxied: tuple[Proxy, str]
-) -> None:
-    proxy, url = proxied
-    async with live_system(tmp_path, url, broker={"confirm_timeout_s": 1.0}) as system:
-        proxy.refuse()
-        proxy.cut()
-        await until(lambda: system.running.system.ready()["broker"] != "ok")
-        orders = [await system.place() for _ in range(3)]
-        await until(lambda: pending(system) == 3)
-        assert [await order.types() for order in orders] == [["order-created"]] * 3
-        proxy.refuse(False)
-        for order in orders:
-            await assert_prepared_once(system, order.id)
-        assert pending(system) == 0
-        assert await dead_letters(Foreigner(url)) == {}
-
-
-async def test_cut_while_publishing_again_and_again_every_effect_happens_once(
-    tmp_path: Path, proxied: tuple[Proxy, str]
-) -> None:
-    proxy, url = proxied
-    async with live_system(tmp_path, url) as system:
-        orders = []
-        for _ in range(6):
-            orders.append(await system.place())
-            proxy.cut()
-        for order in orders:
-            await assert_prepared_once(system, order.id)
-        assert await dead_letters(Foreigner(url)) == {}
-
-
-async def test_stored_but_not_published_and_then_stopped_the_next_process_publishes_it(
-    tmp_path: Path, proxied: tuple[Proxy, str]
-) -> None:
-    proxy, url = proxied
-    async with live_system(tmp_path, url) as system:
-        proxy.refuse()
-        proxy.cut()
-        await until(lambda: system.running.system.ready()["broker"] != "ok")
-        order = await system.place()
-    proxy.refuse(False)
-    async with live_system(tmp_path, url) as system:
-        await assert_prepared_once(system, order.id)
-        assert await dead_letters(Foreigner(url)) == {}
-
-
-@pytest.mark.rabbitmq
-async def test_rabbitmq_killed_and_started_again_orders_go_on(
-    tmp_path: Path, rabbitmq: RabbitMQ
-) -> None:
-    account = f"{rabbitmq.user}:{rabbitmq.password}"
-    url = f"amqp://{account}@{rabbitmq.host}:{rabbitmq.port}/{rabbitmq.vhost()}"
-    async with live_system(tmp_path, url, broker={"confirm_timeout_s": 1.0}) as system:
-        # RabbitMQ writes the names of its queues down now and then only (dets, auto_save); one that
-        # was declared within the last moments before a kill does not confirm for a minute.
-        rabbitmq.control("eval", "[ok = dets:sync(Table) || Table <- dets:all()].")
-        before = await system.place()
-        rabbitmq.kill()
-        meanwhile = await system.place()
-        await until(lambda: pending(system) >= 1)
-        await anyio.to_thread.run_sync(rabbitmq.start)
-        for order in (before, meanwhile):
-            await assert_prepared_once(system, order.id)
-        assert await dead_letters(Foreigner(url)) == {}
-
-
-def pending(system: LiveSystem) -> int:
-    return system.running.system.order_events.relay.statistics().pending

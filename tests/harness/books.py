@@ -12,6 +12,13 @@ from actors.topology import SUBSCRIPTIONS
 from tests.harness.foreign import Foreigner
 from tests.harness.system import LiveSystem
 
+PREPARED = [
+    "order-created",
+    "payment-auth-in-progress",
+    "payment-captured",
+    "shipping-preparation-in-progress",
+    "shipping-prepared",
+]
 DEAD = tuple(f"{queue}.dead" for queue in SUBSCRIPTIONS)
 
 
@@ -66,3 +73,12 @@ def logged(system: LiveSystem, event: str, **fields: object) -> list[dict[str, o
         for line in lines
         if line["event"] == event and all(line.get(name) == fields[name] for name in fields)
     ]
+
+
+async def assert_prepared_once(system: LiveSystem, order_id: str) -> None:
+    """The order is paid and prepared, nothing is left to do, and nothing was even asked twice."""
+    await system.wait_for(order_id, "shipping-prepared")
+    await system.quiet()
+    assert [event.type.name for event in await system.events(order_id)] == PREPARED
+    once = ["authorise", "capture"]
+    assert await books_of(system, order_id) == Books(once, once, 1, ["We received your order N"])
