@@ -53,7 +53,11 @@ class Apps:
             telemetry=self._world.telemetry,
         )
         app = rest.create_app(ports)
-        app.register_blueprint(order_events_operator(self._operator_token, parts, SUBSCRIPTIONS))
+        app.register_blueprint(
+            order_events_operator(
+                self._operator_token, parts, SUBSCRIPTIONS, self._world.host.clock
+            )
+        )
         return self._server("order-events", app, parts.wakeups.close)
 
     def payment(self, service: payment.Payment) -> HttpServer:
@@ -72,13 +76,17 @@ class Apps:
             telemetry=self._world.telemetry,
             status=service.status,
         )
-        app.register_blueprint(message_service_operator(self._operator_token, service.messages))
+        app.register_blueprint(
+            message_service_operator(self._operator_token, service.messages, service.erase)
+        )
         return self._server("shipping", app)
 
     def notification(self, service: notification.Notification) -> HttpServer:
         """Serve health, metrics and status."""
         app = notification.notification_app(self._checks, self._world.telemetry, service.status)
-        app.register_blueprint(message_service_operator(self._operator_token, service.messages))
+        app.register_blueprint(
+            message_service_operator(self._operator_token, service.messages, service.service.erase)
+        )
         return self._server("notification", app)
 
     def gateway(

@@ -6,13 +6,14 @@ as it is. ``POST /dead-letters/replay`` and ``/discard`` with `Selection`. ``POS
 """
 
 import base64
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated
 
 import msgspec
 from quart import Blueprint, Response, request
 
-from actors.operators import decoded, deed, number, operator_routes
+from actors.operators import Why, decoded, deed, number, operator_routes
 from actors.status import answer
 from runtime.amqp.dead_letters import DeadLetter, DeadLetters, Wanted
 from runtime.errands import Done
@@ -22,6 +23,8 @@ from runtime.message import HeaderValue, Message
 from runtime.service import MessageService
 
 NAMED_MAX = 20
+
+Erase = Callable[[str], Awaitable[None]]
 
 
 class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,8 +67,14 @@ class LetterReply(msgspec.Struct, frozen=True):
     base64: bool = False
 
 
-def message_service_operator(token: str, service: MessageService) -> Blueprint:
-    """Return the operator's routes of a message service."""
+def message_service_operator(
+    token: str, service: MessageService, erase: Erase | None = None
+) -> Blueprint:
+    """Return the operator's routes of a message service.
+
+    ``erase`` takes an order's personal data from the party behind it: then there is
+    ``POST /erasures/{order}``, too.
+    """
     routes = operator_routes(token, service.errands)
     letters = service.dead_letters
 
@@ -93,7 +102,21 @@ def message_service_operator(token: str, service: MessageService) -> Blueprint:
     async def inbox() -> Response:
         return answer(StatesReply(await service.known((await decoded(Ids)).ids)))
 
+    if erase is not None:
+        _add_erasure(routes, service, erase)
     return routes
+
+
+def _add_erasure(routes: Blueprint, service: MessageService, erase: Erase) -> None:
+    @routes.post("/erasures/<order_id>")
+    async def forget(order_id: str) -> Response:
+        what = deed("order-erase", order_id, (await decoded(Why)).reason)
+
+        async def work() -> Done:
+            await erase(order_id)
+            return Done({"order_id": order_id}, "erased")
+
+        return answer(await service.errands.carry_out(what, work))
 
 
 async def _deal(letters: DeadLetters, action: str, selection: Selection) -> Done:

@@ -6,7 +6,7 @@ blueprint.
 """
 
 import hmac
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from quart import Blueprint, Response, request
@@ -27,6 +27,12 @@ class AuditReply(msgspec.Struct, frozen=True):
     """What was done lately, newest first."""
 
     data: list[AuditEntry]
+
+
+class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The reason that goes into the audit, in the operator's own words."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 def operator_routes(token: str, errands: Errands) -> Blueprint:

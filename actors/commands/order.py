@@ -12,7 +12,9 @@ import click
 
 from actors.cli import Options
 from actors.commands.client import Api, Json, explain
+from actors.commands.operating import Services, confirm, operator_command
 from actors.commands.settings import load_settings
+from actors.services import ServiceName
 from runtime.errors import ConfigurationError, Rejection, Unavailable
 
 P = ParamSpec("P")
@@ -240,6 +242,27 @@ def set_address(
     """Ship to another address, until preparation begins."""
     path = f"/v1/orders/{order_id}/shipping-address"
     _print(api.call("PUT", path, _address(address), if_match=_if_match(if_version)), format_)
+
+
+@order.command()
+@click.argument("order_id")
+@click.option("--reason", default="", help="For the audit.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@operator_command
+def erase(services: Services, order_id: str, reason: str, yes: bool) -> None:
+    """Forget who is behind a settled order: mails, addresses, requests, vault (operator).
+
+    What was cut off is finished by the same command again.
+    """
+    confirm(f"forget the person behind {order_id}, for good?", yes)
+    why = {"reason": reason}
+    erasure = services.call("order-events", "POST", f"/erasures/{quote(order_id)}", why)
+    holders: dict[str, ServiceName] = {"mailer": "notification", "carrier": "shipping"}
+    for step in cast("list[str]", erasure["left"]):
+        if step in holders:
+            services.call(holders[step], "POST", f"/erasures/{quote(order_id)}", why)
+        services.call("order-events", "POST", f"/erasures/{quote(order_id)}/{step}", why)
+        click.echo(f"erased  {step}")
 
 
 @order.command()

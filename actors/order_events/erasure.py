@@ -4,6 +4,7 @@ Only a settled order can be erased: one that may still have to be shipped or ref
 data. Erasing again does nothing new, so a caller that was killed in between repeats it.
 """
 
+import sqlite3
 from functools import partial
 
 from actors.order_events import idempotency, vault
@@ -24,8 +25,13 @@ async def erase(database: Database, order_id: str) -> None:
 
 
 def _erase(order_id: str, tx: Transaction) -> None:
-    if not order_at(tx.connection, order_id).settled:
+    require_settled(tx.connection, order_id)
+    idempotency.erase(tx.connection, order_id)
+    vault.erase(tx.connection, order_id)
+
+
+def require_settled(connection: sqlite3.Connection, order_id: str) -> None:
+    """Raise Rejection not-found or not-settled unless nothing can happen to the order any more."""
+    if not order_at(connection, order_id).settled:
         message = "The order may still need this data: it is neither shipped nor called off."
         raise Rejection("not-settled", message, details={"order_id": order_id})
-    vault.erase(tx.connection, order_id)
-    idempotency.erase(tx.connection, order_id)

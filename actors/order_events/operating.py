@@ -16,8 +16,9 @@ from quart import Blueprint, Response, request
 
 from actors.domain.event_json import EventJson, event_json
 from actors.domain.events import EVENT_TYPES
-from actors.operators import decoded, deed, number, operator_routes
+from actors.operators import Why, decoded, deed, number, operator_routes
 from actors.order_events.appending import message_from
+from actors.order_events.forgetting import add_erasures
 from actors.order_events.parts import OrderEventsParts
 from actors.order_events.stream import event_from
 from actors.order_events.wakeups import ALL
@@ -26,6 +27,7 @@ from runtime import event_store, outbox
 from runtime.database import Transaction
 from runtime.errands import Done
 from runtime.errors import Rejection
+from runtime.host import Clock
 from runtime.inbox import REPLAYED
 
 POSITION_MAX = 2**53
@@ -35,12 +37,6 @@ WAIT_S_MAX = 30
 
 Subscriptions = Mapping[str, Sequence[str]]
 """Queue, and the types of events that its service is meant to get."""
-
-
-class Flush(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why the relay is woken."""
-
-    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,17 +62,19 @@ class EventsPage(msgspec.Struct, frozen=True):
 
 
 def order_events_operator(
-    token: str, parts: OrderEventsParts, subscriptions: Subscriptions
+    token: str, parts: OrderEventsParts, subscriptions: Subscriptions, clock: Clock
 ) -> Blueprint:
     """Return the operator's routes of order-events.
 
     ``GET /events?after=&limit=&order=&type=&wait=`` events by position, after waiting at most
     ``wait`` seconds for the first one; ``GET /events/{id}`` one of them. ``GET /outbox`` the
     relay's figures; ``POST /outbox/flush`` wakes it; ``POST /outbox/reoffer`` with `Reoffer`.
+    For erasures see `actors.order_events.forgetting`.
     """
     routes = operator_routes(token, parts.errands)
     _add_log(routes, parts)
     _add_outbox(routes, parts, subscriptions)
+    add_erasures(routes, parts, clock)
     return routes
 
 
@@ -106,7 +104,7 @@ def _add_outbox(routes: Blueprint, parts: OrderEventsParts, subscriptions: Subsc
 
     @routes.post("/outbox/flush")
     async def flush() -> Response:
-        reason = (await decoded(Flush)).reason
+        reason = (await decoded(Why)).reason
 
         async def wake() -> Done:
             parts.relay.wake()

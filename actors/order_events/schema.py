@@ -3,7 +3,7 @@
 Each entry leads from one schema version to the next; an entry that was released never changes.
 """
 
-from actors.order_events import idempotency, order_list, vault
+from actors.order_events import erasures, idempotency, order_list, vault
 from runtime import audit, event_store, outbox
 
 ORDER_NUMBERS = """
@@ -19,4 +19,5 @@ MIGRATIONS: tuple[str, ...] = (
     + idempotency.SCHEMA
     + ORDER_NUMBERS,
     audit.SCHEMA,
+    erasures.SCHEMA,
 )

@@ -37,8 +37,9 @@ class ShippingStatus(msgspec.Struct, frozen=True):
 class Shipping:
     """The shipping service. Its database was opened with `MIGRATIONS` as `FILE`.
 
-    ``shipments`` is how this process asks it; restarts leave that as it is. With ``auto_ship_s``
-    the carrier must be the built-in `Depot`, which then reports its parcels by itself.
+    ``shipments`` is how this process asks it, ``erase`` has the carrier forget an order's
+    addresses; restarts leave both as they are. With ``auto_ship_s`` the carrier must be the
+    built-in `Depot`, which then reports its parcels by itself.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Shipping:
             key=order_of,
             around=around,
         )
+        self.erase = carrier.erase
         self._courier: Courier | None = None
         if auto_ship_s is not None:
             assert isinstance(carrier, Depot), "only the built-in carrier reports by itself"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.harness.command import run, serving
+from tests.harness.command import Serving, run, serving
 
 TABLES = ("http", "order_events", "payment", "shipping", "notification")
 QUIET = """
@@ -48,12 +48,12 @@ class Operator:
         (folder / "ordermill.toml").write_text(QUIET.format(**ports))
 
     @contextmanager
-    def up(self, *settings: str) -> Iterator[None]:
-        """Run the system until the block ends."""
+    def up(self, *settings: str) -> Iterator[Serving]:
+        """Run the system until the block ends; its output is what it logs."""
         chosen = [part for setting in settings for part in ("--set", setting)]
         with serving(*chosen, "up", cwd=self.folder) as command:
             command.wait_for("ready in")
-            yield
+            yield command
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end, whatever that is."""
