@@ -75,16 +75,20 @@ class Supervisor:
 
         ``started`` is called once, when every child has started. Raises
         `RestartIntensityExceeded` or `ConfigurationError` after an orderly stop of the children,
-        `StoreBroken` at once, with the children cancelled rather than stopped.
+        `StoreBroken` at once, with the children cancelled rather than stopped; and
+        `StrayCancellation` where one of its own tasks was cancelled from outside.
         """
-        failure: BaseException | None = None
+        # The task group would take that for an ordinary end, and the tree would stop in silence.
+        silence = StrayCancellation(f"{self._spec.name} was cancelled from outside")
+        failure: BaseException | None = silence
         try:
             async with anyio.create_task_group() as group:
                 if self._root:
                     group.start_soon(self._deadlines.run)
                 group.start_soon(self._pass_on, stopping)
-                failure = await self._supervise(group, stopping, started)
+                reason = await self._supervise(group, stopping, started)
                 await self._stop(self._children)
+                failure = reason
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             raise fatal_error(errors) or errors from None

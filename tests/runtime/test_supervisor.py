@@ -289,6 +289,21 @@ async def test_a_natively_cancelled_child_is_restarted(stage: Stage) -> None:
         assert "StrayCancellation" in (supervisor.tree().children[0].last_error or "")
 
 
+@pytest.mark.parametrize("inside", ["Supervisor._pass_on", "Deadlines.run"])
+async def test_a_natively_cancelled_task_of_its_own_does_not_end_the_tree_in_silence(
+    stage: Stage, inside: str
+) -> None:
+    async def cancel_it() -> None:
+        async with stage.running(*map(stage.child, "ab")):
+            (own,) = (task for task in asyncio.all_tasks() if task.get_name().endswith(inside))
+            own.cancel()
+            await stage.settle()
+
+    failure = await failure_of(cancel_it)
+    assert repr(failure) == "StrayCancellation('root was cancelled from outside')"
+    assert sorted(stage.log) == ["+a", "+b", "-a", "-b"]
+
+
 # Intensity and escalation
 
 
