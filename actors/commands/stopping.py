@@ -69,5 +69,16 @@ class Stop:
             self._stop()
 
     def _stop(self) -> None:
-        click.echo("stopping: finishing what is in work", err=True)
+        try:
+            click.echo("stopping: finishing what is in work", err=True)
+        except OSError:
+            _say_no_more()
         self.stopping.set()
+
+
+def _say_no_more() -> None:
+    """Write into the void: whoever read is gone, and a broken pipe must not fail those who log."""
+    void = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(void, stream)
+    os.close(void)

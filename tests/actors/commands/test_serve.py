@@ -104,6 +104,8 @@ def test_split_every_service_is_a_process_and_the_gateway_stops_first(tmp_path: 
 
 def test_split_ctrl_c_stops_everything_in_order_too(tmp_path: Path) -> None:
     with split(tmp_path) as (command, _):
+        # A terminal's Ctrl-C goes to its whole session: to the parent, and to no child.
+        assert all(os.getsid(pid) == pid for pid in children(command).values())
         command.signal(signal.SIGINT)
         assert command.ended() == 130
     assert "Traceback" not in command.output
