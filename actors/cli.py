@@ -39,6 +39,8 @@ COMMANDS: Mapping[str, str] = {
     "events": "actors.commands.events:events",
     "dlq": "actors.commands.dlq:dlq",
     "outbox": "actors.commands.outbox:outbox",
+    "store": "actors.commands.store:store",
+    "audit": "actors.commands.audit:audit",
     "version": "actors.commands.version:version",
 }
 SUMMARIES: Mapping[str, str] = {
@@ -53,6 +55,8 @@ SUMMARIES: Mapping[str, str] = {
     "events": "Read, follow, export and verify the event log.",
     "dlq": "List parked messages, give them back, or throw them away.",
     "outbox": "Messages on their way to the broker: how many, how old, lost ones.",
+    "store": "Look at the databases of a data folder, and copy them.",
+    "audit": "List what operators did.",
     "version": "Show what is installed.",
 }
 LogFormat = Literal["auto", "text", "json"]

@@ -35,8 +35,18 @@ class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
+class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an operator did elsewhere, such as a backup, for this service's audit."""
+
+    action: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    target: Annotated[str, msgspec.Meta(max_length=400)]
+    outcome: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
 def operator_routes(token: str, errands: Errands) -> Blueprint:
-    """Return the routes that every service has; ``GET /audit?limit=`` lists what was done.
+    """Return the routes that every service has; ``GET /audit?limit=`` lists what was done,
+    ``POST /audit`` adds a `Note`.
 
     With an empty ``token`` nobody is admitted.
     """
@@ -67,6 +77,12 @@ def operator_routes(token: str, errands: Errands) -> Blueprint:
     @routes.get("/audit")
     async def audit() -> Response:
         return answer(AuditReply(await errands.audit(number("limit", 100))))
+
+    @routes.post("/audit")
+    async def note() -> Response:
+        given = await decoded(Note)
+        await errands.note(deed(given.action, given.target, given.reason), given.outcome)
+        return answer(given, 201)
 
     return routes
 

@@ -62,6 +62,11 @@ class Errands:
         """
         return await self._ref.ask(Errand(work, deed), ANSWER_S_MAX)
 
+    async def note(self, deed: Deed, outcome: str) -> None:
+        """Add a row for what was done elsewhere."""
+        at_ms = int(self._clock.wall() * 1000)
+        await self._database.write(lambda tx: note(tx, deed, outcome, at_ms))
+
     async def audit(self, limit: int) -> list[AuditEntry]:
         """Return what was done lately, newest first."""
         return await self._database.read(lambda connection: entries(connection, limit))

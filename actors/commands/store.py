@@ -1,0 +1,112 @@
+"""``ordermill store``: what the databases of a data folder hold, and verified copies of them."""
+
+from pathlib import Path
+
+import anyio
+import click
+import msgspec
+
+from actors.commands.operating import FORMAT, Services, operator_command, print_json
+from actors.operators import ACTOR
+from actors.order_events.schema import MIGRATIONS
+from actors.order_events.verify import Fault, open_read_only, verify
+from runtime.audit import Deed, note
+from runtime.backup import back_up, look_at
+from runtime.database import open_database
+from runtime.errors import ConfigurationError, EnvironmentUnready, Rejection
+from runtime.host import production_host
+
+ORDERS = "orders.db"
+# Whatever a later copy knows, an earlier one may lack, and is offered again: see `outbox reoffer`.
+FIRST = "broker.db"
+
+
+@click.group()
+def store() -> None:
+    """Look at the databases of a data folder, and copy them; the system may run or not."""
+
+
+@store.command()
+@FORMAT
+@operator_command
+def info(services: Services, format_: str) -> None:
+    """Show the databases: sizes, schema versions, rows."""
+    facts = [look_at(path) for path in _files(services.data_dir)]
+    if format_ == "json":
+        print_json("store", data=msgspec.to_builtins(facts))
+        return
+    for one in facts:
+        click.echo(f"{one.file:<22} schema {one.schema_version}  {one.size + one.log_size} bytes")
+        for table, rows in one.rows.items():
+            click.echo(f"  {table:<20} {rows}")
+
+
+@store.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--reason", default="", help="For the audit.")
+@operator_command
+def backup(services: Services, folder: Path, reason: str) -> None:
+    """Copy every database into a new folder and check the copies, the event log event by event.
+
+    Secrets and mails are not copied. After a restore, `outbox reoffer` offers what is missing.
+    """
+    files = _files(services.data_dir)
+    deed = Deed(ACTOR, "store-backup", str(folder), reason)
+    _note(services, deed, "started")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path in files:
+        back_up(path, folder / path.name)
+        click.echo(f"copied  {path.name}")
+    events = _verified(folder / ORDERS)
+    _note(services, deed, f"copied {len(files)} files, {events} events")
+    click.echo(f"ok      {events} events verified")
+
+
+def _files(data_dir: Path) -> list[Path]:
+    files = sorted(data_dir.glob("*.db"), key=lambda path: (path.name != FIRST, path.name))
+    if not files:
+        raise EnvironmentUnready(
+            f"there is no database in {data_dir}", hint="name the folder with --set data_dir=DIR"
+        )
+    # The log last: whatever a service says that it has done is in it.
+    return [path for path in files if path.name != ORDERS] + [
+        path for path in files if path.name == ORDERS
+    ]
+
+
+def _verified(path: Path) -> int:
+    if not path.exists():
+        return 0
+    connection = open_read_only(path)
+    try:
+        return verify(connection).events
+    except Fault as fault:
+        raise Rejection("faulty-log", f"{path}: {fault}") from fault
+    finally:
+        connection.close()
+
+
+def _note(services: Services, deed: Deed, outcome: str) -> None:
+    """Write into the audit: through order-events, or into its file while nobody owns it."""
+    try:
+        services.call(
+            "order-events",
+            "POST",
+            "/audit",
+            {
+                "action": deed.action,
+                "target": deed.target,
+                "reason": deed.reason,
+                "outcome": outcome,
+            },
+        )
+    except (EnvironmentUnready, ConfigurationError):
+        if (services.data_dir / ORDERS).exists():
+            anyio.run(_note_here, services.data_dir, deed, outcome)
+
+
+async def _note_here(data_dir: Path, deed: Deed, outcome: str) -> None:
+    host = production_host(data_dir)
+    at_ms = int(host.clock.wall() * 1000)
+    async with open_database(host.disk, ORDERS, MIGRATIONS) as database:
+        await database.write(lambda tx: note(tx, deed, outcome, at_ms))
