@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup up test lint check-python rabbitmq clean
+.PHONY: setup up test chaos lint check-python rabbitmq clean
 
 setup: $(VENV)/.ready
 
@@ -40,6 +40,12 @@ rabbitmq:
 
 test: setup rabbitmq lint
 	$(BIN)/pytest
+
+# Long: hundreds of SIGKILLs under load, and the ledgers compared. Another campaign: SEED=7.
+SEED ?= 1
+chaos: setup
+	$(BIN)/python -m tests.chaos --seed $(SEED) --kills 200 --orders 2000
+	$(BIN)/python -m tests.chaos --seed $(SEED) --kills 150 --orders 1000 --split
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist

@@ -1,0 +1,300 @@
+"""Everything that is left of a run, read from files and the broker, as plain rows.
+
+No code of the product is imported here: the SQL is written against the files' formats, and bodies
+are JSON. Files are opened read-only.
+"""
+
+import email
+import email.policy
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.chaos.client_log import Command, read_commands
+
+Json = dict[str, Any]
+SERVICES = ("payment", "shipping", "notification")
+EXCHANGES = ("orders", "payment", "shipping")
+AUDIT = "auditor"
+
+
+class EventRow(msgspec.Struct):
+    position: int
+    id: str
+    order_id: str
+    version: int
+    type: str
+    data: Json
+    app_id: str
+    recorded_at_ms: int
+
+
+class Published(msgspec.Struct):
+    """A message as a bystander saw it: a queue of its own, bound to every exchange."""
+
+    id: str
+    type: str
+    app_id: str
+    exchange: str
+    routing_key: str
+    order_id: str
+    version: int
+    data: Json
+    raw: bytes
+
+
+class Operation(msgspec.Struct):
+    """Something that happened to somebody's money."""
+
+    id: str
+    key: str
+    kind: str
+    order_id: str
+    token: str
+    amount: int
+    currency: str
+    of: str
+    at_ms: int
+
+
+class Parcel(msgspec.Struct):
+    id: str
+    key: str
+    order_id: str
+    address: Json
+    items: list[Json]
+    prepared_at_ms: int
+
+
+class MailFile(msgspec.Struct):
+    """A mail in the customers' folder. ``name`` is ORDER.EVENT.TEMPLATE."""
+
+    name: str
+    to: str
+    subject: str
+    message_id: str
+    order_id: str
+    template: str
+
+
+class MailRow(msgspec.Struct):
+    key: str
+    order_id: str
+    event_id: str
+    template: str
+    state: str
+    reason: str
+
+
+class Remembered(msgspec.Struct):
+    """An answer kept under an idempotency key; ``version`` is None for a refusal."""
+
+    principal: str
+    route: str
+    key: str
+    order_id: str
+    version: int | None
+
+
+class ListRow(msgspec.Struct):
+    order_id: str
+    status: str
+    version: int
+    total: int
+    refund_due: int
+
+
+class Evidence(msgspec.Struct):
+    """All of it. ``inbox`` is service -> message id -> state; ``queues`` name -> messages left."""
+
+    commands: list[Command]
+    events: list[EventRow]
+    published: list[Published]
+    operations: list[Operation]
+    parcels: list[Parcel]
+    mails: list[MailFile]
+    mail_rows: list[MailRow]
+    remembered: list[Remembered]
+    order_list: list[ListRow]
+    vault: dict[str, str]
+    inbox: dict[str, dict[str, str]]
+    holds: dict[str, int]
+    outbox: list[str]
+    calls: list[str]
+    queues: dict[str, int]
+    faults: dict[str, str]
+
+    @property
+    def streams(self) -> dict[str, list[EventRow]]:
+        """The events by order, as they are positioned in the log."""
+        streams: dict[str, list[EventRow]] = {}
+        for event in self.events:
+            streams.setdefault(event.order_id, []).append(event)
+        return streams
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database that others own, for reading only."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)) as connection:
+        yield connection
+
+
+def collect(
+    client_log: Path, folder: Path, queues: dict[str, int], published: list[Published]
+) -> Evidence:
+    """Read everything; nobody may be writing any more."""
+    with reading(folder / "orders.db") as orders:
+        events = [_event(row) for row in orders.execute(_EVENTS)]
+        remembered = [Remembered(*row) for row in orders.execute(_REMEMBERED)]
+        order_list = [ListRow(*row) for row in orders.execute(_ORDER_LIST)]
+        vault = {ref: data.decode() for ref, data in orders.execute("SELECT ref, data FROM vault")}
+        outbox = [str(row[0]) for row in orders.execute("SELECT position FROM outbox")]
+    with reading(folder / "sandbox-provider.db") as provider:
+        operations = [Operation(*row) for row in provider.execute(_OPERATIONS)]
+    with reading(folder / "carrier.db") as carrier:
+        parcels = [_parcel(row) for row in carrier.execute(_PARCELS)]
+    with reading(folder / "notification.db") as notification:
+        mail_rows = [MailRow(*row) for row in notification.execute(_MAILS)]
+    with reading(folder / "payment.db") as payment:
+        calls = [str(row[0]) for row in payment.execute("SELECT key FROM calls")]
+    return Evidence(
+        commands=read_commands(client_log),
+        events=events,
+        published=published,
+        operations=operations,
+        parcels=parcels,
+        mails=[_mail(path) for path in sorted((folder / "mail").glob("*/[!.]*"))],
+        mail_rows=mail_rows,
+        remembered=remembered,
+        order_list=order_list,
+        vault=vault,
+        inbox={service: _inbox(folder, service) for service in SERVICES},
+        holds={service: _count(folder, service, "holds") for service in ("payment", "shipping")},
+        outbox=outbox,
+        calls=calls,
+        queues=queues,
+        faults={path.name: _integrity(path) for path in sorted(folder.glob("*.db"))},
+    )
+
+
+_EVENTS = (
+    "SELECT position, event_id, stream, version, type, data, app_id, recorded_at_ms FROM events"
+    " ORDER BY position"
+)
+_REMEMBERED = "SELECT principal, route, key, order_id, version FROM idempotency"
+_ORDER_LIST = "SELECT order_id, status, version, total_amount, refund_due FROM order_list"
+_OPERATIONS = (
+    "SELECT id, key, kind, order_id, token, amount, currency, of, at_ms FROM operations"
+    " ORDER BY sequence"
+)
+_PARCELS = "SELECT parcel_id, key, order_id, address, items, prepared_at_ms FROM parcels"
+_MAILS = "SELECT key, order_id, event_id, template, state, reason FROM mails"
+
+
+def _event(row: tuple[Any, ...]) -> EventRow:
+    position, event_id, stream, version, kind, data, app_id, at_ms = row
+    return EventRow(position, event_id, stream, version, kind, json.loads(data), app_id, at_ms)
+
+
+def _parcel(row: tuple[Any, ...]) -> Parcel:
+    parcel_id, key, order_id, address, items, at_ms = row
+    return Parcel(parcel_id, key, order_id, json.loads(address), json.loads(items), at_ms)
+
+
+def _mail(path: Path) -> MailFile:
+    mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    return MailFile(
+        name=path.name.partition(":")[0],
+        to=str(mail["To"]),
+        subject=str(mail["Subject"]),
+        message_id=str(mail["Message-ID"]),
+        order_id=str(mail["X-Ordermill-Order"]),
+        template=str(mail["X-Ordermill-Template"]),
+    )
+
+
+def _inbox(folder: Path, service: str) -> dict[str, str]:
+    with reading(folder / f"{service}.db") as database:
+        return dict(database.execute("SELECT message_id, state FROM inbox"))
+
+
+def _count(folder: Path, service: str, table: str) -> int:
+    with reading(folder / f"{service}.db") as database:
+        (count,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
+        return int(count)
+
+
+def _integrity(path: Path) -> str:
+    with reading(path) as database:
+        rows = database.execute("PRAGMA integrity_check").fetchall()
+    return "; ".join(text for (text,) in rows)
+
+
+# The broker
+
+
+@contextmanager
+def visiting(url: str) -> Iterator[BlockingChannel]:
+    """Open a channel; what was taken and not acknowledged goes back when it closes."""
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    try:
+        yield connection.channel()
+    finally:
+        if connection.is_open:
+            connection.close()
+
+
+def declare_auditor(url: str) -> None:
+    """Bind a queue of our own to every exchange: it keeps a copy of all that is published."""
+    with visiting(url) as channel:
+        channel.queue_declare(AUDIT, durable=True, arguments={"x-queue-type": "quorum"})
+        for exchange in EXCHANGES:
+            channel.queue_bind(AUDIT, exchange, "#")
+
+
+def service_queues(tiers_s: tuple[int, ...]) -> list[str]:
+    """Return every queue that the order system uses."""
+    kinds = ("", ".dead", *(f".retry.{tier}s" for tier in tiers_s))
+    return [f"{service}{kind}" for service in SERVICES for kind in kinds]
+
+
+def left_in(url: str, queues: list[str]) -> dict[str, int]:
+    """Return how many messages can be taken from each queue; they are put back."""
+    with visiting(url) as channel:
+        left = dict.fromkeys(queues, 0)
+        for queue in queues:
+            while channel.basic_get(queue)[0] is not None:
+                left[queue] += 1
+        return left
+
+
+def audited(url: str) -> list[Published]:
+    """Take every copy that the auditor's queue has kept."""
+    with visiting(url) as channel:
+        found: list[Published] = []
+        while True:
+            method, properties, body = channel.basic_get(AUDIT)
+            if method is None:
+                return found
+            message = json.loads(body)
+            found.append(
+                Published(
+                    id=str(properties.message_id),
+                    type=str(properties.type),
+                    app_id=str(properties.app_id),
+                    exchange=method.exchange,
+                    routing_key=method.routing_key,
+                    order_id=message["order_id"],
+                    version=message["version"],
+                    data=message["data"],
+                    raw=f"{properties.timestamp} {properties.correlation_id} ".encode() + body,
+                )
+            )
