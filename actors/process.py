@@ -12,6 +12,7 @@ from actors.credentials import load_credentials
 from actors.messaging import BROKER_FILE, EMBEDDED, World
 from actors.neighbours import Neighbour, neighbour_client, neighbour_url
 from actors.notification.maildir import FOLDER as MAIL_FOLDER
+from actors.notification.transport import MAILDIR
 from actors.parties import OpenParties, built_in_parties
 from actors.services import SERVICES, ServiceName
 from actors.settings import OrderEventsHttp, Settings, Shipping, url_at
@@ -29,7 +30,8 @@ from runtime.telemetry import Telemetry
 class Running:
     """Services that serve: ``urls`` by name, and where their files are.
 
-    ``url`` is the public API's, empty where the gateway runs in another process.
+    ``url`` is the public API's, empty where the gateway runs in another process. ``mails`` says
+    where mails go, without a password.
     """
 
     url: str
@@ -37,6 +39,7 @@ class Running:
     broker: str
     data_dir: Path
     mail_dir: Path
+    mails: str
     system: System
 
 
@@ -123,12 +126,15 @@ def _running(system: System, settings: Settings) -> Running:
         if name in system.servers
     }
     data_dir = Path(settings.data_dir)
+    mail_dir = data_dir / MAIL_FOLDER / "new"
+    transport = str(settings.mail.transport)
     return Running(
         url=(settings.http.public_url or urls["gateway"]) if "gateway" in urls else "",
         urls=urls,
         broker=system.broker_name,
         data_dir=data_dir,
-        mail_dir=data_dir / MAIL_FOLDER / "new",
+        mail_dir=mail_dir,
+        mails=str(mail_dir) if transport == MAILDIR else transport,
         system=system,
     )
 

@@ -25,6 +25,7 @@ def up(options: Options, /, **given: object) -> int:
 def _tell(running: Running, seconds: float) -> None:
     click.echo(f"ready in {seconds:.2f}s  {running.url}")
     click.echo(f"  broker    {running.broker}")
-    click.echo(f"  data      {running.data_dir}   (mails: {running.mail_dir})")
+    click.echo(f"  data      {running.data_dir}")
+    click.echo(f"  mails     {running.mails}")
     click.echo(f"  operator  token in {running.data_dir / 'secrets' / 'operator-token'}")
     click.echo("Ctrl-C stops; a second one stops at once")

@@ -23,4 +23,18 @@
 
 RabbitMQ 3.10 is the specification; tests/runtime/broker/conformance holds the scripts that both
 brokers must play alike. Nothing here knows the client side (runtime/amqp): they meet as bytes.
+
+Differences that are known, and meant unless said otherwise:
+
+- Missing: transactions (tx), consumer and message priorities, update-secret, connection.blocked,
+  streams, direct reply-to, clustering. A queue type is accepted and does not change durability:
+  every durable queue is journalled the same way.
+- After a crash, messages that were never delivered keep redelivered=false (classic queues of
+  RabbitMQ mark all of them).
+- A channel error returns its messages at once; RabbitMQ waits for close-ok. A channel number may be
+  opened again before its close-ok.
+- A body longer than announced is an error (505); RabbitMQ never answers.
+- Field tables are checked when they come in: malformed ones, and those nested deeper than 64
+  levels, end the publisher's connection (502) instead of the consumer's.
+- When the journal fails there is no basic.nack: the broker ends, and clients see a lost connection.
 """
