@@ -22,6 +22,16 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQ]:
     """A running RabbitMQ of our own. Use names of your own, or ``rabbitmq.vhost()``."""
+    yield from _node()
+
+
+@pytest.fixture
+def fresh_rabbitmq() -> Iterator[RabbitMQ]:
+    """A node for one test, to kill and start again: it comes back fast, having few queues."""
+    yield from _node()
+
+
+def _node() -> Iterator[RabbitMQ]:
     if server_home() is None:
         reason = "no RabbitMQ server installed (Debian: apt-get install rabbitmq-server)"
         if os.environ.get("ORDERMILL_REQUIRE_RABBITMQ") == "1":

@@ -436,9 +436,10 @@ async def test_messages_flow_again_after_the_broker_was_silent(shop: Shop) -> No
 
 
 async def test_a_broker_killed_under_load_loses_nothing_that_it_confirmed(
-    rabbitmq: RabbitMQ, rabbitmq_url: str, tmp_path: Path
+    fresh_rabbitmq: RabbitMQ, tmp_path: Path
 ) -> None:
-    shop = Shop(rabbitmq_url, tmp_path, lambda message, claim: None)
+    rabbitmq = fresh_rabbitmq
+    shop = Shop(rabbitmq.url, tmp_path, lambda message, claim: None)
     numbers = range(400)
 
     async def send_all() -> None:
