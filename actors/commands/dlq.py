@@ -87,6 +87,7 @@ def show(services: Services, message_id: str, queue: str | None, format_: str) -
             click.echo(f"{field:<18} {shown}")
         return 0
     click.echo(f"error: {message_id} is not parked", err=True)
+    click.echo("  hint: see what is: ordermill dlq list", err=True)
     return 1
 
 
