@@ -1,0 +1,247 @@
+"""Disks that survive their processes, and what a crash leaves on them.
+
+The law: an incarnation works on files of its own; when it dies, an *image* of them is what the next
+one finds, and whatever the dead one's open files still hold can reach nobody. A killed process
+leaves all it had written. A power cut leaves all that was synced, and of the write-ahead log's last
+writes a part at most: what SQLite had not synced is cut off or flipped (it is at the COMMIT under
+way, because every database runs with synchronous=FULL).
+
+Files are real and lie in memory (tmpfs, where there is one), so an fsync costs nothing here; what it
+costs is virtual time, drawn from the disk's own stream.
+"""
+
+import asyncio
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from runtime.errors import EnvironmentUnready
+from runtime.host import Lock
+from sim.incarnation import Incarnation
+from sim.loop import VirtualLoop
+from sim.sqlite import DRIVES, Failure, Moment
+from sim.trace import Trace
+
+Damage = Literal["none", "cut", "flip"]
+_NOT_KEPT = shutil.ignore_patterns("*-shm")
+
+
+class PowerCut(msgspec.Struct, frozen=True):
+    """The power goes at a statement. ``damage``: what becomes of log writes not yet synced."""
+
+    damage: Damage = "none"
+
+
+class Arm(msgspec.Struct):
+    """Something that happens at the ``left``-th statement from now that matches."""
+
+    left: int
+    moment: Moment
+    what: Failure | PowerCut
+    only: str = ""
+
+
+class Storage:
+    """The disk of one node, over all its incarnations, below ``root``.
+
+    ``die`` is called when an armed power cut has taken its image: it must kill the incarnation.
+    """
+
+    def __init__(
+        self, root: Path, node: str, rng: random.Random, loop: VirtualLoop, trace: Trace
+    ) -> None:
+        self.node = node
+        self.latency_s_min, self.latency_s_max = 0.0002, 0.002
+        self.stalled_until_s = 0.0
+        self.arms: list[Arm] = []
+        self.fired: list[str] = []
+        self.die: Callable[[Incarnation], None] | None = None
+        self._root = root / node
+        self._generation = 0
+        self._random = rng
+        self._loop = loop
+        self._trace = trace
+        self._owner: Incarnation | None = None
+        self._imaged = False
+        self._locks: set[str] = set()
+        self._last_wal: tuple[str, bytes] | None = None
+        self._folder().mkdir(parents=True)
+
+    @property
+    def folder(self) -> Path:
+        """Where the node's files are now."""
+        return self._folder()
+
+    def mount(self, owner: Incarnation) -> "SimDisk":
+        """Give the disk to an incarnation."""
+        assert self._owner is None, "one incarnation at a time"
+        self._owner, self._imaged = owner, False
+        self._locks.clear()
+        DRIVES[owner] = self
+        owner.on_death.append(self._unmount)
+        return SimDisk(self, self._folder(), owner)
+
+    def take_image(self) -> None:
+        """Fix what the next incarnation finds as it is now."""
+        if self._imaged:
+            return
+        self._imaged = True
+        before = self._folder()
+        self._generation += 1
+        shutil.copytree(before, self._folder(), ignore=_NOT_KEPT)
+
+    def _unmount(self) -> None:
+        self.take_image()
+        self._owner = None
+        self.arms.clear()
+
+    # -- what SQLite's connections ask (`sim.sqlite.Drive`) ---------------------------------------
+
+    def delays(self) -> tuple[float, float]:
+        """Return the seconds until an operation executes, and from then to its answer."""
+        stall = max(0.0, self.stalled_until_s - self._loop.time())
+        latency = self._random.uniform(self.latency_s_min, self.latency_s_max)
+        return stall + latency, latency / 2
+
+    def statement(self, sql: str, moment: Moment, wal: str) -> None:
+        """Let what is armed for this statement happen."""
+        if not self.arms or self._imaged:
+            return
+        if moment == "before" and sql == "COMMIT":
+            self._remember(wal)
+        for arm in self.arms:
+            if arm.moment == moment and sql.startswith(arm.only):
+                arm.left -= 1
+                if arm.left <= 0:
+                    self.arms.remove(arm)
+                    self._fire(arm, sql, wal)
+                    return
+
+    def executed(self) -> bool:
+        """Whether the power is still there; if an armed cut took it, the incarnation dies now."""
+        owner = self._owner
+        if self._imaged and owner is not None and owner.alive:
+            assert self.die is not None, "somebody switches the power off"
+            self.die(owner)
+            return False
+        return owner is not None and owner.alive
+
+    def note(self, *facts: str | int) -> None:
+        """Put a line into the trace."""
+        self._trace.note(self._loop.time(), "disk", self.node, *facts)
+
+    # -- faults -----------------------------------------------------------------------------------
+
+    def _fire(self, arm: Arm, sql: str, wal: str) -> None:
+        word = sql.split(None, 1)[0]
+        match arm.what:
+            case Failure() as failure:
+                self.fired.append(f"{failure.name} {arm.moment} {word}")
+                self.note("failure", failure.name, arm.moment, word)
+                raise failure.error()
+            case PowerCut() as cut:
+                self.fired.append(f"power cut {arm.moment} {word}")
+                self.note("power-cut", cut.damage, arm.moment, word)
+                self.take_image()
+                if sql == "COMMIT" and arm.moment == "after":
+                    self._damage(cut.damage, wal)
+
+    def _remember(self, wal: str) -> None:
+        path = Path(wal)
+        self._last_wal = wal, path.read_bytes() if path.exists() else b""
+
+    def _damage(self, damage: Damage, wal: str) -> None:
+        """Spoil in the image what the COMMIT has just added to the log."""
+        if damage == "none" or self._last_wal is None or self._last_wal[0] != wal:
+            return
+        path = self._folder() / Path(wal).name
+        before, after = self._last_wal[1], path.read_bytes()
+        durable = next(
+            (at for at, (old, new) in enumerate(zip(before, after, strict=False)) if old != new),
+            min(len(before), len(after)),
+        )
+        if durable >= len(after):
+            return
+        at = self._random.randrange(durable, len(after))
+        spoilt = after[:at] if damage == "cut" else after[:at] + bytes([after[at] ^ 0x5A]) + after[at + 1 :]
+        path.write_bytes(spoilt)
+        self.fired.append(f"log tail {damage}")
+        self.note("log-tail", damage, at - durable, len(after) - durable)
+
+    def _folder(self) -> Path:
+        return self._root / str(self._generation)
+
+    # -- what a process asks ----------------------------------------------------------------------
+
+    def take_lock(self, name: str) -> Lock:
+        """Take a lock that the incarnation's death releases."""
+        if name in self._locks:
+            raise EnvironmentUnready(f"{self.node}: {name} is locked", hint="stop the other process")
+        self._locks.add(name)
+        return _Held(self._locks, name)
+
+
+class _Held:
+    def __init__(self, locks: set[str], name: str) -> None:
+        self._locks, self._name = locks, name
+
+    def release(self) -> None:
+        self._locks.discard(self._name)
+
+
+class SimDisk:
+    """A `runtime.host.Disk` for one incarnation. Each operation is one step of virtual time."""
+
+    def __init__(self, storage: Storage, root: Path, owner: Incarnation) -> None:
+        self.root = root
+        self._storage = storage
+        self._owner = owner
+
+    def lock(self, name: str) -> Lock:
+        """Take the lock; see `runtime.host.Disk`."""
+        return self._storage.take_lock(name)
+
+    async def write_new(self, name: str, data: bytes) -> None:
+        """Create or replace a file in one step."""
+        before, after = self._storage.delays()
+        await asyncio.sleep(before)
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        self._storage.note("write", name, len(data))
+        await asyncio.sleep(after)
+
+    async def write_once(self, name: str, data: bytes) -> None:
+        """Create a file unless it is there."""
+        if not (self.root / name).exists():
+            await self.write_new(name, data)
+
+    async def read(self, name: str) -> bytes | None:
+        """Return a file's bytes, or None."""
+        await asyncio.sleep(self._storage.delays()[0])
+        path = self.root / name
+        return path.read_bytes() if path.exists() else None
+
+    async def names(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder, sorted."""
+        await asyncio.sleep(self._storage.delays()[0])
+        path = self.root / folder
+        found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+        return [f"{folder}/{name}" for name in found if not name.startswith(".")]
+
+    async def remove(self, name: str) -> None:
+        """Remove a file if it is there."""
+        before, after = self._storage.delays()
+        await asyncio.sleep(before)
+        (self.root / name).unlink(missing_ok=True)
+        await asyncio.sleep(after)
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """Open a database of a node that is at rest, to look at it."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)

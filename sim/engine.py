@@ -1,0 +1,75 @@
+"""Everything below the simulated processes, made for one run and thrown away after it."""
+
+import asyncio
+import shutil
+import tempfile
+import warnings
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sim import guard
+from sim.loop import VirtualLoop
+from sim.network import Network
+from sim.seed import Seed
+from sim.trace import Trace
+
+STEPS_MAX = 20_000_000
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made below it
+
+
+class Engine:
+    """Loop, network, trace and folder of one run. Made by `engine`."""
+
+    def __init__(self, seed: Seed, root: Path, *, keep_trace: bool, steps_max: int) -> None:
+        self.seed = seed
+        self.root = root
+        self.trace = Trace(keep=keep_trace)
+        self.loop = VirtualLoop(seed.stream("sched"), self.trace, steps_max=steps_max)
+        self.network = Network(self.loop, self.trace, lambda *names: seed.stream("net", *names))
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the start."""
+        return self.loop.time()
+
+    def note(self, kind: str, *facts: str | int | float | bytes) -> None:
+        """Put a line into the trace."""
+        self.trace.note(self.loop.time(), kind, *facts)
+
+    def run(self, main: Coroutine[Any, Any, None]) -> None:
+        """Run the world's main task to its end."""
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_until_complete(self.loop.create_task(main))
+        finally:
+            self.loop.finish()
+            asyncio.set_event_loop(None)
+
+
+@contextmanager
+def engine(
+    seed: Seed, *, keep_trace: bool = True, steps_max: int = STEPS_MAX, root: Path | None = None
+) -> Iterator[Engine]:
+    """Make an engine whose files lie in memory, and remove them afterwards.
+
+    Warnings of the code under simulation, such as a coroutine that nobody awaits, are mishaps of
+    the run like an exception that nobody catches.
+    """
+    guard.install()
+    guard.at_rest()
+    guard.seed_entropy(seed.number)
+    base = _MEMORY if _MEMORY.is_dir() else None
+    folder = Path(tempfile.mkdtemp(prefix="ordermill-sim-", dir=base)) if root is None else root
+    made = Engine(seed, folder, keep_trace=keep_trace, steps_max=steps_max)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                yield made
+            finally:
+                made.loop.mishaps += [f"warning: {one.message}" for one in caught]
+    finally:
+        if root is None:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,315 @@
+"""An asyncio event loop in virtual time, whose every choice follows from a seed.
+
+The laws:
+- Time stands still while something can run; then it jumps to the next timer. Each callback costs a
+  little virtual time, or code that polls by callbacks (anyio delivers a cancellation again in every
+  turn) would stop the clock for ever.
+- What runs next is a seeded choice among the *tasks* that can: a real loop's order is one of many
+  that real machines show. Plain callbacks of one incarnation stay in order, as asyncio promises, and
+  so do the steps of one task.
+- Handles of a dead incarnation never run; those of a frozen one wait until it thaws.
+- No thread, no socket, no file descriptor: whoever asks for one is refused, loudly.
+
+Sources: FoundationDB's simulator (SIGMOD 2021, "Deterministic simulation"), TigerBeetle's VOPR, and
+asyncio's own BaseEventLoop, of which only the parts that touch the operating system are replaced.
+"""
+
+import asyncio
+import heapq
+import math
+import random
+import socket
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, NoReturn
+from zlib import crc32
+
+from sim.incarnation import CURRENT, Incarnation
+from sim.trace import Trace
+
+STEP_S = 0.00005
+WIDTH = 8
+_MASK = (1 << 61) - 1
+
+
+class Stalled(Exception):
+    """Nothing can ever happen again: no callback is ready and no timer is set."""
+
+
+class OutOfSteps(Exception):
+    """The run took more steps than it was given: something spins."""
+
+
+class Refused(Exception):
+    """The code under simulation asked for the real world: a thread, a socket, a descriptor."""
+
+
+class SimFuture(asyncio.Future[Any]):
+    """A future whose hash is its serial number, so that sets of futures have one order."""
+
+    def __init__(self, *, loop: "VirtualLoop") -> None:
+        super().__init__(loop=loop)
+        loop.serial += 1
+        self._serial = loop.serial
+
+    def __hash__(self) -> int:
+        return self._serial
+
+
+class SimTask(asyncio.Task[Any]):
+    """A task with a serial number that knows whose it is."""
+
+    def __init__(
+        self,
+        work: Coroutine[Any, Any, Any],
+        *,
+        loop: "VirtualLoop",
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> None:
+        loop.serial += 1
+        self.serial = loop.serial
+        owner = CURRENT.get() if context is None else context.get(CURRENT)
+        self.owner = owner
+        self.work = work  # asyncio lets go of the coroutine when the task is done; so do we
+        super().__init__(work, loop=loop, name=name or "task", context=context)
+        if owner is not None:
+            owner.tasks[self] = None
+            self.add_done_callback(_forget)
+
+    def __hash__(self) -> int:
+        return self.serial
+
+
+def _forget(task: "asyncio.Task[Any]") -> None:
+    assert isinstance(task, SimTask)
+    del task.work
+    if task.owner is not None:
+        task.owner.tasks.pop(task, None)
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """See the module's laws. ``scheduler`` decides; ``trace`` is told.
+
+    ``network`` (see `sim.network`) answers ``create_connection`` and ``create_server``.
+    """
+
+    def __init__(self, scheduler: random.Random, trace: Trace, *, steps_max: int) -> None:
+        super().__init__()
+        self.serial = 0
+        self.steps = 0
+        self.mishaps: list[str] = []
+        self.network: Any = None
+        self._random = scheduler.random
+        self._trace = trace
+        self._steps_max = steps_max
+        self._now = 0.0
+        self._queue: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timer_serial = 0
+        self._names: dict[object, int] = {}
+        self._clock_resolution = 1e-9
+        self.graveyard: list[object] = []
+        self.set_exception_handler(self._note_mishap)
+
+    # -- time and tasks ---------------------------------------------------------------------------
+
+    def time(self) -> float:
+        """Virtual seconds since the start of the run."""
+        return self._now
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """Return a future of this loop."""
+        return SimFuture(loop=self)
+
+    def create_task(  # type: ignore[override]
+        self,
+        coro: Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> "asyncio.Task[Any]":
+        """Start a task, of the incarnation whose context it is given (or that runs now)."""
+        return SimTask(coro, loop=self, name=name, context=context)
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Run ``callback`` in one of the next steps."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._queue.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run ``callback`` at the virtual time ``when``."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timer_serial += 1
+        heapq.heappush(self._timers, (when, self._timer_serial, timer))
+        return timer
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run ``callback`` after ``delay`` virtual seconds."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Leave it in the heap: it is skipped when its time comes."""
+
+    # -- running ----------------------------------------------------------------------------------
+
+    def _run_once(self) -> None:
+        queue, timers = self._queue, self._timers
+        if not queue:
+            self._jump()
+        now = self._now
+        while timers and timers[0][0] <= now:
+            timer = heapq.heappop(timers)[2]
+            if not timer.cancelled():
+                queue.append(timer)
+        due = timers[0][0] if timers else math.inf
+        while queue and not self._stopping:  # type: ignore[attr-defined]
+            self._step(self._pick())
+            if self._now >= due:
+                return
+
+    def _jump(self) -> None:
+        timers = self._timers
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+        if timers:
+            self._now = max(self._now, timers[0][0])
+        elif not self._stopping:  # type: ignore[attr-defined]
+            raise Stalled(f"at {self._now:.3f} s nothing is ready and no timer is set")
+
+    def _pick(self) -> asyncio.Handle:
+        queue = self._queue
+        candidates = min(len(queue), WIDTH)
+        if candidates == 1:
+            return queue.popleft()
+        at = int(self._random() * candidates)
+        if at == 0:
+            return queue.popleft()
+        chosen = queue[at]
+        owner = getattr(chosen._callback, "__self__", None)  # noqa: SLF001
+        for earlier in range(at):
+            if _same_line(queue[earlier], chosen, owner):
+                at = earlier
+                chosen = queue[at]
+                break
+        del queue[at]
+        return chosen
+
+    def _step(self, handle: asyncio.Handle) -> None:
+        if handle._cancelled:  # noqa: SLF001
+            return
+        owner = handle._context.get(CURRENT)  # type: ignore[attr-defined]  # noqa: SLF001
+        if owner is not None and owner.state != "alive":
+            owner.held.append(handle)  # of a frozen one until it thaws, of a dead one for ever
+            return
+        self.steps += 1
+        if self.steps > self._steps_max:
+            raise OutOfSteps(f"{self._steps_max} steps, at {self._now:.3f} s")
+        callback = handle._callback  # noqa: SLF001
+        acting = getattr(callback, "__self__", None)
+        if acting.__class__ is SimTask:
+            number = acting.serial
+        else:
+            name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
+            number = self._names.get(name) or self._names.setdefault(name, crc32(name.encode()))
+        self._trace.mix = (self._trace.mix * 1000003 ^ number) & _MASK
+        self._now += STEP_S
+        handle._run()  # noqa: SLF001
+
+    # -- life and death ---------------------------------------------------------------------------
+
+    def kill(self, victim: Incarnation) -> None:
+        """Cut the power: nothing of ``victim`` runs again."""
+        victim.state = "dead"
+        for task in victim.tasks:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+        self.graveyard.append((victim, list(victim.tasks), [task.work for task in victim.tasks]))
+        for notice in victim.on_death:
+            notice()
+
+    def freeze(self, victim: Incarnation) -> None:
+        """Stop it as SIGSTOP does: its timers pass, its data waits, and nothing of it runs."""
+        if victim.state == "alive":
+            victim.state = "frozen"
+
+    def thaw(self, victim: Incarnation) -> None:
+        """Let it go on, as SIGCONT does: everything that has become due meanwhile runs now."""
+        if victim.state == "frozen":
+            victim.state = "alive"
+            held, victim.held = victim.held, []
+            self._queue.extend(held)
+
+    def _note_mishap(self, _loop: asyncio.AbstractEventLoop, facts: dict[str, Any]) -> None:
+        error = facts.get("exception")
+        text = f"{facts.get('message')}: {type(error).__name__ if error else ''}: {error}"
+        self.mishaps.append(f"{self._now:.6f} {text}")
+        self._trace.note(self._now, "mishap", type(error).__name__)
+
+    # -- what a real loop asks the operating system for -------------------------------------------
+
+    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **given: Any) -> Any:  # type: ignore[override]
+        """Connect through the simulated network."""
+        _refuse_tls(given)
+        return await self.network.connect(protocol_factory, host, port)
+
+    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **given: Any) -> Any:  # type: ignore[override]
+        """Listen on the simulated network, on ``host:port`` or on a socket stand-in's address."""
+        _refuse_tls(given)
+        stand_in = given.get("sock")
+        if stand_in is not None:
+            host, port = stand_in.getsockname()
+        return self.network.listen(protocol_factory, host, port)
+
+    async def getaddrinfo(self, host: Any, port: Any, **_given: Any) -> Any:  # type: ignore[override]
+        """Resolve a node's name to itself: nodes are their own addresses."""
+        name = host.decode() if isinstance(host, bytes) else host
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, port))]
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> NoReturn:  # type: ignore[override]
+        """Refuse: a thread runs when it likes."""
+        raise Refused(f"a thread was asked for: {func!r}")
+
+    def _write_to_self(self) -> None:
+        """Nobody waits in a selector."""
+
+    def _process_events(self, event_list: object) -> None:
+        """There are none."""
+
+    def _refuse(self, *_given: Any, **_named: Any) -> NoReturn:
+        raise Refused("a file descriptor was asked for")
+
+    add_reader = add_writer = remove_reader = remove_writer = _refuse
+    sock_connect = sock_recv = sock_sendall = sock_accept = _refuse  # type: ignore[assignment]
+    add_signal_handler = create_datagram_endpoint = subprocess_exec = _refuse  # type: ignore[assignment]
+
+    def finish(self) -> None:
+        """End the run for good: nothing of anybody runs again."""
+        self._queue.clear()
+        self._timers.clear()
+        self._closed = True
+
+
+def _same_line(earlier: asyncio.Handle, chosen: asyncio.Handle, owner: object) -> bool:
+    """Whether ``earlier`` must run before ``chosen``: same task, or both plain and of one owner."""
+    before = getattr(earlier._callback, "__self__", None)  # noqa: SLF001
+    if owner.__class__ is SimTask:
+        return before is owner
+    if before.__class__ is SimTask:
+        return False
+    mine = chosen._context.get(CURRENT)  # type: ignore[attr-defined]  # noqa: SLF001
+    return earlier._context.get(CURRENT) is mine  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _refuse_tls(given: dict[str, Any]) -> None:
+    if given.get("ssl"):
+        raise Refused("TLS is not simulated")

@@ -1,0 +1,176 @@
+"""SQLite under simulation: the real library on real files, without aiosqlite's thread.
+
+aiosqlite gives each connection a thread and a queue. Here `InlineQueue` stands in for that queue: an
+operation executes at one instant of virtual time and its answer arrives at a later one, so that a
+crash can fall between the two ("committed, but nobody was told").
+
+Each statement passes `SimConnection`. Armed (see `Arms`), the k-th statement from now fails before
+or after it has been applied, or is where the power goes: the disk's image is taken at that very
+statement, and the incarnation dies before its code could notice. What the function still does is
+done to files that nobody will open again.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from sim.incarnation import CURRENT, Incarnation
+from sim.loop import VirtualLoop
+
+Moment = Literal["before", "after"]
+Call = Callable[[], Any]
+
+
+class Drive(Protocol):
+    """What a connection needs of the disk that its file is on."""
+
+    def delays(self) -> tuple[float, float]:
+        """Return the seconds until an operation executes, and from then to its answer."""
+        ...
+
+    def statement(self, sql: str, moment: Moment, wal: str) -> None:
+        """A statement is about to be applied, or has been; may raise what SQLite would."""
+        ...
+
+    def executed(self) -> bool:
+        """An operation has executed. False if the power has gone meanwhile."""
+        ...
+
+    def note(self, *facts: str | int) -> None:
+        """Put a line into the trace."""
+        ...
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error of SQLite: its primary code's name, such as SQLITE_FULL or SQLITE_IOERR."""
+
+    name: str
+
+    def error(self) -> sqlite3.OperationalError:
+        """Make the exception that the sqlite3 module would raise."""
+        made = sqlite3.OperationalError(_TEXTS.get(self.name, self.name))
+        made.sqlite_errorcode = getattr(sqlite3, self.name)
+        made.sqlite_errorname = self.name
+        return made
+
+
+_TEXTS = {
+    "SQLITE_FULL": "database or disk is full",
+    "SQLITE_IOERR": "disk I/O error",
+    "SQLITE_IOERR_FSYNC": "disk I/O error",
+    "SQLITE_BUSY": "database is locked",
+}
+
+DRIVES: dict[Incarnation, Drive] = {}
+"""Whose disk is which; `sim.disk` fills it."""
+
+
+class SimConnection(sqlite3.Connection):
+    """A real connection that shows each statement to its drive first."""
+
+    drive: Drive | None = None
+    wal = ""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Execute one statement."""
+        drive = self.drive
+        if drive is None:
+            return super().execute(sql, parameters)
+        drive.statement(sql, "before", self.wal)
+        cursor = super().execute(sql, parameters)
+        drive.statement(sql, "after", self.wal)
+        return cursor
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        """Execute one statement for many rows."""
+        drive = self.drive
+        if drive is None:
+            return super().executemany(sql, parameters)
+        drive.statement(sql, "before", self.wal)
+        cursor = super().executemany(sql, parameters)
+        drive.statement(sql, "after", self.wal)
+        return cursor
+
+
+class NoThread:
+    """Stands in for aiosqlite's thread: there is none."""
+
+    def __init__(self, *_given: object, **_named: object) -> None:
+        """Take what Thread takes."""
+
+    def start(self) -> None:
+        """Start nothing."""
+
+    def join(self, _timeout: float | None = None) -> None:
+        """Wait for nothing."""
+
+    def is_alive(self) -> bool:
+        """It never is."""
+        return False
+
+
+class InlineQueue:
+    """Stands in for the queue between aiosqlite and its thread; see the module."""
+
+    def __init__(self) -> None:
+        owner = CURRENT.get()
+        self._drive = DRIVES.get(owner) if owner is not None else None
+        self._calls: deque[tuple[asyncio.Future[Any] | None, Call]] = deque()
+        self._busy = False
+
+    def put_nowait(self, item: tuple["asyncio.Future[Any] | None", Call]) -> None:
+        """Take an operation; it executes after those before it."""
+        self._calls.append(item)
+        if not self._busy:
+            self._next()
+
+    def _next(self) -> None:
+        self._busy = bool(self._calls)
+        if self._calls:
+            loop = asyncio.get_event_loop()
+            if not isinstance(loop, VirtualLoop) or self._drive is None:
+                self._answer(*self._run(self._calls.popleft()))
+                return
+            future, call = self._calls.popleft()
+            loop.call_later(self._drive.delays()[0], self._execute, future, call, loop)
+
+    def _execute(self, future: "asyncio.Future[Any] | None", call: Call, loop: VirtualLoop) -> None:
+        drive = self._drive
+        assert drive is not None
+        answer = self._run((future, call))
+        failed = answer[2]
+        drive.note("sql", type(failed).__name__ if failed is not None else "ok")
+        if drive.executed():
+            loop.call_later(drive.delays()[1], self._answer, *answer)
+
+    def _run(
+        self, item: tuple["asyncio.Future[Any] | None", Call]
+    ) -> tuple["asyncio.Future[Any] | None", Any, BaseException | None]:
+        future, call = item
+        try:
+            result = call()
+        except BaseException as error:  # it is the caller's to judge, as with a thread
+            return future, None, error
+        if isinstance(result, SimConnection):
+            result.drive = self._drive
+            result.wal = _wal_of(result)
+        return future, result, None
+
+    def _answer(
+        self, future: "asyncio.Future[Any] | None", result: Any, error: BaseException | None
+    ) -> None:
+        if future is not None and not future.done():
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+        self._next()
+
+
+def _wal_of(connection: sqlite3.Connection) -> str:
+    (_, _, file) = connection.execute("PRAGMA database_list").fetchone()
+    return f"{file}-wal"
