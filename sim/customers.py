@@ -1,0 +1,241 @@
+"""Customers and one operator: they drive the real API over the simulated network, by the plan.
+
+A request whose reply is lost, or that was told to come back later, is sent again under its key until
+there is a definite answer; a request to ship has no key and may be repeated as it is. Everything
+goes into the history, which the judges compare with what really happened.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+import msgspec
+
+from sim.client import Answer, Client, NoAnswer
+from sim.engine import Engine
+from sim.history import Answered, Kind, Sent
+from sim.incarnation import Incarnation
+from sim.plan import Act, Order
+
+LOOK_S = 1.0
+PATIENCE_S = 3600.0
+_ROUTES: dict[str, tuple[str, str]] = {
+    "pay": ("PUT", "payment"),
+    "move": ("PUT", "shipping-address"),
+    "cancel": ("POST", "cancellation"),
+    "ship": ("POST", "shipment"),
+}
+
+
+class Shop:
+    """Where the shop is, and what the customers of one run have in common."""
+
+    def __init__(self, engine: Engine, host: str, port: int, operator_token: str) -> None:
+        self.engine = engine
+        self.host = host
+        self.port = port
+        self.operator_token = operator_token
+        self.history: list[Sent | Answered] = []
+        self.open: dict[str, None] = {}
+        self.owner = Incarnation("customers", 1)
+        self._random = engine.seed.stream("customers")
+
+    def client(self) -> Client:
+        """Return a new connection of a customer's."""
+        return Client(self.host, self.port)
+
+    def begin(self, orders: tuple[Order, ...]) -> None:
+        """Let every customer come when the plan says so."""
+        for order in orders:
+            self.open[f"o{order.number}"] = None
+            self.owner.spawn(_Customer(self, order).run())
+
+    def pause(self) -> float:
+        """Return how long somebody waits before asking again."""
+        return self._random.uniform(0.05, 1.5)
+
+
+class _Customer:
+    def __init__(self, shop: Shop, order: Order) -> None:
+        self._shop = shop
+        self._order = order
+        self._name = f"o{order.number}"
+        self._order_id = ""
+        self._token = ""
+
+    async def run(self) -> None:
+        order = self._order
+        await asyncio.sleep(order.at_s)
+        body = {
+            "customer": {"name": self._name, "email": f"{self._name}@example.org"},
+            "items": [{"sku": sku, "quantity": quantity} for sku, quantity in order.items],
+            "shipping_address": _address(f"First {self._name}"),
+            "payment": {"token": order.card},
+        }
+        placed = await self._insist("place", "place", self._name, ("POST", "/v1/orders"), body, order)
+        if placed.status < 300:
+            told = placed.json()
+            self._order_id, self._token = told["id"], told["access_token"]
+            async with anyio.create_task_group() as tasks:
+                for number, act in enumerate(order.acts):
+                    tasks.start_soon(self._act, number, act)
+        self._shop.open.pop(self._name, None)
+
+    async def _act(self, number: int, act: Act) -> None:
+        if act.on:
+            await self._until(act.on)
+        await asyncio.sleep(act.after_s)
+        if act.do in _ROUTES:
+            await self._change(number, act)
+        elif act.do == "look":
+            await self._status(self._shop.client())
+
+    async def _change(self, number: int, act: Act) -> None:
+        method, part = _ROUTES[act.do]
+        mark, body = self._asked(number, act)
+        name = f"{act.do}{number}"
+        route = method, f"/v1/orders/{self._order_id}/{part}"
+        kind: Any = act.do
+        await self._insist(name, kind, mark, route, body, act)
+
+    def _asked(self, number: int, act: Act) -> tuple[str, dict[str, Any]]:
+        match act.do:
+            case "pay":
+                return self._order_id, {"token": act.card}
+            case "move":
+                mark = f"Moved {self._name} {number}"
+                return mark, _address(mark)
+            case "cancel":
+                mark = f"thought again {self._name} {number}"
+                return mark, {"reason": mark}
+            case _:
+                mark = f"T{self._name}-{number}"
+                return mark, {"carrier": "Millrace", "tracking": mark}
+
+    async def _until(self, wanted: str) -> None:
+        """Look until the order has this status, or has come to an end."""
+        ends = ("cancelled", "payment_failed", "shipped", wanted)
+        client = self._shop.client()
+        while await self._status(client) not in ends:
+            await asyncio.sleep(LOOK_S)
+        client.close()
+
+    async def _status(self, client: Client) -> str:
+        try:
+            answer = await client.request(
+                "GET", f"/v1/orders/{self._order_id}", headers=self._headers(self._token)
+            )
+        except NoAnswer:
+            return ""
+        return str(answer.json().get("status", "")) if answer.status == 200 else ""
+
+    async def _insist(
+        self,
+        name: str,
+        kind: Kind,
+        mark: str,
+        route: tuple[str, str],
+        body: Mapping[str, Any],
+        how: Order | Act,
+    ) -> Answer:
+        """Send a command until there is a definite answer; with its twins, if it has any."""
+        command = _Command(self, f"{self._name}-{name}", kind, mark, route, body)
+        if not how.twins:
+            return await command.send_until_told(again=how.again)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(how.twins):
+                tasks.start_soon(command.send_until_told)
+            answer = await command.send_until_told(again=how.again)
+        return answer
+
+    @property
+    def shop(self) -> Shop:
+        """The shop."""
+        return self._shop
+
+    @property
+    def order_id(self) -> str:
+        """The order's id, once it is known."""
+        return self._order_id
+
+    def credentials(self, kind: Kind) -> str:
+        """Return whose token such a command carries."""
+        return self._shop.operator_token if kind == "ship" else self._token
+
+    @staticmethod
+    def _headers(token: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+class _Command:
+    """One command, however often it is sent."""
+
+    def __init__(
+        self,
+        customer: _Customer,
+        name: str,
+        kind: Kind,
+        mark: str,
+        route: tuple[str, str],
+        body: Mapping[str, Any],
+    ) -> None:
+        self._customer = customer
+        self._name, self._kind, self._mark = name, kind, mark
+        self._route, self._body = route, body
+        self._keyed = kind != "ship"
+        self._attempts = 0
+
+    async def send_until_told(self, again: int = 0) -> Answer:
+        shop, client = self._customer.shop, self._customer.shop.client()
+        give_up = shop.engine.now + PATIENCE_S
+        while shop.engine.now < give_up:
+            answer = await self._send(client)
+            if answer is not None and 200 <= answer.status < 500 and answer.status != 429:
+                if not again:
+                    client.close()
+                    return answer
+                again -= 1
+            await asyncio.sleep(shop.pause())
+        raise TimeoutError(f"{self._name}: no definite answer within {PATIENCE_S:g} s")
+
+    async def _send(self, client: Client) -> Answer | None:
+        customer, shop = self._customer, self._customer.shop
+        self._attempts += 1
+        attempt, engine = self._attempts, shop.engine
+        token = customer.credentials(self._kind)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if self._keyed:
+            headers["Idempotency-Key"] = f"key-{self._name}"
+        shop.history.append(
+            Sent(
+                self._name,
+                attempt,
+                self._kind,
+                customer.order_id,
+                self._mark,
+                self._keyed,
+                self._body,
+                engine.now,
+            )
+        )
+        try:
+            answer = await client.request(*self._route, headers=headers, body=self._body)
+        except NoAnswer:
+            shop.history.append(Answered(self._name, attempt, 0, None, engine.now))
+            engine.note("client", self._name, attempt, 0)
+            return None
+        body = msgspec.json.decode(answer.body) if answer.body else None
+        shop.history.append(Answered(self._name, attempt, answer.status, body, engine.now))
+        engine.note("client", self._name, attempt, answer.status)
+        return answer
+
+
+def _address(line1: str) -> dict[str, str]:
+    return {
+        "name": "Ada Lovelace",
+        "line1": line1,
+        "city": "Berlin",
+        "postal_code": "10115",
+        "country": "DE",
+    }

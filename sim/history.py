@@ -1,0 +1,88 @@
+"""What clients asked and were told, in the order in which it happened.
+
+An intent is in the history before its request leaves, an answer once it has come back. An intent
+without an answer is *unknown*: the command may have been carried out once, or not at all. (Jepsen
+calls such operations ":info"; they stay open for ever.)
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal["place", "pay", "move", "cancel", "ship"]
+
+
+class Sent(msgspec.Struct, frozen=True, tag="sent"):
+    """A request is about to leave; ``attempt`` counts from 1, ``mark`` is unique to the command."""
+
+    command: str
+    attempt: int
+    kind: Kind
+    order_id: str
+    mark: str
+    keyed: bool
+    body: Mapping[str, Any]
+    at: float = 0.0
+
+
+class Answered(msgspec.Struct, frozen=True, tag="answered"):
+    """What came back: a status and a body; status 0 is none at all (cut off, timed out)."""
+
+    command: str
+    attempt: int
+    status: int
+    body: Any = None
+    at: float = 0.0
+
+
+class Command(msgspec.Struct, frozen=True):
+    """One command with all its attempts: what was asked, and every answer that came back."""
+
+    name: str
+    kind: Kind
+    order_id: str
+    mark: str
+    keyed: bool
+    body: Mapping[str, Any]
+    attempts: int
+    answers: tuple[Answered, ...]
+
+    @property
+    def definite(self) -> tuple[Answered, ...]:
+        """Answers that say what became of the command: neither cut off nor "try again later"."""
+        return tuple(answer for answer in self.answers if 200 <= answer.status < 500)
+
+    @property
+    def accepted(self) -> Answered | None:
+        """The first answer that says yes."""
+        return next((answer for answer in self.definite if answer.status < 300), None)
+
+    @property
+    def refused(self) -> Answered | None:
+        """The first answer that says no, where none says yes."""
+        return None if self.accepted or not self.definite else self.definite[0]
+
+
+def commands(entries: Iterable[Sent | Answered]) -> list[Command]:
+    """Return the commands of a history, in the order they were first sent."""
+    sent: dict[str, list[Sent]] = {}
+    answered: dict[str, list[Answered]] = {}
+    for entry in entries:
+        if isinstance(entry, Sent):
+            sent.setdefault(entry.command, []).append(entry)
+        else:
+            answered.setdefault(entry.command, []).append(entry)
+    return [
+        Command(
+            name=name,
+            kind=tries[0].kind,
+            order_id=tries[0].order_id,
+            mark=tries[0].mark,
+            keyed=tries[0].keyed,
+            body=tries[0].body,
+            attempts=len(tries),
+            answers=tuple(answered.get(name, ())),
+        )
+        for name, tries in sent.items()
+    ]
