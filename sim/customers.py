@@ -1,8 +1,8 @@
 """Customers and one operator: they drive the real API over the simulated network, by the plan.
 
-A request whose reply is lost, or that was told to come back later, is sent again under its key until
-there is a definite answer; a request to ship has no key and may be repeated as it is. Everything
-goes into the history, which the judges compare with what really happened.
+A request whose reply is lost, or that was told to come back later, is sent again under its key
+until there is a definite answer; a request to ship has no key and may be repeated as it is.
+Everything goes into the history, which the judges compare with what really happened.
 """
 
 import asyncio
@@ -73,7 +73,9 @@ class _Customer:
             "shipping_address": _address(f"First {self._name}"),
             "payment": {"token": order.card},
         }
-        placed = await self._insist("place", "place", self._name, ("POST", "/v1/orders"), body, order)
+        placed = await self._insist(
+            "place", "place", self._name, ("POST", "/v1/orders"), body, order
+        )
         if placed.status < 300:
             told = placed.json()
             self._order_id, self._token = told["id"], told["access_token"]
@@ -146,8 +148,8 @@ class _Customer:
         async with anyio.create_task_group() as tasks:
             for _ in range(how.twins):
                 tasks.start_soon(command.send_until_told)
-            answer = await command.send_until_told(again=how.again)
-        return answer
+            return await command.send_until_told(again=how.again)
+        raise AssertionError("a command ends with an answer")
 
     @property
     def shop(self) -> Shop:

@@ -1,13 +1,13 @@
 """Disks that survive their processes, and what a crash leaves on them.
 
-The law: an incarnation works on files of its own; when it dies, an *image* of them is what the next
-one finds, and whatever the dead one's open files still hold can reach nobody. A killed process
-leaves all it had written. A power cut leaves all that was synced, and of the write-ahead log's last
-writes a part at most: what SQLite had not synced is cut off or flipped (it is at the COMMIT under
-way, because every database runs with synchronous=FULL).
+The law: an incarnation works on files of its own; when it dies, an *image* of them is what the
+next one finds, and whatever the dead one's open files still hold can reach nobody. A killed process
+leaves all it had written. A power cut leaves all that was synced, and of the write-ahead log's
+last writes a part at most: what SQLite had not synced is cut off or flipped (it is at the COMMIT
+under way, because every database runs with synchronous=FULL).
 
-Files are real and lie in memory (tmpfs, where there is one), so an fsync costs nothing here; what it
-costs is virtual time, drawn from the disk's own stream.
+Files are real and lie in memory (tmpfs, where there is one), so an fsync costs nothing here; what
+it costs is virtual time, drawn from the disk's own stream.
 """
 
 import asyncio
@@ -168,7 +168,11 @@ class Storage:
         if durable >= len(after):
             return
         at = self._random.randrange(durable, len(after))
-        spoilt = after[:at] if damage == "cut" else after[:at] + bytes([after[at] ^ 0x5A]) + after[at + 1 :]
+        spoilt = (
+            after[:at]
+            if damage == "cut"
+            else after[:at] + bytes([after[at] ^ 0x5A]) + after[at + 1 :]
+        )
         path.write_bytes(spoilt)
         self.fired.append(f"log tail {damage}")
         self.note("log-tail", damage, at - durable, len(after) - durable)
@@ -181,7 +185,9 @@ class Storage:
     def take_lock(self, name: str) -> Lock:
         """Take a lock that the incarnation's death releases."""
         if name in self._locks:
-            raise EnvironmentUnready(f"{self.node}: {name} is locked", hint="stop the other process")
+            raise EnvironmentUnready(
+                f"{self.node}: {name} is locked", hint="stop the other process"
+            )
         self._locks.add(name)
         return _Held(self._locks, name)
 

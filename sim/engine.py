@@ -34,7 +34,7 @@ class Engine:
         """Virtual seconds since the start."""
         return self.loop.time()
 
-    def note(self, kind: str, *facts: str | int | float | bytes) -> None:
+    def note(self, kind: str, *facts: str | float | bytes) -> None:
         """Put a line into the trace."""
         self.trace.note(self.loop.time(), kind, *facts)
 

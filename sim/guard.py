@@ -1,18 +1,18 @@
 """The patches that make third-party code deterministic: one list, each with its reason.
 
-The law: a patch changes something only while a `VirtualLoop` runs; under any other loop the library
-does what it always did. Nothing of *our* product is patched here. Each patch leans on a detail of one
-exact version, so versions are checked first: an upgrade fails loudly, and then the patch is looked at
-again. `tests/sim/test_guard.py` shows for each what goes wrong without it.
+The law: a patch changes something only while a `VirtualLoop` runs; under any other loop the
+library does what it always did. Nothing of *our* product is patched here. Each patch leans on a
+detail of one exact version, so versions are checked first: an upgrade fails loudly, and then the
+patch is looked at again. `tests/sim/test_guard.py` shows for each what goes wrong without it.
 """
 
-import asyncio
 import gc
 import os
 import random
 import sqlite3
 import sys
 import time
+from asyncio.events import _get_running_loop
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from typing import Any
@@ -25,9 +25,9 @@ import hypercorn.config
 import pamqp.base
 
 from sim.loop import VirtualLoop
-from sim.network import SocketStandIn
 from sim.seed import EPOCH_S
 from sim.sqlite import InlineQueue, NoThread, SimConnection
+from sim.wire import SocketStandIn
 
 VERSIONS = {
     "aiormq": "7.2.4",
@@ -48,7 +48,7 @@ class WrongVersion(Exception):
 
 def virtual() -> VirtualLoop | None:
     """Return the virtual loop that runs now, if one does."""
-    loop = asyncio._get_running_loop()
+    loop = _get_running_loop()
     return loop if isinstance(loop, VirtualLoop) else None
 
 
@@ -85,6 +85,9 @@ class _Entropy:
 
 
 _entropy = _Entropy()
+# Names that these modules only import, so no type checker knows them as theirs.
+_core: Any = aiosqlite.core
+_httpcore: Any = httpcore_anyio
 
 
 def _clocks_and_entropy() -> None:
@@ -113,8 +116,8 @@ def _clocks_and_entropy() -> None:
 
 def _clock(real: Callable[[], Any], make: Callable[[float], Any]) -> Callable[[], Any]:
     def now() -> Any:
-        loop = asyncio._get_running_loop()
-        return make(loop._now) if isinstance(loop, VirtualLoop) else real()
+        loop = _get_running_loop()
+        return make(loop.time()) if isinstance(loop, VirtualLoop) else real()
 
     now.__name__ = real.__name__
     return now
@@ -171,7 +174,7 @@ def _ordered_sets() -> None:
     """
     aiormq.base.set = OrderedSet  # type: ignore[attr-defined]
     anyio_asyncio.set = OrderedSet  # type: ignore[attr-defined]
-    pamqp.base._AMQData.__repr__ = lambda self: f"<{self.name}>"  # type: ignore[method-assign,assignment,return-value]
+    pamqp.base._AMQData.__repr__ = lambda self: f"<{self.name}>"  # type: ignore[method-assign]
 
 
 # -- threads and sockets --------------------------------------------------------------------------
@@ -179,7 +182,7 @@ def _ordered_sets() -> None:
 
 def _threads() -> None:
     """Run aiosqlite's operations inline, and watch every statement (see `sim.sqlite`)."""
-    thread, queue, connect = aiosqlite.core.Thread, aiosqlite.core.SimpleQueue, sqlite3.connect
+    thread, queue, connect = _core.Thread, _core.SimpleQueue, sqlite3.connect
 
     def make_thread(*given: Any, **named: Any) -> Any:
         return thread(*given, **named) if virtual() is None else NoThread()
@@ -190,17 +193,18 @@ def _threads() -> None:
     def connected(*given: Any, **named: Any) -> sqlite3.Connection:
         if virtual() is not None:
             named.setdefault("factory", SimConnection)
-        return connect(*given, **named)
+        made: sqlite3.Connection = connect(*given, **named)
+        return made
 
-    aiosqlite.core.Thread = make_thread  # type: ignore[misc,assignment]
-    aiosqlite.core.SimpleQueue = make_queue  # type: ignore[misc,assignment]
+    _core.Thread = make_thread
+    _core.SimpleQueue = make_queue
     sqlite3.connect = connected  # type: ignore[assignment]
 
 
 def _sockets() -> None:
     """Have Hypercorn bind stand-ins, and httpcore ask them whether a connection is still good."""
     create = hypercorn.config.Config._create_sockets
-    readable = httpcore_anyio.is_socket_readable
+    readable = _httpcore.is_socket_readable
 
     def create_sockets(self: Any, binds: list[str], type_: Any = 1) -> Any:
         loop = virtual()
@@ -212,10 +216,10 @@ def _sockets() -> None:
     def is_readable(sock: Any) -> bool:
         if isinstance(sock, SocketStandIn):
             return sock.end is None or sock.end.readable
-        return readable(sock)
+        return bool(readable(sock))
 
     hypercorn.config.Config._create_sockets = create_sockets  # type: ignore[method-assign]
-    httpcore_anyio.is_socket_readable = is_readable
+    _httpcore.is_socket_readable = is_readable
 
 
 def at_rest() -> None:

@@ -1,7 +1,8 @@
 """One run of one simulated process: what belongs to it, and how it dies.
 
-The law of this file: a handle of the event loop belongs to the incarnation in whose context it was
-made; once that is dead, none of its handles runs again - no ``finally``, no ``aclose``, no callback.
+The law of this file: a handle of the event loop belongs to the incarnation in whose context it
+was made; once that is dead, none of its handles runs again - no ``finally``, no ``aclose``, no
+callback.
 That is what a power cut does. Its tasks and coroutines are kept in the graveyard instead of being
 dropped, because dropping a coroutine runs its ``finally``.
 """

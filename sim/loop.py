@@ -5,8 +5,8 @@ The laws:
   little virtual time, or code that polls by callbacks (anyio delivers a cancellation again in every
   turn) would stop the clock for ever.
 - What runs next is a seeded choice among the *tasks* that can: a real loop's order is one of many
-  that real machines show. Plain callbacks of one incarnation stay in order, as asyncio promises, and
-  so do the steps of one task.
+  that real machines show. Plain callbacks of one incarnation stay in order, as asyncio promises,
+  and so do the steps of one task.
 - Handles of a dead incarnation never run; those of a frozen one wait until it thaws.
 - No thread, no socket, no file descriptor: whoever asks for one is refused, loudly.
 
@@ -105,7 +105,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._trace = trace
         self._steps_max = steps_max
         self._now = 0.0
-        self._queue: deque[asyncio.Handle] = deque()
+        self._queue: deque[Any] = deque()  # handles, whose private parts we read
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timer_serial = 0
         self._names: dict[object, int] = {}
@@ -144,7 +144,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
     def call_at(  # type: ignore[override]
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run ``callback`` at the virtual time ``when``."""
         timer = asyncio.TimerHandle(when, callback, args, self, context)
@@ -153,7 +157,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return timer
 
     def call_later(  # type: ignore[override]
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run ``callback`` after ``delay`` virtual seconds."""
         return self.call_at(self._now + delay, callback, *args, context=context)
@@ -187,7 +195,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         elif not self._stopping:  # type: ignore[attr-defined]
             raise Stalled(f"at {self._now:.3f} s nothing is ready and no timer is set")
 
-    def _pick(self) -> asyncio.Handle:
+    def _pick(self) -> Any:
         queue = self._queue
         candidates = min(len(queue), WIDTH)
         if candidates == 1:
@@ -205,10 +213,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         del queue[at]
         return chosen
 
-    def _step(self, handle: asyncio.Handle) -> None:
+    def _step(self, handle: Any) -> None:
         if handle._cancelled:  # noqa: SLF001
             return
-        owner = handle._context.get(CURRENT)  # type: ignore[attr-defined]  # noqa: SLF001
+        owner = handle._context.get(CURRENT)  # noqa: SLF001
         if owner is not None and owner.state != "alive":
             owner.held.append(handle)  # of a frozen one until it thaws, of a dead one for ever
             return
@@ -233,7 +241,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         victim.state = "dead"
         for task in victim.tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
-        self.graveyard.append((victim, list(victim.tasks), [task.work for task in victim.tasks]))
+        self.graveyard.append(
+            (victim, list(victim.tasks), [getattr(task, "work", None) for task in victim.tasks])
+        )
         for notice in victim.on_death:
             notice()
 
@@ -257,12 +267,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     # -- what a real loop asks the operating system for -------------------------------------------
 
-    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **given: Any) -> Any:  # type: ignore[override]
+    async def create_connection(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **given: Any
+    ) -> Any:
         """Connect through the simulated network."""
         _refuse_tls(given)
         return await self.network.connect(protocol_factory, host, port)
 
-    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **given: Any) -> Any:  # type: ignore[override]
+    async def create_server(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **given: Any
+    ) -> Any:
         """Listen on the simulated network, on ``host:port`` or on a socket stand-in's address."""
         _refuse_tls(given)
         stand_in = given.get("sock")
@@ -270,7 +284,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             host, port = stand_in.getsockname()
         return self.network.listen(protocol_factory, host, port)
 
-    async def getaddrinfo(self, host: Any, port: Any, **_given: Any) -> Any:  # type: ignore[override]
+    async def getaddrinfo(self, host: Any, port: Any, **_given: Any) -> Any:
         """Resolve a node's name to itself: nodes are their own addresses."""
         name = host.decode() if isinstance(host, bytes) else host
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, port))]
@@ -288,9 +302,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _refuse(self, *_given: Any, **_named: Any) -> NoReturn:
         raise Refused("a file descriptor was asked for")
 
-    add_reader = add_writer = remove_reader = remove_writer = _refuse
-    sock_connect = sock_recv = sock_sendall = sock_accept = _refuse  # type: ignore[assignment]
-    add_signal_handler = create_datagram_endpoint = subprocess_exec = _refuse  # type: ignore[assignment]
+    add_reader = add_writer = remove_reader = remove_writer = _refuse  # type: ignore[assignment]
+    sock_connect = sock_recv = sock_sendall = sock_accept = _refuse
+    add_signal_handler = _refuse  # type: ignore[assignment]
+    create_datagram_endpoint = subprocess_exec = _refuse
 
     def finish(self) -> None:
         """End the run for good: nothing of anybody runs again."""
@@ -299,15 +314,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._closed = True
 
 
-def _same_line(earlier: asyncio.Handle, chosen: asyncio.Handle, owner: object) -> bool:
+def _same_line(earlier: Any, chosen: Any, owner: object) -> bool:
     """Whether ``earlier`` must run before ``chosen``: same task, or both plain and of one owner."""
     before = getattr(earlier._callback, "__self__", None)  # noqa: SLF001
     if owner.__class__ is SimTask:
         return before is owner
     if before.__class__ is SimTask:
         return False
-    mine = chosen._context.get(CURRENT)  # type: ignore[attr-defined]  # noqa: SLF001
-    return earlier._context.get(CURRENT) is mine  # type: ignore[attr-defined]  # noqa: SLF001
+    mine = chosen._context.get(CURRENT)  # noqa: SLF001
+    return earlier._context.get(CURRENT) is mine  # noqa: SLF001
 
 
 def _refuse_tls(given: dict[str, Any]) -> None:

@@ -92,6 +92,3 @@ class Remote:
 
         context = None if caller is None else caller.context
         engine.loop.call_later(delay, arrive, context=context)
-
-
-

@@ -1,8 +1,8 @@
 """SQLite under simulation: the real library on real files, without aiosqlite's thread.
 
-aiosqlite gives each connection a thread and a queue. Here `InlineQueue` stands in for that queue: an
-operation executes at one instant of virtual time and its answer arrives at a later one, so that a
-crash can fall between the two ("committed, but nobody was told").
+aiosqlite gives each connection a thread and a queue. Here `InlineQueue` stands in for that queue:
+an operation executes at one instant of virtual time and its answer arrives at a later one, so that
+a crash can fall between the two ("committed, but nobody was told").
 
 Each statement passes `SimConnection`. Armed (see `Arms`), the k-th statement from now fails before
 or after it has been applied, or is where the power goes: the disk's image is taken at that very

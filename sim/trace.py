@@ -1,8 +1,8 @@
 """What happened in a run, in order, and a hash of all of it.
 
-The law: same seed, same events, same bytes, same hash - in any process, whatever its hash seed, time
-zone or log level. So an event holds numbers, text and bytes that follow from the run alone, never a
-``repr`` of an object, never an exception's text, never an address.
+The law: same seed, same events, same bytes, same hash - in any process, whatever its hash seed,
+time zone or log level. So an event holds numbers, text and bytes that follow from the run alone,
+never a ``repr`` of an object, never an exception's text, never an address.
 
 Between two events the scheduler folds every step it takes into `Trace.mix`, which the next event
 takes in: two runs that differ in a single step differ in their hash from there on.
@@ -35,7 +35,7 @@ class Trace:
         self._keep = keep
         self._hash = hashlib.blake2b(digest_size=16)
 
-    def note(self, at: float, kind: str, *facts: str | int | float | bytes) -> None:
+    def note(self, at: float, kind: str, *facts: str | float | bytes) -> None:
         """Append an event."""
         self.count += 1
         line = f"{at:.9f}\x1f{kind}\x1f{self.mix}\x1f" + "\x1f".join(map(str, facts)) + "\n"

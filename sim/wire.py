@@ -1,0 +1,328 @@
+"""One TCP connection in memory: two ends, the wire between them, and who may sit on it.
+
+The laws: bytes of one direction arrive in order and once, or not at all; whatever arrives, arrives
+in the receiver's context, so that a dead receiver drops it; each connection draws its latencies
+from a stream of its own.
+
+A *tap* sits on a connection and sees each chunk before it travels; it may hold, change, drop or
+add bytes (see `sim.taps`).
+"""
+
+import asyncio
+import random
+from contextvars import Context
+from typing import Any, Protocol
+from zlib import crc32
+
+import msgspec
+
+from sim.incarnation import CURRENT, Incarnation
+from sim.loop import VirtualLoop
+from sim.trace import Trace
+
+_HIGH_WATER, _LOW_WATER = 64 * 1024, 16 * 1024
+
+
+class Path(msgspec.Struct):
+    """The state of the way from one node to another, one direction of it.
+
+    ``silent``: bytes wait and nobody is told. ``refusing``: new connections are refused.
+    ``split``: how likely a chunk arrives in two pieces. Latencies in seconds.
+    """
+
+    latency_s_min: float = 0.0002
+    latency_s_max: float = 0.003
+    split: float = 0.0
+    silent: bool = False
+    refusing: bool = False
+
+
+class Weather(Protocol):
+    """What a wire asks of the network that it is part of."""
+
+    loop: VirtualLoop
+    trace: Trace
+
+    def stream(self, *names: str | int) -> random.Random:
+        """Return the randomness of a connection."""
+        ...
+
+    def path(self, source: str, target: str) -> Path:
+        """Return the way from one node to another."""
+        ...
+
+    def must_wait(self, wire: "Wire", end: "End") -> bool:
+        """Whether what ``end`` sends must not arrive now."""
+        ...
+
+    def wait(self, wire: "Wire", end: "End", kind: str, data: bytes) -> None:
+        """Keep what must not arrive now."""
+        ...
+
+    def forget(self, wire: "Wire") -> None:
+        """Both ends are gone."""
+        ...
+
+
+class Tap(Protocol):
+    """Somebody in the middle of one connection. It sends on with `Wire.pass_on`, or does not."""
+
+    def from_client(self, data: bytes) -> None:
+        """Bytes are on their way to the server."""
+        ...
+
+    def from_server(self, data: bytes) -> None:
+        """Bytes are on their way to the client."""
+        ...
+
+
+class SocketStandIn:
+    """What libraries ask of a transport's or a listener's socket."""
+
+    family = 2
+
+    def __init__(self, own: tuple[str, int], peer: tuple[str, int], end: "End | None") -> None:
+        self._own, self._peer, self.end = own, peer, end
+
+    def getsockname(self) -> tuple[str, int]:
+        """Return the address of this side."""
+        return self._own
+
+    def getpeername(self) -> tuple[str, int]:
+        """Return the address of the other side."""
+        return self._peer
+
+    def setsockopt(self, *_options: object) -> None:
+        """Take every option: there is nothing to tune."""
+
+    def fileno(self) -> int:
+        """Return -1: there is no descriptor."""
+        return -1
+
+
+class End(asyncio.Transport):
+    """One end of a connection: an asyncio transport, and what the peer's kernel knows of it."""
+
+    def __init__(self, wire: "Wire", context: Context) -> None:
+        super().__init__()
+        self.wire = wire
+        self.context = context
+        self.owner: Incarnation | None = context.get(CURRENT)
+        self.protocol: Any = None
+        self.peer: End = self
+        self.last_arrival = 0.0
+        self.lost = False
+        self._closing = self._eof_sent = False
+        self._in_flight = 0
+        self._write_paused = self._read_paused = False
+        self._unread: list[tuple[str, bytes]] = []
+
+    # -- asyncio's side ---------------------------------------------------------------------------
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return the socket stand-in, or one of its addresses."""
+        own, peer = self.wire.addresses(self)
+        known = {"sockname": own, "peername": peer}
+        return SocketStandIn(own, peer, self) if name == "socket" else known.get(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Hand what arrives to this protocol from now on."""
+        self.protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol."""
+        protocol: asyncio.BaseProtocol = self.protocol
+        return protocol
+
+    def is_closing(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._closing
+
+    def is_reading(self) -> bool:
+        """Whether what arrives is handed on."""
+        return not self._read_paused
+
+    def can_write_eof(self) -> bool:
+        """It can."""
+        return True
+
+    def get_write_buffer_size(self) -> int:
+        """Return the bytes that the peer has not taken yet."""
+        return self._in_flight
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return when writing pauses and resumes."""
+        return _LOW_WATER, _HIGH_WATER
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Keep the limits: nobody here depends on others."""
+
+    def pause_reading(self) -> None:
+        """Keep what arrives."""
+        self._read_paused = True
+
+    def resume_reading(self) -> None:
+        """Hand on what has been kept, and what arrives."""
+        if self._read_paused:
+            self._read_paused = False
+            if self._unread:
+                self.wire.loop.call_soon(self._hand_on, context=self.context)
+
+    def write(self, data: Any) -> None:
+        """Send bytes."""
+        if self._closing or not data:
+            return
+        self._in_flight += len(data)
+        if self._in_flight > _HIGH_WATER and not self._write_paused:
+            self._write_paused = True
+            self.protocol.pause_writing()
+        self.wire.tapped(self, bytes(data))
+
+    def write_eof(self) -> None:
+        """Say that nothing more comes."""
+        if not self._closing and not self._eof_sent:
+            self._eof_sent = True
+            self.wire.send(self, "eof", b"")
+
+    def close(self) -> None:
+        """Send what was written, then the end."""
+        if not self._closing:
+            self._closing = True
+            self.wire.send(self, "fin", b"")
+            self.wire.loop.call_soon(self._lose, None, context=self.context)
+
+    def abort(self) -> None:
+        """Cut: the peer gets a reset."""
+        if not self.lost:
+            self._closing = True
+            self.wire.send(self, "rst", b"")
+            self.wire.loop.call_soon(self._lose, None, context=self.context)
+
+    # -- the network's side -----------------------------------------------------------------------
+
+    @property
+    def readable(self) -> bool:
+        """Whether a read would not wait: data, or the end, has come (poll's POLLIN)."""
+        return self._closing or bool(self._unread)
+
+    def arrive(self, kind: str, data: bytes) -> None:
+        """Something has come from the peer."""
+        if self.lost:
+            return
+        if self._read_paused and kind != "rst":
+            self._unread.append((kind, data))
+        elif kind == "data":
+            self.peer.taken(len(data))
+            if not self._closing:
+                self.protocol.data_received(data)
+        elif kind == "rst":
+            self._closing = True
+            self._lose(ConnectionResetError(104, "Connection reset by peer"))
+        elif not self._closing and not self.protocol.eof_received():
+            self.close()
+
+    def _hand_on(self) -> None:
+        while self._unread and not self._read_paused and not self.lost:
+            self.arrive(*self._unread.pop(0))
+
+    def taken(self, size: int) -> None:
+        """The peer has taken this many bytes."""
+        self._in_flight -= size
+        if self._write_paused and self._in_flight < _LOW_WATER and not self.lost:
+            self._write_paused = False
+            self.wire.loop.call_soon(self.protocol.resume_writing, context=self.context)
+
+    def _lose(self, error: Exception | None) -> None:
+        if not self.lost:
+            self.lost = self._closing = True
+            self.wire.ended()
+            self.protocol.connection_lost(error)
+
+    def sever(self, *, told: bool) -> None:
+        """Its process has died. The kernel resets the connection, if there is still a kernel."""
+        if not self.lost:
+            self.lost = self._closing = True
+            if told:
+                self.wire.send(self, "rst", b"")
+            self.wire.ended()
+
+
+class Wire:
+    """One connection between a client's `End` and a server's."""
+
+    def __init__(
+        self, network: Weather, number: int, nodes: tuple[str, str], ports: tuple[int, int]
+    ) -> None:
+        self.network = network
+        self.loop = network.loop
+        self.number = number
+        self.nodes = nodes
+        self.ports = ports
+        self.tap: Tap | None = None
+        self.client: End
+        self.server: End
+        self._random = network.stream(number)
+
+    def addresses(self, end: End) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Return the end's own address and the other's."""
+        mine = 0 if end is self.client else 1
+        return (
+            (self.nodes[mine], self.ports[mine]),
+            (self.nodes[1 - mine], self.ports[1 - mine]),
+        )
+
+    def tapped(self, end: End, data: bytes) -> None:
+        """Send bytes past the tap, if there is one."""
+        if self.tap is None:
+            self.send(end, "data", data)
+        elif end is self.client:
+            self.tap.from_client(data)
+        else:
+            self.tap.from_server(data)
+
+    def pass_on(self, data: bytes, *, to_server: bool) -> None:
+        """Let bytes travel: the tap's way to send."""
+        self.send(self.client if to_server else self.server, "data", data)
+
+    def send(self, end: End, kind: str, data: bytes) -> None:
+        """Let something travel from ``end`` to its peer."""
+        path = self.network.path(*self._direction(end))
+        if kind == "data" and path.split and len(data) > 1 and self._random.random() < path.split:
+            cut = self._random.randrange(1, len(data))
+            self._travel(end, path, kind, data[:cut])
+            data = data[cut:]
+        self._travel(end, path, kind, data)
+
+    def cut(self) -> None:
+        """Reset the connection from the middle: both ends lose it."""
+        for end in (self.client, self.server):
+            if not end.lost:
+                self.loop.call_soon(end.arrive, "rst", b"", context=end.context)
+
+    def ended(self) -> None:
+        """One end has lost the connection."""
+        if self.client.lost and self.server.lost:
+            self.network.forget(self)
+
+    def _direction(self, end: End) -> tuple[str, str]:
+        here, there = self.nodes
+        return (here, there) if end is self.client else (there, here)
+
+    def _travel(self, end: End, path: Path, kind: str, data: bytes) -> None:
+        loop = self.loop
+        side = 0 if end is self.client else 1
+        self.network.trace.note(loop.time(), "net", self.number, side, kind, len(data), crc32(data))
+        latency = self._random.uniform(path.latency_s_min, path.latency_s_max)
+        at = max(loop.time() + latency, end.last_arrival)
+        end.last_arrival = at
+        loop.call_at(at, self._arrive, end, kind, data, context=end.peer.context)
+
+    def _arrive(self, end: End, kind: str, data: bytes) -> None:
+        if self.network.must_wait(self, end):
+            self.network.wait(self, end, kind, data)
+        else:
+            end.peer.arrive(kind, data)
+
+    def deliver(self, end: End, kind: str, data: bytes) -> None:
+        """What had to wait on a silent path goes on."""
+        self.loop.call_soon(end.peer.arrive, kind, data, context=end.peer.context)
