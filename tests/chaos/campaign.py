@@ -19,21 +19,13 @@ import anyio.to_thread
 import msgspec
 from pika.exceptions import AMQPError
 
-from tests.chaos.checker import Finding, check, report
-from tests.chaos.client_log import ClientLog
-from tests.chaos.evidence import (
-    SERVICES,
-    Published,
-    audited,
-    collect,
-    declare_auditor,
-    left_in,
-    reading,
-    service_queues,
-)
+from sim.judges.checker import Finding, check, report
+from sim.judges.evidence import SERVICES, Ledgers, Published, collect, reading
+from sim.judges.words import CONSUMED_BY
+from tests.chaos.auditor import audited, declare_auditor, left_in, service_queues
+from tests.chaos.client_log import ClientLog, read_commands
 from tests.chaos.load import Load, Shop, log_in, open_client
 from tests.chaos.targets import TIERS_S, Cast, Process, Row, Scene, Watch, split, together
-from tests.chaos.words import CONSUMED_BY
 from tests.harness.rabbitmq import RabbitMQ
 
 DRAIN_S_MAX = 60.0
@@ -247,7 +239,8 @@ class _Campaign:
             self._troubles.append(f"the broker cannot be asked: {error!r}")
         for row in reversed(self._cast.rows):
             await self._stop(row)
-        return check(collect(self._log_file, self._folder, queues, published))
+        ledgers = Ledgers.in_one(self._folder)
+        return check(collect(read_commands(self._log_file), ledgers, queues, published))
 
     async def _until_nothing_is_left(self, look: Callable[[], list[str]]) -> list[str]:
         limit = time.monotonic() + DRAIN_S_MAX

@@ -1,65 +1,14 @@
-"""What clients asked and were told: one append-only file, outside of every killed process.
+"""The history of a campaign: one append-only file, outside of every killed process.
 
-An intent is on disk before its request leaves, an answer after it has come back. An intent that has
-no answer is *unknown*: the command may have been carried out once, or not at all.
+An intent is on disk before its request leaves, an answer after it has come back.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["place", "pay", "move", "cancel", "ship"]
-
-
-class Sent(msgspec.Struct, frozen=True, tag="sent"):
-    """A request is about to leave; ``attempt`` counts from 1, ``mark`` is unique to the command."""
-
-    command: str
-    attempt: int
-    kind: Kind
-    order_id: str
-    mark: str
-    keyed: bool
-    body: Mapping[str, Any]
-
-
-class Answered(msgspec.Struct, frozen=True, tag="answered"):
-    """What came back: a status and a body; status 0 is none at all (cut off, timed out)."""
-
-    command: str
-    attempt: int
-    status: int
-    body: Any = None
-
-
-class Command(msgspec.Struct, frozen=True):
-    """One command with all its attempts: what was asked, and every answer that came back."""
-
-    name: str
-    kind: Kind
-    order_id: str
-    mark: str
-    keyed: bool
-    body: Mapping[str, Any]
-    attempts: int
-    answers: tuple[Answered, ...]
-
-    @property
-    def definite(self) -> tuple[Answered, ...]:
-        """Answers that say what became of the command: neither cut off nor "try again later"."""
-        return tuple(answer for answer in self.answers if 200 <= answer.status < 500)
-
-    @property
-    def accepted(self) -> Answered | None:
-        """The first answer that says yes."""
-        return next((answer for answer in self.definite if answer.status < 300), None)
-
-    @property
-    def refused(self) -> Answered | None:
-        """The first answer that says no, where none says yes."""
-        return None if self.accepted or not self.definite else self.definite[0]
+from sim.history import Answered, Command, Sent, commands
 
 
 class ClientLog:
@@ -79,26 +28,7 @@ class ClientLog:
 
 def read_commands(path: Path) -> list[Command]:
     """Return the commands of a client log, in the order they were first sent."""
-    sent: dict[str, list[Sent]] = {}
-    answered: dict[str, list[Answered]] = {}
-    for entry in _entries(path):
-        if isinstance(entry, Sent):
-            sent.setdefault(entry.command, []).append(entry)
-        else:
-            answered.setdefault(entry.command, []).append(entry)
-    return [
-        Command(
-            name=name,
-            kind=tries[0].kind,
-            order_id=tries[0].order_id,
-            mark=tries[0].mark,
-            keyed=tries[0].keyed,
-            body=tries[0].body,
-            attempts=len(tries),
-            answers=tuple(answered.get(name, ())),
-        )
-        for name, tries in sent.items()
-    ]
+    return commands(_entries(path))
 
 
 def _entries(path: Path) -> Iterator[Sent | Answered]:

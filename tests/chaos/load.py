@@ -14,7 +14,8 @@ import anyio
 import httpx
 import msgspec
 
-from tests.chaos.client_log import Answered, ClientLog, Kind, Sent
+from sim.history import Answered, Kind, Sent
+from tests.chaos.client_log import ClientLog
 
 REQUEST_S_MAX = 10.0
 PATIENCE_S = 120.0

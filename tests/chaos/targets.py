@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from tests.chaos.evidence import reading
+from sim.judges.evidence import reading
 from tests.harness.command import environment
 from tests.harness.rabbitmq import RabbitMQ, free_port
 

@@ -32,7 +32,7 @@ MACHINES = {
     },
 }
 # event: the states of other machines that it needs (one of them)
-NEEDS = {
+NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "order-cancelled": {"shipping": ("-",)},
     "payment-updated": {"life": ("open",)},
     "payment-auth-in-progress": {"life": ("open",)},

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.chaos.checker import INVARIANTS, check
-from tests.chaos.client_log import Answered, Command
-from tests.chaos.evidence import (
+from sim.history import Answered, Command
+from sim.judges.checker import INVARIANTS, check
+from sim.judges.evidence import (
     EventRow,
     Evidence,
     ListRow,
@@ -21,7 +21,7 @@ from tests.chaos.evidence import (
     Published,
     Remembered,
 )
-from tests.chaos.words import CONSUMED_BY, PUBLISHED_TO, STATED_BY, wrong_at
+from sim.judges.words import CONSUMED_BY, PUBLISHED_TO, STATED_BY, wrong_at
 
 PRICE = {"amount": 1450, "currency": "EUR"}
 LINES = [{"sku": "MUG-1", "name": "Mug", "quantity": 2, "unit_price": PRICE}]

@@ -1,7 +1,8 @@
 """Everything that is left of a run, read from files and the broker, as plain rows.
 
 No code of the product is imported here: the SQL is written against the files' formats, and bodies
-are JSON. Files are opened read-only.
+are JSON. Files are opened read-only. The simulator and the process-kill campaigns collect the same
+rows, so that the same functions judge both.
 """
 
 import email
@@ -14,18 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pika
-from pika.adapters.blocking_connection import BlockingChannel
 
-from tests.chaos.client_log import Command, read_commands
+from sim.history import Command
 
 Json = dict[str, Any]
 SERVICES = ("payment", "shipping", "notification")
-EXCHANGES = ("orders", "payment", "shipping")
-AUDIT = "auditor"
 
 
 class EventRow(msgspec.Struct):
+    """One event of the log."""
+
     position: int
     id: str
     order_id: str
@@ -65,6 +64,8 @@ class Operation(msgspec.Struct):
 
 
 class Parcel(msgspec.Struct):
+    """What the carrier has packed."""
+
     id: str
     key: str
     order_id: str
@@ -85,6 +86,8 @@ class MailFile(msgspec.Struct):
 
 
 class MailRow(msgspec.Struct):
+    """What the notification service noted of one mail."""
+
     key: str
     order_id: str
     event_id: str
@@ -104,6 +107,8 @@ class Remembered(msgspec.Struct):
 
 
 class ListRow(msgspec.Struct):
+    """One row of the order list."""
+
     order_id: str
     status: str
     version: int
@@ -147,41 +152,68 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+class Ledgers(msgspec.Struct, frozen=True):
+    """In which folder each party keeps its books: the services' own, and the outsiders'."""
+
+    order_events: Path
+    payment: Path
+    shipping: Path
+    notification: Path
+    provider: Path
+    carrier: Path
+    mailer: Path
+
+    @classmethod
+    def in_one(cls, folder: Path) -> "Ledgers":
+        """Return the ledgers of a system whose parties share one folder."""
+        return cls(*[folder] * len(cls.__struct_fields__))
+
+    def of(self, service: str) -> Path:
+        """Return the database of a service with an inbox."""
+        folder: Path = getattr(self, service)
+        return folder / f"{service}.db"
+
+    def databases(self) -> list[Path]:
+        """Return every database there is, each once."""
+        folders = dict.fromkeys(getattr(self, name) for name in self.__struct_fields__)
+        return [path for folder in folders for path in sorted(folder.glob("*.db"))]
+
+
 def collect(
-    client_log: Path, folder: Path, queues: dict[str, int], published: list[Published]
+    commands: list[Command], ledgers: Ledgers, queues: dict[str, int], published: list[Published]
 ) -> Evidence:
     """Read everything; nobody may be writing any more."""
-    with reading(folder / "orders.db") as orders:
+    with reading(ledgers.order_events / "orders.db") as orders:
         events = [_event(row) for row in orders.execute(_EVENTS)]
         remembered = [Remembered(*row) for row in orders.execute(_REMEMBERED)]
         order_list = [ListRow(*row) for row in orders.execute(_ORDER_LIST)]
         vault = {ref: data.decode() for ref, data in orders.execute("SELECT ref, data FROM vault")}
         outbox = [str(row[0]) for row in orders.execute("SELECT position FROM outbox")]
-    with reading(folder / "sandbox-provider.db") as provider:
+    with reading(ledgers.provider / "sandbox-provider.db") as provider:
         operations = [Operation(*row) for row in provider.execute(_OPERATIONS)]
-    with reading(folder / "carrier.db") as carrier:
+    with reading(ledgers.carrier / "carrier.db") as carrier:
         parcels = [_parcel(row) for row in carrier.execute(_PARCELS)]
-    with reading(folder / "notification.db") as notification:
+    with reading(ledgers.of("notification")) as notification:
         mail_rows = [MailRow(*row) for row in notification.execute(_MAILS)]
-    with reading(folder / "payment.db") as payment:
+    with reading(ledgers.of("payment")) as payment:
         calls = [str(row[0]) for row in payment.execute("SELECT key FROM calls")]
     return Evidence(
-        commands=read_commands(client_log),
+        commands=commands,
         events=events,
         published=published,
         operations=operations,
         parcels=parcels,
-        mails=[_mail(path) for path in sorted((folder / "mail").glob("*/[!.]*"))],
+        mails=[_mail(path) for path in sorted((ledgers.mailer / "mail").glob("*/[!.]*"))],
         mail_rows=mail_rows,
         remembered=remembered,
         order_list=order_list,
         vault=vault,
-        inbox={service: _inbox(folder, service) for service in SERVICES},
-        holds={service: _count(folder, service, "holds") for service in ("payment", "shipping")},
+        inbox={service: _inbox(ledgers.of(service)) for service in SERVICES},
+        holds={service: _held(ledgers.of(service)) for service in ("payment", "shipping")},
         outbox=outbox,
         calls=calls,
         queues=queues,
-        faults={path.name: _integrity(path) for path in sorted(folder.glob("*.db"))},
+        faults={path.name: _integrity(path) for path in ledgers.databases()},
     )
 
 
@@ -221,14 +253,14 @@ def _mail(path: Path) -> MailFile:
     )
 
 
-def _inbox(folder: Path, service: str) -> dict[str, str]:
-    with reading(folder / f"{service}.db") as database:
+def _inbox(path: Path) -> dict[str, str]:
+    with reading(path) as database:
         return dict(database.execute("SELECT message_id, state FROM inbox"))
 
 
-def _count(folder: Path, service: str, table: str) -> int:
-    with reading(folder / f"{service}.db") as database:
-        (count,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
+def _held(path: Path) -> int:
+    with reading(path) as database:
+        (count,) = database.execute("SELECT count(*) FROM holds").fetchone()
         return int(count)
 
 
@@ -236,65 +268,3 @@ def _integrity(path: Path) -> str:
     with reading(path) as database:
         rows = database.execute("PRAGMA integrity_check").fetchall()
     return "; ".join(text for (text,) in rows)
-
-
-# The broker
-
-
-@contextmanager
-def visiting(url: str) -> Iterator[BlockingChannel]:
-    """Open a channel; what was taken and not acknowledged goes back when it closes."""
-    connection = pika.BlockingConnection(pika.URLParameters(url))
-    try:
-        yield connection.channel()
-    finally:
-        if connection.is_open:
-            connection.close()
-
-
-def declare_auditor(url: str) -> None:
-    """Bind a queue of our own to every exchange: it keeps a copy of all that is published."""
-    with visiting(url) as channel:
-        channel.queue_declare(AUDIT, durable=True, arguments={"x-queue-type": "quorum"})
-        for exchange in EXCHANGES:
-            channel.queue_bind(AUDIT, exchange, "#")
-
-
-def service_queues(tiers_s: tuple[int, ...]) -> list[str]:
-    """Return every queue that the order system uses."""
-    kinds = ("", ".dead", *(f".retry.{tier}s" for tier in tiers_s))
-    return [f"{service}{kind}" for service in SERVICES for kind in kinds]
-
-
-def left_in(url: str, queues: list[str]) -> dict[str, int]:
-    """Return how many messages can be taken from each queue; they are put back."""
-    with visiting(url) as channel:
-        left = dict.fromkeys(queues, 0)
-        for queue in queues:
-            while channel.basic_get(queue)[0] is not None:
-                left[queue] += 1
-        return left
-
-
-def audited(url: str) -> list[Published]:
-    """Take every copy that the auditor's queue has kept."""
-    with visiting(url) as channel:
-        found: list[Published] = []
-        while True:
-            method, properties, body = channel.basic_get(AUDIT)
-            if method is None:
-                return found
-            message = json.loads(body)
-            found.append(
-                Published(
-                    id=str(properties.message_id),
-                    type=str(properties.type),
-                    app_id=str(properties.app_id),
-                    exchange=method.exchange,
-                    routing_key=method.routing_key,
-                    order_id=message["order_id"],
-                    version=message["version"],
-                    data=message["data"],
-                    raw=f"{properties.timestamp} {properties.correlation_id} ".encode() + body,
-                )
-            )

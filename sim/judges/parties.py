@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.chaos.evidence import EventRow, Evidence, Operation
-from tests.chaos.words import DECLINES
+from sim.judges.evidence import EventRow, Evidence, Operation
+from sim.judges.words import DECLINES
 
 TEMPLATES = {
     "order-created": "order-received",

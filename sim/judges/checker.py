@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from tests.chaos.evidence import Evidence
-from tests.chaos.invariants_log import LOG_INVARIANTS
-from tests.chaos.invariants_parties import PARTY_INVARIANTS
-from tests.chaos.invariants_rest import REST_INVARIANTS
+from sim.judges.evidence import Evidence
+from sim.judges.order_log import LOG_INVARIANTS
+from sim.judges.parties import PARTY_INVARIANTS
+from sim.judges.rest import REST_INVARIANTS
 
 Invariant = Callable[[Evidence], Iterator[str | None]]
 INVARIANTS: tuple[Invariant, ...] = (*LOG_INVARIANTS, *PARTY_INVARIANTS, *REST_INVARIANTS)

@@ -4,9 +4,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.chaos.client_log import Command
-from tests.chaos.evidence import EventRow, Evidence
-from tests.chaos.words import (
+from sim.history import Command
+from sim.judges.evidence import EventRow, Evidence
+from sim.judges.words import (
     PUBLISHED_TO,
     REFUSED_FOR,
     STATED_BY,

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from tests.chaos.evidence import Evidence
-from tests.chaos.words import CONSUMED_BY
+from sim.judges.evidence import Evidence
+from sim.judges.words import CONSUMED_BY
 
 
 def every_message_was_done_by_whom_it_concerns(evidence: Evidence) -> Iterator[str | None]:
