@@ -22,14 +22,13 @@ CURRENT: contextvars.ContextVar["Incarnation | None"] = contextvars.ContextVar(
 class Incarnation:
     """``number`` counts the runs of ``node`` from 1. ``context`` marks everything it starts."""
 
-    __slots__ = ("context", "held", "node", "number", "on_death", "state", "tasks")
+    __slots__ = ("context", "held", "node", "number", "on_death", "state")
 
     def __init__(self, node: str, number: int) -> None:
         self.node = node
         self.number = number
         self.state: State = "alive"
-        self.tasks: dict[asyncio.Task[Any], None] = {}
-        self.held: list[asyncio.Handle] = []
+        self.held: list[Any] = []
         self.on_death: list[Callable[[], None]] = []
         self.context = contextvars.copy_context()
         self.context.run(CURRENT.set, self)

@@ -21,7 +21,7 @@ import random
 import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any, NoReturn
 from zlib import crc32
 
@@ -70,23 +70,44 @@ class SimTask(asyncio.Task[Any]):
     ) -> None:
         loop.serial += 1
         self.serial = loop.serial
-        owner = CURRENT.get() if context is None else context.get(CURRENT)
-        self.owner = owner
-        self.work = work  # asyncio lets go of the coroutine when the task is done; so do we
+        self.owner = CURRENT.get() if context is None else context.get(CURRENT)
         super().__init__(work, loop=loop, name=name or "task", context=context)
-        if owner is not None:
-            owner.tasks[self] = None
-            self.add_done_callback(_forget)
 
     def __hash__(self) -> int:
         return self.serial
 
 
-def _forget(task: "asyncio.Task[Any]") -> None:
-    assert isinstance(task, SimTask)
-    del task.work
-    if task.owner is not None:
-        task.owner.tasks.pop(task, None)
+class SimHandle:
+    """A callback that waits for its turn, or for its time: both of asyncio's handles in one."""
+
+    __slots__ = ("args", "at", "callback", "context", "gone")
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context, at: float
+    ) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.at = at
+        self.gone = False
+
+    def cancel(self) -> None:
+        """Never run it. What it held is let go of now."""
+        self.gone = True
+        self.args = ()
+        self.callback = _nothing
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.gone
+
+    def when(self) -> float:
+        """Return the virtual time at which it is due."""
+        return self.at
+
+
+def _nothing() -> None:
+    """What a cancelled handle calls."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -105,8 +126,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._trace = trace
         self._steps_max = steps_max
         self._now = 0.0
-        self._queue: deque[Any] = deque()  # handles, whose private parts we read
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._queue: deque[SimHandle] = deque()
+        self._timers: list[tuple[float, int, SimHandle]] = []
         self._timer_serial = 0
         self._names: dict[object, int] = {}
         self._clock_resolution = 1e-9
@@ -135,9 +156,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    ) -> "SimHandle":
         """Run ``callback`` in one of the next steps."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = SimHandle(callback, args, context or copy_context(), self._now)
         self._queue.append(handle)
         return handle
 
@@ -149,9 +170,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         callback: Callable[..., object],
         *args: Any,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> "SimHandle":
         """Run ``callback`` at the virtual time ``when``."""
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        timer = SimHandle(callback, args, context or copy_context(), when)
         self._timer_serial += 1
         heapq.heappush(self._timers, (when, self._timer_serial, timer))
         return timer
@@ -162,12 +183,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         callback: Callable[..., object],
         *args: Any,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> "SimHandle":
         """Run ``callback`` after ``delay`` virtual seconds."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave it in the heap: it is skipped when its time comes."""
+        timer = SimHandle(callback, args, context or copy_context(), self._now + delay)
+        self._timer_serial += 1
+        heapq.heappush(self._timers, (timer.at, self._timer_serial, timer))
+        return timer
 
     # -- running ----------------------------------------------------------------------------------
 
@@ -175,77 +196,80 @@ class VirtualLoop(asyncio.BaseEventLoop):
         queue, timers = self._queue, self._timers
         if not queue:
             self._jump()
-        now = self._now
-        while timers and timers[0][0] <= now:
+        while timers and timers[0][0] <= self._now:
             timer = heapq.heappop(timers)[2]
-            if not timer.cancelled():
+            if not timer.gone:
                 queue.append(timer)
         due = timers[0][0] if timers else math.inf
         while queue and not self._stopping:  # type: ignore[attr-defined]
-            self._step(self._pick())
-            if self._now >= due:
-                return
+            handle = queue.popleft() if len(queue) == 1 else self._pick()
+            owner = handle.context.get(CURRENT)
+            if owner is not None and owner.state != "alive":
+                owner.held.append(handle)  # a frozen one's until it thaws, a dead one's for ever
+            elif not handle.gone:
+                self._step(handle)
+                if self._now >= due:
+                    return
 
     def _jump(self) -> None:
         timers = self._timers
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2].gone:
             heapq.heappop(timers)
         if timers:
             self._now = max(self._now, timers[0][0])
         elif not self._stopping:  # type: ignore[attr-defined]
             raise Stalled(f"at {self._now:.3f} s nothing is ready and no timer is set")
 
-    def _pick(self) -> Any:
+    def _pick(self) -> "SimHandle":
         queue = self._queue
-        candidates = min(len(queue), WIDTH)
-        if candidates == 1:
-            return queue.popleft()
-        at = int(self._random() * candidates)
+        at = int(self._random() * min(len(queue), WIDTH))
         if at == 0:
             return queue.popleft()
         chosen = queue[at]
-        owner = getattr(chosen._callback, "__self__", None)  # noqa: SLF001
+        task = getattr(chosen.callback, "__self__", None)
         for earlier in range(at):
-            if _same_line(queue[earlier], chosen, owner):
-                at = earlier
-                chosen = queue[at]
+            if _same_line(queue[earlier], chosen, task):
+                at, chosen = earlier, queue[earlier]
                 break
         del queue[at]
         return chosen
 
-    def _step(self, handle: Any) -> None:
-        if handle._cancelled:  # noqa: SLF001
-            return
-        owner = handle._context.get(CURRENT)  # noqa: SLF001
-        if owner is not None and owner.state != "alive":
-            owner.held.append(handle)  # of a frozen one until it thaws, of a dead one for ever
-            return
+    def _step(self, handle: "SimHandle") -> None:
         self.steps += 1
         if self.steps > self._steps_max:
             raise OutOfSteps(f"{self._steps_max} steps, at {self._now:.3f} s")
-        callback = handle._callback  # noqa: SLF001
+        callback, trace = handle.callback, self._trace
         acting = getattr(callback, "__self__", None)
         if acting.__class__ is SimTask:
             number = acting.serial
         else:
             name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
             number = self._names.get(name) or self._names.setdefault(name, crc32(name.encode()))
-        self._trace.mix = (self._trace.mix * 1000003 ^ number) & _MASK
+        trace.mix = (trace.mix * 1000003 ^ number) & _MASK
         self._now += STEP_S
-        handle._run()  # noqa: SLF001
+        try:
+            handle.context.run(callback, *handle.args)
+        except (SystemExit, KeyboardInterrupt, OutOfSteps):
+            raise
+        except BaseException as error:
+            self.call_exception_handler({"message": "a callback failed", "exception": error})
 
     # -- life and death ---------------------------------------------------------------------------
 
     def kill(self, victim: Incarnation) -> None:
         """Cut the power: nothing of ``victim`` runs again."""
         victim.state = "dead"
-        for task in victim.tasks:
+        tasks = self.tasks_of(victim)
+        for task in tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
-        self.graveyard.append(
-            (victim, list(victim.tasks), [getattr(task, "work", None) for task in victim.tasks])
-        )
+        self.graveyard.append((victim, tasks, [task.get_coro() for task in tasks]))
         for notice in victim.on_death:
             notice()
+
+    def tasks_of(self, owner: Incarnation) -> list[SimTask]:
+        """Return the tasks of an incarnation that are not done, the oldest first."""
+        tasks = [task for task in asyncio.all_tasks(self) if isinstance(task, SimTask)]
+        return sorted((one for one in tasks if one.owner is owner), key=lambda one: one.serial)
 
     def freeze(self, victim: Incarnation) -> None:
         """Stop it as SIGSTOP does: its timers pass, its data waits, and nothing of it runs."""
@@ -314,15 +338,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._closed = True
 
 
-def _same_line(earlier: Any, chosen: Any, owner: object) -> bool:
+def _same_line(earlier: SimHandle, chosen: SimHandle, task: object) -> bool:
     """Whether ``earlier`` must run before ``chosen``: same task, or both plain and of one owner."""
-    before = getattr(earlier._callback, "__self__", None)  # noqa: SLF001
-    if owner.__class__ is SimTask:
-        return before is owner
+    before = getattr(earlier.callback, "__self__", None)
+    if task.__class__ is SimTask:
+        return before is task
     if before.__class__ is SimTask:
         return False
-    mine = chosen._context.get(CURRENT)  # noqa: SLF001
-    return earlier._context.get(CURRENT) is mine  # noqa: SLF001
+    return earlier.context.get(CURRENT) is chosen.context.get(CURRENT)
 
 
 def _refuse_tls(given: dict[str, Any]) -> None:

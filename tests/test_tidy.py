@@ -37,7 +37,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "pamqp": ("runtime.broker", "runtime.amqp", "sim.guard", "sim.taps"),
     "yarl": ("runtime.amqp",),
     "quart": ("actors",),
-    "werkzeug": ("actors",),
+    "werkzeug": ("actors", "sim.guard"),
     "hypercorn": ("runtime.http", "sim.guard"),
     "httpx": ("actors.commands", "actors.order_events", "actors.shipping", "actors.neighbours"),
     "click": ("actors.cli", "actors.commands", "sim.cli", "bench.cli"),

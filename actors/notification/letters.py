@@ -6,6 +6,7 @@ HTML escapes them, headers never hold them.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import jinja2
 
@@ -57,16 +58,6 @@ class Letters:
 
     def __init__(self, order_url: OrderUrl = no_url) -> None:
         self._order_url = order_url
-        self._environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("actors.notification", "templates"),
-            autoescape=jinja2.select_autoescape(("html",), default=False),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._environment.filters["amount"] = amount_text
-        self._environment.filters["line_total"] = _line_total
 
     def letter(self, template: str, order: Order, name: str, email: str) -> Mail:
         """Return the mail to ``email`` about the order as of the event."""
@@ -83,10 +74,26 @@ class Letters:
         return Mail(
             to=email,
             subject=subject,
-            text=self._environment.get_template(f"{template}.txt").render(facts),
-            html=self._environment.get_template(f"{template}.html").render(facts),
+            text=_environment().get_template(f"{template}.txt").render(facts),
+            html=_environment().get_template(f"{template}.html").render(facts),
             headers={"X-Ordermill-Order": order.id, "X-Ordermill-Template": template},
         )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Return the templates of this process: they are compiled once, at the first mail."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("actors.notification", "templates"),
+        autoescape=jinja2.select_autoescape(("html",), default=False),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters["amount"] = amount_text
+    made.filters["line_total"] = _line_total
+    return made
 
 
 def _line_total(line: Line) -> str:

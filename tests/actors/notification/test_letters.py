@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.domain.order import Order
+from actors.notification import letters
 from actors.notification.letters import SUBJECTS, TEMPLATES, Letters, skip_reason
 from actors.notification.rfc5322 import mail_bytes
 from tests.actors.notification.parties import parsed
@@ -161,6 +162,6 @@ def test_only_a_payment_that_failed_before_any_cancel_is_news() -> None:
 
 
 def test_a_misspelt_fact_in_a_template_is_an_error_not_a_blank() -> None:
-    environment = Letters()._environment
+    environment = letters._environment()
     with pytest.raises(jinja2.UndefinedError):
         environment.from_string("{{ order.no_such_fact }}").render(order=ORDERS["order-received"])
