@@ -73,6 +73,7 @@ class Network:
         self._servers: dict[tuple[str, int], Server] = {}
         self._ports: dict[str, int] = {}
         self._made = 0
+        self.without_power: set[str] = set()
         loop.network = self
 
     # -- faults -----------------------------------------------------------------------------------
@@ -120,6 +121,8 @@ class Network:
 
     def died(self, victim: Incarnation, *, told: bool) -> None:
         """Take an incarnation's ports and connections away; peers are ``told``, or left waiting."""
+        if not told:
+            self.without_power.add(victim.node)
         for (node, port), server in list(self._servers.items()):
             if server.owner is victim:
                 del self._servers[node, port]
@@ -128,12 +131,9 @@ class Network:
                 if end.owner is victim:
                     end.sever(told=told)
 
-    def rebooted(self, node: str) -> None:
-        """The node's kernel is back and knows nothing: it resets what others still hold open."""
-        for wire in list(self.wires.values()):
-            for end in (wire.client, wire.server):
-                if not end.lost and end.peer.lost and node in wire.nodes:
-                    self.loop.call_soon(end.arrive, "rst", b"", context=end.context)
+    def has_kernel(self, node: str) -> bool:
+        """Whether the node has power: then it resets connections that nobody knows any more."""
+        return node not in self.without_power
 
     # -- connections ------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class Node:
         disk = self.storage.mount(owner)
         rng = self._entropy()
         host = simulated_host(self.clock, rng, disk)
-        self.engine.network.rebooted(self.name)
+        self.engine.network.without_power.discard(self.name)
         task = owner.spawn(self._run(host))
         task.add_done_callback(lambda done: self._exited(owner, done))
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-
 _LINES_MAX = 512
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -59,6 +59,10 @@ class Weather(Protocol):
         """Keep what must not arrive now."""
         ...
 
+    def has_kernel(self, node: str) -> bool:
+        """Whether the node has power: then it resets connections that nobody knows any more."""
+        ...
+
     def forget(self, wire: "Wire") -> None:
         """Both ends are gone."""
         ...
@@ -111,7 +115,7 @@ class End(asyncio.Transport):
         self.protocol: Any = None
         self.peer: End = self
         self.last_arrival = 0.0
-        self.lost = False
+        self.lost = self.orphaned = False
         self._closing = self._eof_sent = False
         self._in_flight = 0
         self._write_paused = self._read_paused = False
@@ -239,9 +243,12 @@ class End(asyncio.Transport):
             self.protocol.connection_lost(error)
 
     def sever(self, *, told: bool) -> None:
-        """Its process has died. The kernel resets the connection, if there is still a kernel."""
+        """Its process has died. The kernel resets the connection, if there is still a kernel.
+
+        Without one the peer hears nothing, until it sends to a machine that is back.
+        """
         if not self.lost:
-            self.lost = self._closing = True
+            self.lost = self._closing = self.orphaned = True
             if told:
                 self.wire.send(self, "rst", b"")
             self.wire.ended()
@@ -318,7 +325,9 @@ class Wire:
         loop.call_at(at, self._arrive, end, kind, data, context=end.peer.context)
 
     def _arrive(self, end: End, kind: str, data: bytes) -> None:
-        if self.network.must_wait(self, end):
+        if end.peer.orphaned and self.network.has_kernel(self._direction(end)[1]):
+            self.loop.call_soon(end.arrive, "rst", b"", context=end.context)
+        elif self.network.must_wait(self, end):
             self.network.wait(self, end, kind, data)
         else:
             end.peer.arrive(kind, data)

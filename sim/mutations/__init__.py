@@ -1,0 +1,1 @@
+"""Planted defects: the proof that the simulator can fail (`sim.mutations.catalogue`)."""
