@@ -172,16 +172,20 @@ class Network:
         latency = self.stream("syn", here, there, self._made)
         self._made += 1
         await asyncio.sleep(latency.uniform(0, 2 * self.path(here, there).latency_s_max))
-        while self.path(here, there).silent or self.path(there, here).silent:
+        while self._unanswered(here, there, port):
             await asyncio.sleep(SYN_RETRY_S)
         server = self._servers.get((there, port))
-        while server is not None and server.owner is not None and server.owner.state == "frozen":
-            await asyncio.sleep(SYN_RETRY_S)
-            server = self._servers.get((there, port))
         if server is None or self.path(here, there).refusing or not _reaches(here, there, server):
             self.trace.note(self.loop.time(), "refused", here, there, port)
             raise ConnectionRefusedError(111, f"Connect call failed ('{there}', {port})")
         return self._join(factory, here, there, server)
+
+    def _unanswered(self, here: str, there: str, port: int) -> bool:
+        """Whether a connection attempt meets nothing but silence now."""
+        server = self._servers.get((there, port))
+        frozen = server is not None and server.owner is not None and server.owner.state == "frozen"
+        silent = self.path(here, there).silent or self.path(there, here).silent
+        return frozen or silent or there in self.without_power
 
     def forget(self, wire: Wire) -> None:
         """Both ends are gone."""
