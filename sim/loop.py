@@ -25,6 +25,7 @@ from contextvars import Context, copy_context
 from typing import Any, NoReturn
 from zlib import crc32
 
+from sim.handles import SimFuture, SimHandle, SimTask
 from sim.incarnation import CURRENT, Incarnation
 from sim.trace import Trace
 
@@ -43,71 +44,6 @@ class OutOfSteps(Exception):
 
 class Refused(Exception):
     """The code under simulation asked for the real world: a thread, a socket, a descriptor."""
-
-
-class SimFuture(asyncio.Future[Any]):
-    """A future whose hash is its serial number, so that sets of futures have one order."""
-
-    def __init__(self, *, loop: "VirtualLoop") -> None:
-        super().__init__(loop=loop)
-        loop.serial += 1
-        self._serial = loop.serial
-
-    def __hash__(self) -> int:
-        return self._serial
-
-
-class SimTask(asyncio.Task[Any]):
-    """A task with a serial number that knows whose it is."""
-
-    def __init__(
-        self,
-        work: Coroutine[Any, Any, Any],
-        *,
-        loop: "VirtualLoop",
-        name: str | None = None,
-        context: Context | None = None,
-    ) -> None:
-        loop.serial += 1
-        self.serial = loop.serial
-        self.owner = CURRENT.get() if context is None else context.get(CURRENT)
-        super().__init__(work, loop=loop, name=name or "task", context=context)
-
-    def __hash__(self) -> int:
-        return self.serial
-
-
-class SimHandle:
-    """A callback that waits for its turn, or for its time: both of asyncio's handles in one."""
-
-    __slots__ = ("args", "at", "callback", "context", "gone")
-
-    def __init__(
-        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context, at: float
-    ) -> None:
-        self.callback = callback
-        self.args = args
-        self.context = context
-        self.at = at
-        self.gone = False
-
-    def cancel(self) -> None:
-        """Never run it. What it held is let go of now."""
-        self.gone = True
-        self.args = ()
-        self.callback = _nothing
-
-    def cancelled(self) -> bool:
-        """Whether it was cancelled."""
-        return self.gone
-
-    def when(self) -> float:
-        """Return the virtual time at which it is due."""
-        return self.at
-
-
-def _nothing() -> None:
-    """What a cancelled handle calls."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
