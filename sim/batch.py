@@ -1,0 +1,288 @@
+"""Many runs on all cores: forked workers, each thrown away after a batch.
+
+The laws:
+- The world is imported once, by the parent; a worker starts in milliseconds and leaves by ``_exit``
+  after ``batch_max`` tasks, so whatever a run leaks is gone with it.
+- The parent knows what each worker is at: of one that hangs (a wall clock watches) or dies, the
+  task is known, and the others go on.
+- A worker's garbage collector is off: when it would run depends on what ran before. It collects
+  between runs (`sim.guard.at_rest`).
+
+Tasks and results cross the pipes as msgspec. The work itself is whatever the parent held when it
+forked.
+"""
+
+import faulthandler
+import gc
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Generic, Literal, NoReturn, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+BATCH_MAX = 50
+WALL_S_MAX = 120.0
+_LENGTH = struct.Struct("<I")
+_RESULT, _RAISED = b"=", b"!"
+_DUMP_GRACE_S = 2.0
+_SAID_MAX = 4000
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """A task without a result: ``raised`` (a bug of the simulator), ``died`` or ``hung``."""
+
+    why: Literal["raised", "died", "hung"]
+    text: str
+
+
+class Pool(Generic[T, R]):
+    """Does ``work`` on tasks, ``jobs`` at a time. ``types``: of tasks and of results."""
+
+    def __init__(
+        self,
+        work: Callable[[T], R],
+        types: tuple[type[T], type[R]],
+        *,
+        jobs: int = 0,
+        batch_max: int = BATCH_MAX,
+        wall_s_max: float = WALL_S_MAX,
+    ) -> None:
+        self.jobs = jobs or len(os.sched_getaffinity(0))
+        self._work = work
+        self._task_type = types[0]
+        self._decoder = msgspec.msgpack.Decoder(types[1])
+        self._batch_max = batch_max
+        self._wall_s_max = wall_s_max
+
+    def map(
+        self, tasks: Iterable[T], *, tick_s: float = 0.0, tick: Callable[[], None] | None = None
+    ) -> Iterator[tuple[T, R | Lost]]:
+        """Yield each task with its result, as they come. Closing the iterator ends the workers.
+
+        ``tick`` is called about every ``tick_s`` seconds while nothing comes.
+        """
+        gc.collect()
+        left = iter(tasks)
+        workers: list[_Worker[T]] = []
+        with selectors.DefaultSelector() as selector:
+            try:
+                while True:
+                    self._feed(left, workers, selector)
+                    if not any(worker.busy for worker in workers):
+                        return
+                    yield from self._listen(workers, selector, tick_s or 1.0)
+                    if tick is not None:
+                        tick()
+            finally:
+                for worker in workers:
+                    worker.end(kill=worker.busy)
+
+    def _feed(
+        self, left: Iterator[T], workers: "list[_Worker[T]]", selector: selectors.BaseSelector
+    ) -> None:
+        """Give every idle worker a task; start workers, and replace those that have done enough."""
+        while sum(worker.busy for worker in workers) < self.jobs:
+            task = next(left, _NOTHING)
+            if isinstance(task, _Nothing):
+                return
+            worker = next((one for one in workers if not one.busy), None)
+            if worker is not None and worker.given >= self._batch_max:
+                _retire(worker, workers, selector)
+                worker = None
+            if worker is None:
+                worker = _Worker(self._serve, [one.channel for one in workers])
+                workers.append(worker)
+                selector.register(worker.channel, selectors.EVENT_READ, worker)
+            worker.give(task)
+
+    def _listen(
+        self, workers: "list[_Worker[T]]", selector: selectors.BaseSelector, at_most_s: float
+    ) -> Iterator[tuple[T, R | Lost]]:
+        for key, _ in selector.select(at_most_s):
+            worker = key.data
+            answer = worker.receive()
+            if answer is None:
+                _retire(worker, workers, selector)
+                if worker.busy:
+                    yield worker.taken(), Lost("died", f"{worker.ending}\n{worker.said}")
+            elif answer:
+                yield worker.taken(), self._decoded(answer)
+        now = time.monotonic()
+        for worker in [one for one in workers if one.busy and now - one.since > self._wall_s_max]:
+            worker.dump()
+            _retire(worker, workers, selector, kill=True)
+            text = f"no result within {self._wall_s_max:g} s\n{worker.said}"
+            yield worker.taken(), Lost("hung", text)
+
+    def _decoded(self, answer: bytes) -> R | Lost:
+        mark, rest = answer[:1], answer[1:]
+        if mark == _RAISED:
+            return Lost("raised", rest.decode())
+        return self._decoder.decode(rest)
+
+    def _serve(self, channel: socket.socket) -> None:
+        """Be the worker: one task after another, until the parent hangs up."""
+        encode = msgspec.msgpack.Encoder().encode
+        decoder = msgspec.msgpack.Decoder(self._task_type)
+        while (data := _read(channel)) is not None:
+            try:
+                answer = _RESULT + encode(self._work(decoder.decode(data)))
+            except Exception:
+                answer = _RAISED + traceback.format_exc().encode(errors="replace")
+            channel.sendall(_LENGTH.pack(len(answer)) + answer)
+
+
+class _Nothing:
+    pass
+
+
+_NOTHING = _Nothing()
+
+
+class _Worker(Generic[T]):
+    """The parent's side of one worker."""
+
+    def __init__(self, serve: Callable[[socket.socket], None], others: list[socket.socket]) -> None:
+        self.given = 0
+        self.since = 0.0
+        self.ending = self.said = ""
+        self._task: T | _Nothing = _NOTHING
+        self._partly = b""
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is retired
+        self.channel, theirs = socket.socketpair()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _live(serve, theirs, [*others, self.channel], self._errors)
+        theirs.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has a task."""
+        return not isinstance(self._task, _Nothing)
+
+    def give(self, task: T) -> None:
+        """Have it do ``task``."""
+        self._task, self.since = task, time.monotonic()
+        self.given += 1
+        data = msgspec.msgpack.encode(task)
+        try:
+            self.channel.sendall(_LENGTH.pack(len(data)) + data)
+        except ConnectionError:
+            """It has died meanwhile: the next look at its channel says so."""
+
+    def taken(self) -> T:
+        """Return its task; from now on it has none."""
+        task, self._task = self._task, _NOTHING
+        assert not isinstance(task, _Nothing)
+        return task
+
+    def receive(self) -> bytes | None:
+        """Return its answer, ``b""`` while only a part has come, None once it has gone."""
+        try:
+            data = self.channel.recv(1 << 20)
+        except ConnectionError:
+            data = b""
+        if not data:
+            return None
+        self._partly += data
+        if len(self._partly) < _LENGTH.size:
+            return b""
+        size = _LENGTH.size + _LENGTH.unpack_from(self._partly)[0]
+        if len(self._partly) < size:
+            return b""
+        answer, self._partly = self._partly[_LENGTH.size : size], self._partly[size:]
+        return answer
+
+    def dump(self) -> None:
+        """Have it write down where it is (see `faulthandler`), which also ends it."""
+        os.kill(self.pid, signal.SIGABRT)
+        limit = time.monotonic() + _DUMP_GRACE_S
+        while time.monotonic() < limit and not self._ended(os.WNOHANG):
+            time.sleep(0.02)
+
+    def end(self, *, kill: bool = False) -> None:
+        """Let it leave, or make it; then ``ending`` says how it ended, ``said`` what it wrote."""
+        self.channel.close()
+        if not self.ending:
+            if kill:
+                os.kill(self.pid, signal.SIGKILL)
+            self._ended(0)
+        with self._errors as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _SAID_MAX))
+            self.said = file.read().decode(errors="replace")
+
+    def _ended(self, options: int) -> bool:
+        if not self.ending:
+            pid, status = os.waitpid(self.pid, options)
+            code = os.waitstatus_to_exitcode(status)
+            if pid:
+                self.ending = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return bool(self.ending)
+
+
+def _retire(
+    worker: _Worker[T],
+    workers: list[_Worker[T]],
+    selector: selectors.BaseSelector,
+    *,
+    kill: bool = False,
+) -> None:
+    selector.unregister(worker.channel)
+    workers.remove(worker)
+    worker.end(kill=kill)
+
+
+def _live(
+    serve: Callable[[socket.socket], None],
+    channel: socket.socket,
+    others: list[socket.socket],
+    errors: IO[bytes],
+) -> NoReturn:
+    """Serve and never return: nothing of the parent's runs here, no ``finally`` either."""
+    code = 1
+    try:
+        gc.disable()
+        gc.freeze()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for other in others:
+            other.close()
+        os.dup2(errors.fileno(), 2)
+        sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+        faulthandler.enable(file=2)
+        serve(channel)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _read(channel: socket.socket) -> bytes | None:
+    """Read one frame; None once the parent has hung up."""
+    head = _read_exactly(channel, _LENGTH.size)
+    return None if head is None else _read_exactly(channel, _LENGTH.unpack(head)[0])
+
+
+def _read_exactly(channel: socket.socket, size: int) -> bytes | None:
+    data = b""
+    while len(data) < size:
+        more = channel.recv(size - len(data))
+        if not more:
+            return None
+        data += more
+    return data
