@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import IO, Generic, Literal, NoReturn, TypeVar
 
 import msgspec
@@ -67,7 +67,7 @@ class Pool(Generic[T, R]):
 
     def map(
         self, tasks: Iterable[T], *, tick_s: float = 0.0, tick: Callable[[], None] | None = None
-    ) -> Iterator[tuple[T, R | Lost]]:
+    ) -> Generator[tuple[T, R | Lost], None, None]:
         """Yield each task with its result, as they come. Closing the iterator ends the workers.
 
         ``tick`` is called about every ``tick_s`` seconds while nothing comes.

@@ -1,6 +1,7 @@
 """Everything below the simulated processes, made for one run and thrown away after it."""
 
 import asyncio
+import gc
 import shutil
 import tempfile
 import warnings
@@ -55,10 +56,13 @@ def engine(
     """Make an engine whose files lie in memory, and remove them afterwards.
 
     Warnings of the code under simulation, such as a coroutine that nobody awaits, are mishaps of
-    the run like an exception that nobody catches.
+    the run like an exception that nobody catches. The garbage collector is off meanwhile: when it
+    runs, and so when a finaliser does, depends on what the process did before.
     """
     guard.install()
     guard.at_rest()
+    collecting = gc.isenabled()
+    gc.disable()
     guard.seed_entropy(seed.number)
     base = _MEMORY if _MEMORY.is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="ordermill-sim-", dir=base)) if root is None else root
@@ -71,5 +75,7 @@ def engine(
             finally:
                 made.loop.mishaps += [f"warning: {one.message}" for one in caught]
     finally:
+        if collecting:
+            gc.enable()
         if root is None:
             shutil.rmtree(folder, ignore_errors=True)

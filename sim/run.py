@@ -8,6 +8,7 @@ judges read what is left: histories, ledgers, database files. (After TigerBeetle
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -104,10 +105,18 @@ class Running:
             await asyncio.sleep(0.1)
 
 
-def run(plan: Plan, *, keep_trace: bool = False, root: Path | None = None) -> Result:
-    """Run a plan and judge it."""
+def run(
+    plan: Plan,
+    *,
+    keep_trace: bool = False,
+    root: Path | None = None,
+    attach: Callable[[Running], None] | None = None,
+) -> Result:
+    """Run a plan and judge it. ``attach`` is shown the run before it begins, to watch it."""
     with engine(Seed(plan.seed), keep_trace=keep_trace, root=root) as made:
         running = Running(made, plan)
+        if attach is not None:
+            attach(running)
         try:
             made.run(running.play())
         except (Stalled, OutOfSteps) as error:

@@ -18,12 +18,16 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True):
-    """One line: ``at`` virtual seconds, what kind, and its facts."""
+    """One line: ``at`` virtual seconds, what kind, and its facts.
+
+    ``mix`` stands for every step of the scheduler before it.
+    """
 
     step: int
     at: float
     kind: str
     facts: tuple[Any, ...]
+    mix: int = 0
 
 
 class Trace:
@@ -44,7 +48,7 @@ class Trace:
         self.count += 1
         self._lines.append((at, kind, self.mix, facts))
         if self._keep:
-            self.events.append(Event(self.count, at, kind, facts))
+            self.events.append(Event(self.count, at, kind, facts, self.mix))
         if len(self._lines) >= _LINES_MAX:
             self._take_in()
 

@@ -114,7 +114,7 @@ def test_closing_the_iterator_ends_the_workers() -> None:
     _, answer = next(results)
     assert isinstance(answer, Answer)
     pids.append(answer.pid)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
