@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Coroutine, Iterator
@@ -60,7 +61,6 @@ def engine(
     runs, and so when a finaliser does, depends on what the process did before.
     """
     guard.install()
-    guard.at_rest()
     collecting = gc.isenabled()
     gc.disable()
     guard.seed_entropy(seed.number)
@@ -75,7 +75,25 @@ def engine(
             finally:
                 made.loop.mishaps += [f"warning: {one.message}" for one in caught]
     finally:
+        _bury(made)
         if collecting:
             gc.enable()
         if root is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bury(made: Engine) -> None:
+    """Let go of everything a run has left, now, and whatever the remains still have to say.
+
+    Coroutines that never finished run their ``finally`` when they are dropped. That must not
+    happen in the next run, and what they complain about is no finding: the run is over.
+    """
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made.loop.bury()
+            made.network.clear()
+            guard.at_rest()
+    finally:
+        sys.unraisablehook = hook

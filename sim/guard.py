@@ -201,6 +201,12 @@ def _threads() -> None:
         made: sqlite3.Connection = connect(*given, **named)
         return made
 
+    def forget(self: Any) -> None:
+        if not isinstance(self._tx, InlineQueue):
+            warn_and_stop(self)  # type: ignore[no-untyped-call]
+
+    warn_and_stop = aiosqlite.core.Connection.__del__
+    _core.Connection.__del__ = forget  # a dead process closes nothing, whenever it is collected
     _core.Thread = make_thread
     _core.SimpleQueue = make_queue
     sqlite3.connect = connected  # type: ignore[assignment]

@@ -16,11 +16,11 @@ asyncio's own BaseEventLoop, of which only the parts that touch the operating sy
 
 import asyncio
 import heapq
-import math
 import random
 import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import Any, NoReturn
 from zlib import crc32
@@ -136,7 +136,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
             timer = heapq.heappop(timers)[2]
             if not timer.gone:
                 queue.append(timer)
-        due = timers[0][0] if timers else math.inf
         while queue and not self._stopping:  # type: ignore[attr-defined]
             handle = queue.popleft() if len(queue) == 1 else self._pick()
             owner = handle.context.get(CURRENT)
@@ -144,7 +143,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 owner.held.append(handle)  # a frozen one's until it thaws, a dead one's for ever
             elif not handle.gone:
                 self._step(handle)
-                if self._now >= due:
+                if timers and timers[0][0] <= self._now:
                     return
 
     def _jump(self) -> None:
@@ -204,8 +203,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def tasks_of(self, owner: Incarnation) -> list[SimTask]:
         """Return the tasks of an incarnation that are not done, the oldest first."""
-        tasks = [task for task in asyncio.all_tasks(self) if isinstance(task, SimTask)]
-        return sorted((one for one in tasks if one.owner is owner), key=lambda one: one.serial)
+        return sorted(
+            (one for one in self._all() if one.owner is owner), key=lambda one: one.serial
+        )
+
+    def _all(self) -> list[SimTask]:
+        return [task for task in asyncio.all_tasks(self) if isinstance(task, SimTask)]
 
     def freeze(self, victim: Incarnation) -> None:
         """Stop it as SIGSTOP does: its timers pass, its data waits, and nothing of it runs."""
@@ -266,6 +269,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
     sock_connect = sock_recv = sock_sendall = sock_accept = _refuse
     add_signal_handler = _refuse  # type: ignore[assignment]
     create_datagram_endpoint = subprocess_exec = _refuse
+
+    def bury(self) -> None:
+        """End every coroutine that is not done; what it does about that reaches nobody any more."""
+        for task in sorted(self._all(), key=lambda one: one.serial):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+            with suppress(BaseException):
+                task.get_coro().close()
+        self.graveyard.clear()
+        self.finish()
 
     def finish(self) -> None:
         """End the run for good: nothing of anybody runs again."""

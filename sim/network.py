@@ -135,6 +135,12 @@ class Network:
         """Whether the node has power: then it resets connections that nobody knows any more."""
         return node not in self.without_power
 
+    def clear(self) -> None:
+        """Forget everything: the run is over."""
+        self.wires.clear()
+        self.waiting.clear()
+        self._servers.clear()
+
     # -- connections ------------------------------------------------------------------------------
 
     def listen(self, factory: Callable[[], Any], host: Any, port: int) -> Server:

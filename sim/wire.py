@@ -322,7 +322,9 @@ class Wire:
         latency = self._random.uniform(path.latency_s_min, path.latency_s_max)
         at = max(loop.time() + latency, end.last_arrival)
         end.last_arrival = at
-        loop.call_at(at, self._arrive, end, kind, data, context=end.peer.context)
+        # At a machine whose process is gone there is a kernel at most, which has no context.
+        context = end.context if end.peer.orphaned else end.peer.context
+        loop.call_at(at, self._arrive, end, kind, data, context=context)
 
     def _arrive(self, end: End, kind: str, data: bytes) -> None:
         if end.peer.orphaned and self.network.has_kernel(self._direction(end)[1]):
