@@ -2,15 +2,27 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests.harness.distribution import LongFirst, rank
 from tests.harness.rabbitmq import RabbitMQ, server_home
 
 # Shared and noisy machines: how long an example takes says nothing about what it tests.
 settings.register_profile("ordermill", deadline=None)
 settings.load_profile("ordermill")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long tests in front; the rest stays as it is."""
+    items.sort(key=lambda item: rank(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> LongFirst:
+    """Spread the tests as `LongFirst` does, wherever there are workers to spread them over."""
+    return LongFirst(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,8 @@ import msgspec
 
 from sim.judges.evidence import reading
 from tests.harness.command import environment
-from tests.harness.rabbitmq import RabbitMQ, free_port
+from tests.harness.ports import free_port
+from tests.harness.rabbitmq import RabbitMQ
 
 READY_S_MAX = 90.0
 STOP_S_MAX = 60.0

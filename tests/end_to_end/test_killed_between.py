@@ -13,8 +13,8 @@ import pytest
 from actors.domain.events import PaymentAuthInProgress
 from actors.domain.order_events import OrderQuery
 from tests.harness.apart import Apart, ApartSystem
+from tests.harness.ports import free_port
 from tests.harness.proxy import Proxy, proxy_to
-from tests.harness.rabbitmq import free_port
 from tests.harness.system import order_body
 from tests.harness.waiting import eventually
 

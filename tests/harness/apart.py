@@ -13,7 +13,7 @@ from actors.order_events.http_client import HttpOrderEvents
 from actors.services import SERVICES
 from runtime.setting import Secret
 from tests.harness.command import Serving
-from tests.harness.rabbitmq import free_port
+from tests.harness.ports import free_port
 from tests.harness.system import LiveSystem
 
 BROKER = "broker"

@@ -1,7 +1,6 @@
 """A running ``ordermill up`` whose services' addresses are known, and the operator's commands."""
 
 import json
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.command import Serving, run, serving
+from tests.harness.ports import free_port
 
 TABLES = ("http", "order_events", "payment", "shipping", "notification")
 QUIET = """
@@ -30,20 +30,12 @@ tiers_s = [1]
 """
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 class Operator:
     """Runs commands in the folder of a system, which may be stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        ports = dict(zip(TABLES, _free_ports(len(TABLES)), strict=True))
+        ports = {table: free_port() for table in TABLES}
         self.url = f"http://127.0.0.1:{ports['http']}"
         (folder / "ordermill.toml").write_text(QUIET.format(**ports))
 

@@ -17,6 +17,8 @@ from pathlib import Path
 import pika
 from pika.exceptions import AMQPError
 
+from tests.harness.ports import free_port
+
 START_S_MAX = 90.0
 STOP_S_MAX = 30.0
 VHOSTS_PER_CALL = 8
@@ -37,14 +39,6 @@ def server_home() -> Path | None:
     roots = [Path(named)] if named else sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_*"))
     found = [root / "sbin" for root in roots if (root / "sbin" / "rabbitmq-server").exists()]
     return found[-1] if found and shutil.which("erl") and shutil.which("epmd") else None
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody uses now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RabbitMQ:

@@ -12,7 +12,7 @@ import pytest
 
 from actors.services import SERVICES
 from tests.harness.command import FREE_PORTS, PATIENCE_S, Serving, run, serving
-from tests.harness.rabbitmq import free_port
+from tests.harness.ports import free_port
 from tests.harness.system import order_body
 
 NAMES = ("broker", *SERVICES)

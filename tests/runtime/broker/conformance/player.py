@@ -199,6 +199,9 @@ class Peer:
             return
         if isinstance(part, Frame):
             fields = {name: value for name, value in part if name not in _MEANINGLESS}
+            if isinstance(part, commands.Connection.Start):
+                # RabbitMQ lists them in the order of a hash, another one with each node.
+                fields["mechanisms"] = " ".join(sorted(part.mechanisms.split()))
             if isinstance(part, _CARRY_CONTENT):
                 self._content[channel] = (_method_name(type(part)), fields, bytearray(), 0)
             else:
