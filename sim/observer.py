@@ -7,19 +7,36 @@ puts every event's name into the trace, and lets probes listen.
 from collections import Counter
 from collections.abc import Callable
 
+import msgspec
+
 from actors import system
 from runtime.telemetry import Level, Telemetry
 from sim.engine import Engine
+from sim.seed import EPOCH_S
 
 Listener = Callable[[str, str, dict[str, object]], None]
+
+
+class Log(msgspec.Struct, frozen=True):
+    """Where finished log lines go, if somebody wants to read them: ``write(node, line)``."""
+
+    write: Callable[[str, str], None]
+    level: Level = "debug"
 
 
 class Observer(Telemetry):
     """The telemetry of one incarnation of ``node``."""
 
-    def __init__(self, engine: Engine, node: str, listen: Listener, counts: Counter[str]) -> None:
+    def __init__(
+        self, engine: Engine, node: str, listen: Listener, counts: Counter[str], log: Log | None
+    ) -> None:
         super().__init__(
-            wall=lambda: 0.0, log_level="off", metrics=system.METRICS, events=system.EVENTS
+            wall=lambda: EPOCH_S + engine.now,
+            log_level="off" if log is None else log.level,
+            log_format="json",
+            write=lambda line: None if log is None else log.write(node, line),
+            metrics=system.METRICS,
+            events=system.EVENTS,
         )
         self._engine = engine
         self._node = node
@@ -35,3 +52,4 @@ class Observer(Telemetry):
         """Put the event into the trace and tell the listener."""
         self._engine.note("log", self._node, name, level)
         self._listen(self._node, name, fields)
+        super().event(name, level, **fields)

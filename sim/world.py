@@ -25,7 +25,7 @@ from runtime.supervisor import Supervisor
 from sim.customers import Shop
 from sim.engine import Engine
 from sim.node import Node
-from sim.observer import Observer
+from sim.observer import Log, Observer
 from sim.parties import Outside
 from sim.plan import Plan
 
@@ -53,6 +53,7 @@ class SimulatedWorld:
     def __init__(self, engine: Engine, plan: Plan) -> None:
         self.engine = engine
         self.plan = plan
+        self.log: Log | None = None
         self.counts: Counter[str] = Counter()
         self.incidents: list[tuple[float, str, str]] = []
         self.readied: Counter[str] = Counter()
@@ -120,7 +121,7 @@ class SimulatedWorld:
         return msgspec.structs.replace(self.settings, data_dir=str(host.disk.root))
 
     def _telemetry(self, node: Node) -> Observer:
-        return Observer(self.engine, node.name, self._note_incident, self.counts)
+        return Observer(self.engine, node.name, self._note_incident, self.counts, self.log)
 
     def _note_incident(self, node: str, name: str, _fields: dict[str, object]) -> None:
         self.incidents.append((self.engine.now, node, name))

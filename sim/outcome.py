@@ -1,0 +1,140 @@
+"""What becomes of one run of a sweep, small enough to keep thousands.
+
+A run may also end without a result: the simulator raised, the process died, or nothing came within
+the wall clock's limit. Those are failures like any violation, with the seed to see them again.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import msgspec
+
+from sim.batch import Lost
+from sim.draw import draw
+from sim.mutations.catalogue import MUTATIONS
+from sim.mutations.patching import planted
+from sim.plan import Fault, Plan
+from sim.run import Result, Running, Violation, run
+from sim.token import Token, seed_text
+
+
+class Wishes(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a draw differs from the scenario's own. Not the default: a token does not say it.
+
+    ``faults``: only these kinds, None all. ``mutation``: a planted defect.
+    """
+
+    orders: int = 20
+    faults: tuple[str, ...] | None = None
+    intensity: float = 1.0
+    mutation: str = ""
+
+
+AS_DRAWN = Wishes()
+
+
+class Task(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One run to do: a draw, or (``plan``) an explicit plan, which ``corpus`` names."""
+
+    scenario: str
+    seed: int
+    wishes: Wishes = AS_DRAWN
+    plan: Plan | None = None
+    corpus: str = ""
+
+    def planned(self) -> Plan:
+        """Return the plan."""
+        if self.plan is not None:
+            return self.plan
+        wishes = self.wishes
+        plan = draw(self.scenario, self.seed, orders=wishes.orders)
+        if wishes.faults is None:
+            return plan
+        return msgspec.structs.replace(plan, faults=_only(plan, wishes.faults))
+
+
+def _only(plan: Plan, kinds: tuple[str, ...]) -> tuple[Fault, ...]:
+    return tuple(fault for fault in plan.faults if fault.kind in kinds)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one run ended. ``digest`` is its trace's, empty where it was lost."""
+
+    scenario: str
+    seed: int
+    plan_hash: str = ""
+    corpus: str = ""
+    drawn: bool = True
+    shape: str = ""
+    digest: str = ""
+    steps: int = 0
+    virtual_s: float = 0.0
+    cpu_s: float = 0.0
+    violations: list[Violation] = []
+    cases: dict[str, int] = {}
+    probes: dict[str, int] = {}
+    fired: dict[str, int] = {}
+    missed: dict[str, int] = {}
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was violated."""
+        return not self.violations
+
+    @property
+    def token(self) -> Token:
+        """What replays it."""
+        return Token(self.scenario, self.seed, self.plan_hash)
+
+    @property
+    def name(self) -> str:
+        """How lines call it."""
+        return self.corpus or f"{self.scenario}:{seed_text(self.seed)}"
+
+
+def perform(task: Task) -> Outcome:
+    """Run a task: what a worker does."""
+    began = time.process_time()
+    result = execute(task)
+    return outcome_of(task, result, time.process_time() - began)
+
+
+def execute(
+    task: Task, *, keep_trace: bool = False, attach: Callable[[Running], None] | None = None
+) -> Result:
+    """Run a task, with its defect planted if it asks for one."""
+    plan = task.planned()
+    mutation = task.wishes.mutation
+    with planted(MUTATIONS[mutation]) if mutation else nullcontext():
+        return run(plan, keep_trace=keep_trace, attach=attach)
+
+
+def outcome_of(task: Task, result: Result, cpu_s: float) -> Outcome:
+    """Return the small form of a result."""
+    return Outcome(
+        scenario=task.scenario,
+        seed=task.seed,
+        plan_hash=result.plan.digest(),
+        corpus=task.corpus,
+        drawn=task.plan is None and task.wishes == AS_DRAWN,
+        shape=result.plan.world.shape,
+        digest=result.digest,
+        steps=result.steps,
+        virtual_s=result.virtual_s,
+        cpu_s=cpu_s,
+        violations=result.violations,
+        cases=result.cases,
+        probes=result.probes,
+        fired=result.fired,
+        missed=result.missed,
+    )
+
+
+def lost(task: Task, how: Lost) -> Outcome:
+    """Return what is known of a run without a result."""
+    claim = "every run ends, and with a result"
+    violation = Violation(f"run-{how.why}", claim, how.text.strip(), kind="engine")
+    return Outcome(
+        scenario=task.scenario, seed=task.seed, corpus=task.corpus, violations=[violation]
+    )
