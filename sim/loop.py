@@ -94,7 +94,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> "SimHandle":
         """Run ``callback`` in one of the next steps."""
-        handle = SimHandle(callback, args, context or copy_context(), self._now)
+        handle = SimHandle(
+            callback, args, copy_context() if context is None else context, self._now
+        )
         self._queue.append(handle)
         return handle
 
@@ -108,7 +110,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context: Context | None = None,
     ) -> "SimHandle":
         """Run ``callback`` at the virtual time ``when``."""
-        timer = SimHandle(callback, args, context or copy_context(), when)
+        timer = SimHandle(callback, args, copy_context() if context is None else context, when)
         self._timer_serial += 1
         heapq.heappush(self._timers, (when, self._timer_serial, timer))
         return timer
@@ -121,7 +123,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context: Context | None = None,
     ) -> "SimHandle":
         """Run ``callback`` after ``delay`` virtual seconds."""
-        timer = SimHandle(callback, args, context or copy_context(), self._now + delay)
+        timer = SimHandle(
+            callback, args, copy_context() if context is None else context, self._now + delay
+        )
         self._timer_serial += 1
         heapq.heappush(self._timers, (timer.at, self._timer_serial, timer))
         return timer

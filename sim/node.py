@@ -8,6 +8,7 @@ killed, or with the power cut - nothing of it runs afterwards, and init starts t
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 
 from runtime.host import Host
 from sim.disk import Storage
@@ -95,7 +96,8 @@ class Node:
         self.engine.loop.kill(owner)
         self.engine.network.died(owner, told=told)
         if not self.stays_down:
-            self.engine.loop.call_later(self.restart_s, self._restart)
+            # In nobody's context: a power cut is noticed in that of the victim, and dies with it.
+            self.engine.loop.call_later(self.restart_s, self._restart, context=Context())
 
     def _restart(self) -> None:
         if not self.stays_down:

@@ -116,6 +116,24 @@ def test_a_power_cut_inside_a_transaction_leaves_nothing_of_it() -> None:
     play(work)
 
 
+def test_a_machine_that_lost_power_at_a_statement_comes_back() -> None:
+    """The cut is noticed in the victim's own context, where a timer would die with it."""
+
+    async def work(machine: Machine) -> None:
+        await asyncio.sleep(0.2)
+        machine.node.restart_s = 0.5
+        machine.node.storage.arms.append(Arm(left=1, moment="before", what=PowerCut()))
+        await asyncio.sleep(0.1)
+        assert machine.node.ended == ["power cut"]
+        assert not machine.node.up
+        told = len(machine.told)
+        await asyncio.sleep(1)
+        assert machine.node.up
+        assert len(machine.told) > told
+
+    play(work)
+
+
 def test_a_full_disk_at_the_commit_keeps_nothing_and_says_so() -> None:
     async def work(machine: Machine) -> None:
         await asyncio.sleep(0.2)
