@@ -1,16 +1,15 @@
 """One process's share of the broker: its connections, its publisher, and perhaps the broker itself.
 
-A process declares the whole topology, whichever services it runs, before it publishes anything:
-whoever starts first, no message is lost for want of a queue. A link that consumes declares the
-queues of its service only.
+A process declares the whole topology, whichever services it runs: whoever starts first, no message
+is lost for want of a queue.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.credentials import Credentials
 from actors.settings import Settings
-from actors.topology import SUBSCRIPTIONS, topology
+from actors.topology import topology
 from runtime.amqp.address import Address
 from runtime.amqp.link import Link
 from runtime.amqp.publisher import LinkPublisher
@@ -48,8 +47,8 @@ class Messaging:
     def __init__(self, world: World, queues: Sequence[str], journal: Database | None) -> None:
         self._world = world
         self.broker = self._embedded(journal)
-        self.publishing = self._link("publish", SUBSCRIPTIONS)
-        self.consuming = {queue: self._link(f"consume-{queue}", (queue,)) for queue in queues}
+        self.publishing = self._link("publish")
+        self.consuming = {queue: self._link(f"consume-{queue}") for queue in queues}
         self.publisher = LinkPublisher(
             self.publishing,
             world.telemetry,
@@ -102,12 +101,12 @@ class Messaging:
             telemetry=self._world.telemetry,
         )
 
-    def _link(self, role: str, services: Iterable[str]) -> Link:
+    def _link(self, role: str) -> Link:
         settings = self._world.settings
-        needed = topology(settings.retry.tiers_s, settings.broker.queue_type, services)
+        everything = topology(settings.retry.tiers_s, settings.broker.queue_type)
 
         async def prepare(session: Session) -> None:
-            await declare(session, needed)
+            await declare(session, everything)
 
         return Link(
             self.url,

@@ -22,6 +22,7 @@ import msgspec
 
 from runtime.errors import EnvironmentUnready
 from runtime.host import Lock
+from sim.bystander import Watch
 from sim.incarnation import Incarnation
 from sim.loop import VirtualLoop
 from sim.sqlite import DRIVES, Failure, Moment
@@ -61,6 +62,7 @@ class Storage:
         self.arms: list[Arm] = []
         self.fired: list[str] = []
         self.die: Callable[[Incarnation], None] | None = None
+        self.bystander: Callable[[str, int, str], Watch] | None = None
         self._root = root / node
         self._generation = 0
         self._random = rng
@@ -134,6 +136,17 @@ class Storage:
     def note(self, *facts: str | int) -> None:
         """Put a line into the trace."""
         self._trace.note(self._loop.time(), "disk", self.node, *facts)
+
+    @property
+    def gone(self) -> bool:
+        """Whether what is written now reaches nobody: the image has been taken."""
+        return self._imaged
+
+    def watch(self, database: str) -> Watch | None:
+        """Return who watches a new connection to this file, if anybody does."""
+        if self.bystander is None or self._owner is None:
+            return None
+        return self.bystander(self.node, self._owner.number, database)
 
     # -- faults -----------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ class Network:
         self.stream = streams
         self.defaults = Path()
         self.on_connect: Callable[[Wire], None] | None = None
+        self.bystander: Callable[[Wire], None] | None = None
         self.wires: dict[int, Wire] = {}
         self.waiting: dict[tuple[int, bool], list[tuple[str, bytes]]] = {}
         self._paths: dict[tuple[str, str], Path] = {}
@@ -208,6 +209,8 @@ class Network:
         self.trace.note(self.loop.time(), "connect", wire.number, here, there, server.port)
         if self.on_connect is not None:
             self.on_connect(wire)
+        if self.bystander is not None:
+            self.bystander(wire)
         accepted = server.context.copy().run(server.factory)
         wire.server.protocol = accepted
         self.loop.call_soon(accepted.connection_made, wire.server, context=wire.server.context)

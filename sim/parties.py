@@ -4,8 +4,9 @@ Their books are what the judges compare our log with, so they are never the log'
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
+from typing import Protocol
 
 import anyio
 
@@ -27,54 +28,74 @@ from sim.node import Node
 from sim.remote import Remote
 
 
+class Witness(Protocol):
+    """Is told of each call while it is under way (see `sim.bystander`)."""
+
+    def __call__(
+        self, party: str, what: str, key: str, **facts: object
+    ) -> AbstractContextManager[object]:
+        """``facts``: the arguments that matter to judges."""
+        ...
+
+
 class RemoteProvider:
     """A `PaymentProvider` on another node."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Remote, witness: Witness) -> None:
         self.remote = remote
+        self.witness = witness
         self.here: SandboxProvider
 
     async def authorise(
         self, key: str, token: str, amount: Money, order_id: str
     ) -> Authorised | Declined:
         """Reserve."""
-        return await self.remote.call(
-            "authorise", lambda: self.here.authorise(key, token, amount, order_id)
-        )
+        with self.witness("provider", "authorise", key, token=token, amount=amount.amount):
+            return await self.remote.call(
+                "authorise", lambda: self.here.authorise(key, token, amount, order_id)
+            )
 
     async def capture(self, key: str, authorisation_id: str, amount: Money) -> Captured | Declined:
         """Take."""
-        return await self.remote.call(
-            "capture", lambda: self.here.capture(key, authorisation_id, amount)
-        )
+        with self.witness("provider", "capture", key, amount=amount.amount):
+            return await self.remote.call(
+                "capture", lambda: self.here.capture(key, authorisation_id, amount)
+            )
 
     async def void(self, key: str, authorisation_id: str) -> Voided | Captured:
         """Give up."""
-        return await self.remote.call("void", lambda: self.here.void(key, authorisation_id))
+        with self.witness("provider", "void", key):
+            return await self.remote.call("void", lambda: self.here.void(key, authorisation_id))
 
     async def refund(self, key: str, charge_id: str, amount: Money) -> Refunded:
         """Give back."""
-        return await self.remote.call("refund", lambda: self.here.refund(key, charge_id, amount))
+        with self.witness("provider", "refund", key, amount=amount.amount):
+            return await self.remote.call(
+                "refund", lambda: self.here.refund(key, charge_id, amount)
+            )
 
     async def lookup(self, key: str) -> Outcome | None:
         """Find."""
-        return await self.remote.call("lookup", lambda: self.here.lookup(key))
+        with self.witness("provider", "lookup", key):
+            return await self.remote.call("lookup", lambda: self.here.lookup(key))
 
 
 class RemoteCarrier:
     """A `Carrier` on another node."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Remote, witness: Witness) -> None:
         self.remote = remote
+        self.witness = witness
         self.here: Depot
 
     async def prepare(
         self, key: str, order_id: str, address: Address, items: tuple[Line, ...]
     ) -> Parcel:
         """Pack."""
-        return await self.remote.call(
-            "prepare", lambda: self.here.prepare(key, order_id, address, items)
-        )
+        with self.witness("carrier", "prepare", key, order_id=order_id, address=address):
+            return await self.remote.call(
+                "prepare", lambda: self.here.prepare(key, order_id, address, items)
+            )
 
     async def lookup(self, key: str) -> Parcel | None:
         """Find."""
@@ -88,13 +109,15 @@ class RemoteCarrier:
 class RemoteMailer:
     """A `Mailer` on another node."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Remote, witness: Witness) -> None:
         self.remote = remote
+        self.witness = witness
         self.here: Maildir
 
     async def send(self, key: str, mail: Mail) -> None:
         """Send."""
-        await self.remote.call("send", lambda: self.here.send(key, mail))
+        with self.witness("mailer", "send", key):
+            await self.remote.call("send", lambda: self.here.send(key, mail))
 
     async def erase(self, key: str) -> None:
         """Remove."""
@@ -104,11 +127,11 @@ class RemoteMailer:
 class Outside:
     """The three parties of one world."""
 
-    def __init__(self, engine: Engine, personality: Personality) -> None:
+    def __init__(self, engine: Engine, personality: Personality, witness: Witness) -> None:
         self._personality = personality
-        self.provider = RemoteProvider(Remote(engine, "provider"))
-        self.carrier = RemoteCarrier(Remote(engine, "carrier"))
-        self.mailer = RemoteMailer(Remote(engine, "mailer"))
+        self.provider = RemoteProvider(Remote(engine, "provider"), witness)
+        self.carrier = RemoteCarrier(Remote(engine, "carrier"), witness)
+        self.mailer = RemoteMailer(Remote(engine, "mailer"), witness)
         self.remotes = {
             remote.name: remote
             for remote in (self.provider.remote, self.carrier.remote, self.mailer.remote)

@@ -13,11 +13,13 @@ done to files that nobody will open again.
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import msgspec
 
+from sim.bystander import Watch
 from sim.incarnation import CURRENT, Incarnation
 from sim.loop import VirtualLoop
 
@@ -42,6 +44,15 @@ class Drive(Protocol):
 
     def note(self, *facts: str | int) -> None:
         """Put a line into the trace."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether what is written now reaches nobody: the power has been cut."""
+        ...
+
+    def watch(self, database: str) -> Watch | None:
+        """Return who watches a new connection to this file, if anybody does."""
         ...
 
 
@@ -73,6 +84,7 @@ class SimConnection(sqlite3.Connection):
     """A real connection that shows each statement to its drive first."""
 
     drive: Drive | None = None
+    watch: Watch | None = None
     wal = ""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
@@ -82,7 +94,7 @@ class SimConnection(sqlite3.Connection):
             return super().execute(sql, parameters)
         drive.statement(sql, "before", self.wal)
         cursor = super().execute(sql, parameters)
-        drive.statement(sql, "after", self.wal)
+        self._applied(drive, sql, (parameters,), cursor)
         return cursor
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
@@ -91,9 +103,25 @@ class SimConnection(sqlite3.Connection):
         if drive is None:
             return super().executemany(sql, parameters)
         drive.statement(sql, "before", self.wal)
-        cursor = super().executemany(sql, parameters)
-        drive.statement(sql, "after", self.wal)
+        rows = list(parameters)
+        cursor = super().executemany(sql, rows)
+        self._applied(drive, sql, rows, cursor)
         return cursor
+
+    def _applied(self, drive: Drive, sql: str, rows: Sequence[Any], cursor: sqlite3.Cursor) -> None:
+        lost = drive.gone
+        try:
+            drive.statement(sql, "after", self.wal)
+        finally:
+            if self.watch is not None and not lost:
+                self.watch.ran(
+                    sql,
+                    rows,
+                    cursor.rowcount,
+                    cursor.lastrowid or 0,
+                    open_=self.in_transaction,
+                    certain=not drive.gone,
+                )
 
 
 class NoThread:
@@ -156,8 +184,10 @@ class InlineQueue:
         except BaseException as error:  # it is the caller's to judge, as with a thread
             return future, None, error
         if isinstance(result, SimConnection):
-            result.drive = self._drive
-            result.wal = _wal_of(result)
+            result.drive = drive = self._drive
+            file = _file_of(result)
+            result.wal = f"{file}-wal"
+            result.watch = None if drive is None else drive.watch(Path(file).name)
         return future, result, None
 
     def _answer(
@@ -171,6 +201,6 @@ class InlineQueue:
         self._next()
 
 
-def _wal_of(connection: sqlite3.Connection) -> str:
+def _file_of(connection: sqlite3.Connection) -> str:
     (_, _, file) = connection.execute("PRAGMA database_list").fetchone()
-    return f"{file}-wal"
+    return str(file)

@@ -16,6 +16,7 @@ from zlib import crc32
 
 import msgspec
 
+from sim.bystander import Listener
 from sim.incarnation import CURRENT, Incarnation
 from sim.loop import VirtualLoop
 from sim.trace import Trace
@@ -218,6 +219,8 @@ class End(asyncio.Transport):
         elif kind == "data":
             self.peer.taken(len(data))
             if not self._closing:
+                if self.wire.listener is not None:
+                    self.wire.listener.got(data, client=self is self.wire.client)
                 self.protocol.data_received(data)
         elif kind == "rst":
             self._closing = True
@@ -266,6 +269,7 @@ class Wire:
         self.nodes = nodes
         self.ports = ports
         self.tap: Tap | None = None
+        self.listener: Listener | None = None
         self.client: End
         self.server: End
         self._random = network.stream(number)
@@ -280,6 +284,8 @@ class Wire:
 
     def tapped(self, end: End, data: bytes) -> None:
         """Send bytes past the tap, if there is one."""
+        if self.listener is not None:
+            self.listener.wrote(data, client=end is self.client)
         if self.tap is None:
             self.send(end, "data", data)
         elif end is self.client:

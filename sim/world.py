@@ -28,6 +28,7 @@ from sim.node import Node
 from sim.observer import Log, Observer
 from sim.parties import Outside
 from sim.plan import Plan
+from sim.watch.witness import Witness
 
 OPERATOR = "operator-token-operator-token-operator-token"
 _BROKER_PORT = 5672
@@ -57,8 +58,9 @@ class SimulatedWorld:
         self.counts: Counter[str] = Counter()
         self.incidents: list[tuple[float, str, str]] = []
         self.readied: Counter[str] = Counter()
+        self.witness = Witness(engine)
         self.settings = _settings(plan)
-        self.outside = Outside(engine, self.settings.payment.personality)
+        self.outside = Outside(engine, self.settings.payment.personality, self.witness.calling)
         engine.network.defaults.latency_s_max = plan.world.latency_s_max
         self.nodes: dict[str, Node] = dict(self.outside.nodes)
         if plan.world.shape == "apart" or plan.world.own_broker:
@@ -67,6 +69,7 @@ class SimulatedWorld:
         self.nodes.update(self.services)
         for node in self.nodes.values():
             node.storage.latency_s_max = plan.world.disk_s_max
+            self.witness.attend(node)
         gateway = "gateway" if plan.world.shape == "apart" else "shop"
         self.shop = Shop(engine, gateway, _PORTS["gateway"], OPERATOR)
         self.stopping: dict[str, anyio.Event] = {}
@@ -123,8 +126,9 @@ class SimulatedWorld:
     def _telemetry(self, node: Node) -> Observer:
         return Observer(self.engine, node.name, self._note_incident, self.counts, self.log)
 
-    def _note_incident(self, node: str, name: str, _fields: dict[str, object]) -> None:
+    def _note_incident(self, node: str, name: str, fields: dict[str, object]) -> None:
         self.incidents.append((self.engine.now, node, name))
+        self.witness.heard(node, name, fields)
 
     def _note_ready(self, node: Node) -> None:
         self.readied[node.name] += 1

@@ -1,0 +1,40 @@
+"""Bystanders: who is shown what happens on wires and disks, and does nothing about it.
+
+The law: a bystander draws nothing at random, schedules nothing and writes nothing, so that a run is
+the same, step by step, with it and without it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+
+class Listener(Protocol):
+    """Hears one connection. ``client``: it is the client's end that wrote, or was given, bytes."""
+
+    def wrote(self, data: bytes, *, client: bool) -> None:
+        """An end has written; what sits on the wire has not seen it yet."""
+        ...
+
+    def got(self, data: bytes, *, client: bool) -> None:
+        """An end is being given bytes."""
+        ...
+
+
+class Watch(Protocol):
+    """Is shown each statement of one database connection, after it was applied."""
+
+    def ran(
+        self,
+        sql: str,
+        rows: Sequence[Any],
+        changed: int,
+        row_id: int,
+        *,
+        open_: bool,
+        certain: bool,
+    ) -> None:
+        """``rows``: the parameters of each execution; ``row_id``: of the row that was inserted.
+
+        ``open_``: the transaction goes on. Not ``certain``: the power was cut at this statement.
+        """
+        ...

@@ -1,0 +1,115 @@
+"""What observers have seen of a running world, as plain rows beside the ledgers (`evidence`).
+
+Files cannot show everything: when something was committed and by whom, what was in flight when a
+row was removed, who was at work at the same time. ``at`` is in virtual seconds, ``step`` the
+number of the trace's event; both are the same in every run of one plan.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+Verb = Literal["insert", "update", "delete"]
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a table of interest was changed for good.
+
+    ``values`` are the columns that were set, ``where`` those by which the row was found; ``rows``
+    is how many the statement changed, ``row_id`` the one that it inserted. Not ``certain``: the
+    power went in this very moment, and nobody was told that it was committed.
+    """
+
+    at: float
+    step: int
+    node: str
+    incarnation: int
+    database: str
+    table: str
+    verb: str
+    values: dict[str, Any]
+    where: dict[str, Any]
+    certain: bool = True
+    rows: int = 1
+    row_id: int = 0
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """A message that reached the broker. ``node`` is the publisher's."""
+
+    at: float
+    step: int
+    node: str
+    exchange: str
+    routing_key: str
+    header: bytes
+    body: bytes
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """An outbox row was removed; what its relay had been told by then.
+
+    ``sent``: how often this incarnation has published it; of those, so many were ``acked`` and so
+    many ``returned``.
+    """
+
+    at: float
+    step: int
+    node: str
+    position: int
+    message_id: str
+    sent: int
+    acked: int
+    returned: int
+
+
+class Consuming(msgspec.Struct):
+    """One consumer on one channel, as the broker's side of the wire saw it.
+
+    ``prefetch`` is what it asked for (0: no limit), ``outstanding_max`` the most that it held at a
+    time. Of the ``delivered`` each was ``acked``, ``refused`` (nack, reject), or came ``back`` with
+    its channel; ``strays`` are acks of what was not outstanding. ``open``: its channel never ended.
+    """
+
+    node: str
+    queue: str
+    tag: str
+    prefetch: int
+    outstanding_max: int = 0
+    delivered: int = 0
+    acked: int = 0
+    refused: int = 0
+    back: int = 0
+    strays: int = 0
+    open: bool = True
+
+
+class Call(msgspec.Struct):
+    """One process asks an outside party for something about an order.
+
+    ``facts`` are the arguments that matter: a card's token, an amount, an address. ``ended_at`` is
+    when the caller had its answer, or gave up (None: it died first).
+    """
+
+    at: float
+    step: int
+    node: str
+    incarnation: int
+    party: str
+    what: str
+    order_id: str
+    key: str
+    facts: dict[str, Any]
+    ended_at: float | None = None
+    outcome: str = ""
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """A log event of the product; of its fields those that are text or numbers."""
+
+    at: float
+    step: int
+    node: str
+    incarnation: int
+    name: str
+    fields: dict[str, Any]

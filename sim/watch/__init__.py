@@ -1,0 +1,1 @@
+"""Observers of a running world: they see wires, disks, calls and telemetry, and never steer."""
