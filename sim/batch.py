@@ -16,6 +16,7 @@ import faulthandler
 import gc
 import os
 import selectors
+import shutil
 import signal
 import socket
 import struct
@@ -27,6 +28,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import IO, Generic, Literal, NoReturn, TypeVar
 
 import msgspec
+
+from sim import scratch
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -159,12 +162,14 @@ class _Worker(Generic[T]):
         self.ending = self.said = ""
         self._task: T | _Nothing = _NOTHING
         self._partly = b""
+        self._folder = scratch.run_folder()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is retired
         self.channel, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()
         if self.pid == 0:
+            scratch.use(self._folder)
             _live(serve, theirs, [*others, self.channel], self._errors)
         theirs.close()
 
@@ -220,6 +225,7 @@ class _Worker(Generic[T]):
             if kill:
                 os.kill(self.pid, signal.SIGKILL)
             self._ended(0)
+        shutil.rmtree(self._folder, ignore_errors=True)
         with self._errors as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _SAID_MAX))

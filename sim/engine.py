@@ -4,21 +4,19 @@ import asyncio
 import gc
 import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sim import guard
+from sim import guard, scratch
 from sim.loop import VirtualLoop
 from sim.network import Network
 from sim.seed import Seed
 from sim.trace import Trace
 
 STEPS_MAX = 20_000_000
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made below it
 
 
 class Engine:
@@ -64,8 +62,7 @@ def engine(
     collecting = gc.isenabled()
     gc.disable()
     guard.seed_entropy(seed.number)
-    base = _MEMORY if _MEMORY.is_dir() else None
-    folder = Path(tempfile.mkdtemp(prefix="ordermill-sim-", dir=base)) if root is None else root
+    folder = scratch.run_folder() if root is None else root
     made = Engine(seed, folder, keep_trace=keep_trace, steps_max=steps_max)
     try:
         with warnings.catch_warnings(record=True) as caught:

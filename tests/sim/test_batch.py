@@ -4,10 +4,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from sim import scratch
 from sim.batch import Lost, Pool
 
 
@@ -118,3 +120,32 @@ def test_closing_the_iterator_ends_the_workers() -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_worker_that_is_killed_leaves_no_files() -> None:
+    made: list[str] = []
+
+    def work(task: Task) -> Answer:
+        folder = scratch.run_folder()
+        (folder / "some.db").write_bytes(b"x")
+        if task.number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Answer(task.number, 0, str(folder))
+
+    for _, answer in _pool(work, jobs=1).map(map(Task, range(2))):
+        if isinstance(answer, Answer):
+            assert Path(answer.text).exists()
+            made.append(answer.text)
+    assert len(made) == 1
+    assert not Path(made[0]).parent.exists()
+
+
+def test_what_a_dead_process_has_left_is_cleared_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch._Place, "folder", tmp_path)
+    dead, ours = tmp_path / "ordermill-sim-999999999-x", scratch.run_folder()
+    dead.mkdir()
+    scratch.clear_up()
+    assert not dead.exists()
+    assert ours.exists()
