@@ -25,7 +25,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import IO, Generic, Literal, NoReturn, TypeVar
+from typing import IO, Generic, Literal, NoReturn, Self, TypeVar
 
 import msgspec
 
@@ -50,7 +50,10 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 class Pool(Generic[T, R]):
-    """Does ``work`` on tasks, ``jobs`` at a time. ``types``: of tasks and of results."""
+    """Does ``work`` on tasks, ``jobs`` at a time. ``types``: of tasks and of results.
+
+    A context manager: its workers stay for the next tasks until it is left.
+    """
 
     def __init__(
         self,
@@ -67,66 +70,92 @@ class Pool(Generic[T, R]):
         self._decoder = msgspec.msgpack.Decoder(types[1])
         self._batch_max = batch_max
         self._wall_s_max = wall_s_max
+        self._workers: list[_Worker[T]] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> Self:
+        gc.collect()  # once: workers take over what is left, and never look at it again
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in list(self._workers):
+            self._retire(worker, kill=worker.busy)
+        self._selector.close()
 
     def map(
-        self, tasks: Iterable[T], *, tick_s: float = 0.0, tick: Callable[[], None] | None = None
+        self, tasks: Iterable[T], *, tick_s: float = 1.0, tick: Callable[[], None] | None = None
     ) -> Generator[tuple[T, R | Lost], None, None]:
-        """Yield each task with its result, as they come. Closing the iterator ends the workers.
+        """Yield each task with its result, as they come. Closing the iterator ends busy workers.
 
-        ``tick`` is called about every ``tick_s`` seconds while nothing comes.
+        ``tick`` is called about every ``tick_s`` seconds.
         """
-        gc.collect()
-        left = iter(tasks)
-        workers: list[_Worker[T]] = []
-        with selectors.DefaultSelector() as selector:
-            try:
-                while True:
-                    self._feed(left, workers, selector)
-                    if not any(worker.busy for worker in workers):
-                        return
-                    yield from self._listen(workers, selector, tick_s or 1.0)
-                    if tick is not None:
-                        tick()
-            finally:
-                for worker in workers:
-                    worker.end(kill=worker.busy)
+        for _, task, result in self._results(tasks, tick_s, tick):
+            yield task, result
 
-    def _feed(
-        self, left: Iterator[T], workers: "list[_Worker[T]]", selector: selectors.BaseSelector
-    ) -> None:
+    def in_order(self, tasks: Iterable[T]) -> Generator[tuple[T, R | Lost], None, None]:
+        """Yield each task with its result, in the order of the tasks."""
+        waiting: dict[int, tuple[T, R | Lost]] = {}
+        wanted = 0
+        for number, task, result in self._results(tasks, 1.0, None):
+            waiting[number] = task, result
+            while wanted in waiting:
+                yield waiting.pop(wanted)
+                wanted += 1
+
+    def _results(
+        self, tasks: Iterable[T], tick_s: float, tick: Callable[[], None] | None
+    ) -> Iterator[tuple[int, T, R | Lost]]:
+        left = enumerate(tasks)
+        try:
+            while True:
+                self._feed(left)
+                if not any(worker.busy for worker in self._workers):
+                    return
+                yield from self._listen(tick_s)
+                if tick is not None:
+                    tick()
+        finally:
+            for worker in [one for one in self._workers if one.busy]:
+                self._retire(worker, kill=True)
+
+    def _feed(self, left: Iterator[tuple[int, T]]) -> None:
         """Give every idle worker a task; start workers, and replace those that have done enough."""
-        while sum(worker.busy for worker in workers) < self.jobs:
-            task = next(left, _NOTHING)
-            if isinstance(task, _Nothing):
+        while sum(worker.busy for worker in self._workers) < self.jobs:
+            following = next(left, None)
+            if following is None:
                 return
-            worker = next((one for one in workers if not one.busy), None)
+            worker = next((one for one in self._workers if not one.busy), None)
             if worker is not None and worker.given >= self._batch_max:
-                _retire(worker, workers, selector)
+                self._retire(worker)
                 worker = None
             if worker is None:
-                worker = _Worker(self._serve, [one.channel for one in workers])
-                workers.append(worker)
-                selector.register(worker.channel, selectors.EVENT_READ, worker)
-            worker.give(task)
+                worker = _Worker(self._serve, [one.channel for one in self._workers])
+                self._workers.append(worker)
+                self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+            worker.give(*following)
 
-    def _listen(
-        self, workers: "list[_Worker[T]]", selector: selectors.BaseSelector, at_most_s: float
-    ) -> Iterator[tuple[T, R | Lost]]:
-        for key, _ in selector.select(at_most_s):
+    def _listen(self, at_most_s: float) -> Iterator[tuple[int, T, R | Lost]]:
+        for key, _ in self._selector.select(at_most_s):
             worker = key.data
             answer = worker.receive()
             if answer is None:
-                _retire(worker, workers, selector)
+                self._retire(worker)
                 if worker.busy:
-                    yield worker.taken(), Lost("died", f"{worker.ending}\n{worker.said}")
+                    yield *worker.taken(), Lost("died", f"{worker.ending}\n{worker.said}")
             elif answer:
-                yield worker.taken(), self._decoded(answer)
+                yield *worker.taken(), self._decoded(answer)
         now = time.monotonic()
-        for worker in [one for one in workers if one.busy and now - one.since > self._wall_s_max]:
+        late = [one for one in self._workers if one.busy and now - one.since > self._wall_s_max]
+        for worker in late:
             worker.dump()
-            _retire(worker, workers, selector, kill=True)
+            self._retire(worker, kill=True)
             text = f"no result within {self._wall_s_max:g} s\n{worker.said}"
-            yield worker.taken(), Lost("hung", text)
+            yield *worker.taken(), Lost("hung", text)
+
+    def _retire(self, worker: "_Worker[T]", *, kill: bool = False) -> None:
+        self._selector.unregister(worker.channel)
+        self._workers.remove(worker)
+        worker.end(kill=kill)
 
     def _decoded(self, answer: bytes) -> R | Lost:
         mark, rest = answer[:1], answer[1:]
@@ -146,13 +175,6 @@ class Pool(Generic[T, R]):
             channel.sendall(_LENGTH.pack(len(answer)) + answer)
 
 
-class _Nothing:
-    pass
-
-
-_NOTHING = _Nothing()
-
-
 class _Worker(Generic[T]):
     """The parent's side of one worker."""
 
@@ -160,7 +182,7 @@ class _Worker(Generic[T]):
         self.given = 0
         self.since = 0.0
         self.ending = self.said = ""
-        self._task: T | _Nothing = _NOTHING
+        self._task: tuple[int, T] | None = None
         self._partly = b""
         self._folder = scratch.run_folder()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is retired
@@ -176,11 +198,11 @@ class _Worker(Generic[T]):
     @property
     def busy(self) -> bool:
         """Whether it has a task."""
-        return not isinstance(self._task, _Nothing)
+        return self._task is not None
 
-    def give(self, task: T) -> None:
+    def give(self, number: int, task: T) -> None:
         """Have it do ``task``."""
-        self._task, self.since = task, time.monotonic()
+        self._task, self.since = (number, task), time.monotonic()
         self.given += 1
         data = msgspec.msgpack.encode(task)
         try:
@@ -188,10 +210,10 @@ class _Worker(Generic[T]):
         except ConnectionError:
             """It has died meanwhile: the next look at its channel says so."""
 
-    def taken(self) -> T:
-        """Return its task; from now on it has none."""
-        task, self._task = self._task, _NOTHING
-        assert not isinstance(task, _Nothing)
+    def taken(self) -> tuple[int, T]:
+        """Return its task and that one's number; from now on it has none."""
+        task, self._task = self._task, None
+        assert task is not None, "it has a task"
         return task
 
     def receive(self) -> bytes | None:
@@ -238,18 +260,6 @@ class _Worker(Generic[T]):
             if pid:
                 self.ending = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         return bool(self.ending)
-
-
-def _retire(
-    worker: _Worker[T],
-    workers: list[_Worker[T]],
-    selector: selectors.BaseSelector,
-    *,
-    kill: bool = False,
-) -> None:
-    selector.unregister(worker.channel)
-    workers.remove(worker)
-    worker.end(kill=kill)
 
 
 def _live(

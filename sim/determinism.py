@@ -120,9 +120,10 @@ class Gate:
         with tempfile.TemporaryDirectory(prefix="ordermill-traces-") as folder:
             here = Path(folder, "here.jsonl")
             answers, _ = self._ask(perturbation, [task], folder)
-            for _, result in Pool(_kept, (_Kept, _Kept), jobs=1).map([_Kept(task, str(here))]):
-                if isinstance(result, Lost) or 0 not in answers:
-                    return None
+            with Pool(_kept, (_Kept, _Kept), jobs=1) as pool:
+                results = list(pool.map([_Kept(task, str(here))]))
+            if isinstance(results[0][1], Lost) or 0 not in answers:
+                return None
             return first_difference(read_trace(here), read_trace(Path(answers[0].trace)))
 
 

@@ -124,8 +124,8 @@ def sweep(
                 return
             yield task
 
-    pool = Pool(perform, (Task, Outcome), jobs=limits.jobs, wall_s_max=limits.wall_s_max)
-    with closing(pool.map(within_budget(), tick=tick, tick_s=tick_s)) as results:
+    made = Pool(perform, (Task, Outcome), jobs=limits.jobs, wall_s_max=limits.wall_s_max)
+    with made as pool, closing(pool.map(within_budget(), tick=tick, tick_s=tick_s)) as results:
         for task, result in results:
             outcome = lost(task, result) if isinstance(result, Lost) else result
             yield outcome

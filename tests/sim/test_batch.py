@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -23,8 +23,16 @@ class Answer(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-def _pool(work: Callable[[Task], Answer], **given: float) -> Pool[Task, Answer]:
-    return Pool(work, (Task, Answer), **given)  # type: ignore[arg-type]
+def _answers(
+    work: Callable[[Task], Answer], tasks: int, **given: float
+) -> dict[int, Answer | Lost]:
+    """Return what became of the tasks, by number, in the order in which it was told."""
+    with Pool(work, (Task, Answer), **given) as pool:  # type: ignore[arg-type]
+        return {task.number: answer for task, answer in pool.map(map(Task, range(tasks)))}
+
+
+def _made(answers: Iterable[Answer | Lost]) -> list[Answer]:
+    return [answer for answer in answers if isinstance(answer, Answer)]
 
 
 def _answered(task: Task) -> Answer:
@@ -32,29 +40,40 @@ def _answered(task: Task) -> Answer:
 
 
 def test_every_task_is_answered_by_a_process_that_is_not_ours() -> None:
-    pool = _pool(_answered, jobs=2, batch_max=4)
-    answers = dict(pool.map(Task(number) for number in range(20)))
-    assert sorted(task.number for task in answers) == list(range(20))
-    made = [answer for answer in answers.values() if isinstance(answer, Answer)]
-    assert all(task.number == answer.number for task, answer in answers.items() if answer in made)
+    answers = _answers(_answered, 20, jobs=2, batch_max=4)
+    made = _made(answers.values())
+    assert sorted(answers) == list(range(20))
+    assert {number: answer.number for number, answer in zip(answers, made, strict=True)} == {
+        number: number for number in range(20)
+    }
     assert os.getpid() not in {answer.pid for answer in made}
-    assert len(made) == 20
 
 
 def test_a_worker_leaves_after_its_batch() -> None:
-    pool = _pool(_answered, jobs=1, batch_max=4)
-    pids = [
-        answer.pid for _, answer in pool.map(map(Task, range(12))) if isinstance(answer, Answer)
-    ]
+    pids = [answer.pid for answer in _made(_answers(_answered, 12, jobs=1, batch_max=4).values())]
     assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [4, 4, 4]
 
 
+def test_workers_stay_for_the_next_tasks() -> None:
+    with Pool(_answered, (Task, Answer), jobs=1) as pool:
+        pids = [_made([answer])[0].pid for _ in range(3) for _, answer in pool.map([Task(0)])]
+    assert len(set(pids)) == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+def test_results_come_in_the_order_of_the_tasks_if_wanted() -> None:
+    def work(task: Task) -> Answer:
+        time.sleep(0.2 if task.number == 0 else 0.0)
+        return _answered(task)
+
+    with Pool(work, (Task, Answer), jobs=2) as pool:
+        assert [task.number for task, _ in pool.in_order(map(Task, range(6)))] == list(range(6))
+
+
 def test_an_answer_may_be_larger_than_a_pipe_holds() -> None:
-    pool = _pool(lambda task: Answer(task.number, 0, "x" * 3_000_000), jobs=2)
-    texts = [
-        answer.text for _, answer in pool.map(map(Task, range(4))) if isinstance(answer, Answer)
-    ]
-    assert [len(text) for text in texts] == [3_000_000] * 4
+    made = _made(_answers(lambda task: Answer(task.number, 0, "x" * 3_000_000), 4, jobs=2).values())
+    assert [len(answer.text) for answer in made] == [3_000_000] * 4
 
 
 def test_what_a_task_raises_comes_back_and_the_worker_goes_on() -> None:
@@ -63,13 +82,12 @@ def test_what_a_task_raises_comes_back_and_the_worker_goes_on() -> None:
             raise ValueError("not this one")
         return _answered(task)
 
-    answers = {task.number: answer for task, answer in _pool(work, jobs=1).map(map(Task, range(3)))}
+    answers = _answers(work, 3, jobs=1)
     lost = answers[1]
     assert isinstance(lost, Lost)
     assert lost.why == "raised"
     assert "ValueError: not this one" in lost.text
-    others = answers[0], answers[2]
-    assert all(isinstance(answer, Answer) for answer in others)
+    assert len({answer.pid for answer in _made(answers.values())}) == 1
 
 
 def test_the_task_of_a_worker_that_dies_is_known_and_the_others_are_done() -> None:
@@ -79,14 +97,13 @@ def test_the_task_of_a_worker_that_dies_is_known_and_the_others_are_done() -> No
             os.kill(os.getpid(), signal.SIGKILL)
         return _answered(task)
 
-    answers = {task.number: answer for task, answer in _pool(work, jobs=2).map(map(Task, range(5)))}
-    lost = answers.pop(2)
+    answers = _answers(work, 5, jobs=2)
+    lost = answers[2]
     assert isinstance(lost, Lost)
     assert lost.why == "died"
     assert "SIGKILL" in lost.text
     assert "last words" in lost.text
-    assert len(answers) == 4
-    assert all(isinstance(answer, Answer) for answer in answers.values())
+    assert len(_made(answers.values())) == 4
 
 
 def test_a_worker_that_hangs_is_ended_and_says_where_it_was() -> None:
@@ -95,36 +112,31 @@ def test_a_worker_that_hangs_is_ended_and_says_where_it_was() -> None:
             time.sleep(0.01)
         return _answered(task)
 
-    pool = _pool(spin_for_ever, jobs=2, wall_s_max=1.0)
-    answers = {task.number: answer for task, answer in pool.map(map(Task, range(4)))}
-    lost = answers.pop(1)
+    answers = _answers(spin_for_ever, 4, jobs=2, wall_s_max=1.0)
+    lost = answers[1]
     assert isinstance(lost, Lost)
     assert lost.why == "hung"
     assert "spin_for_ever" in lost.text
-    assert all(isinstance(answer, Answer) for answer in answers.values())
+    assert len(_made(answers.values())) == 3
 
 
-def test_closing_the_iterator_ends_the_workers() -> None:
-    pids: list[int] = []
-
+def test_closing_the_iterator_ends_the_workers_that_are_at_work() -> None:
     def work(task: Task) -> Answer:
         if task.number:
             time.sleep(60)
         return _answered(task)
 
-    results = _pool(work, jobs=2).map(map(Task, range(4)))
-    _, answer = next(results)
-    assert isinstance(answer, Answer)
-    pids.append(answer.pid)
-    results.close()
-    for pid in pids:
+    with Pool(work, (Task, Answer), jobs=1) as pool:
+        results = pool.map(map(Task, range(4)))
+        [answer] = _made([next(results)[1]])
+        results.close()
+        [again] = _made([result for _, result in pool.map([Task(0)])])
+    for pid in (answer.pid, again.pid):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
 
 
 def test_a_worker_that_is_killed_leaves_no_files() -> None:
-    made: list[str] = []
-
     def work(task: Task) -> Answer:
         folder = scratch.run_folder()
         (folder / "some.db").write_bytes(b"x")
@@ -132,12 +144,9 @@ def test_a_worker_that_is_killed_leaves_no_files() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return Answer(task.number, 0, str(folder))
 
-    for _, answer in _pool(work, jobs=1).map(map(Task, range(2))):
-        if isinstance(answer, Answer):
-            assert Path(answer.text).exists()
-            made.append(answer.text)
-    assert len(made) == 1
-    assert not Path(made[0]).parent.exists()
+    [answer] = _made(_answers(work, 2, jobs=1).values())
+    assert Path(answer.text).name.startswith("ordermill-sim-")
+    assert not Path(answer.text).parent.exists()
 
 
 def test_what_a_dead_process_has_left_is_cleared_up(
