@@ -14,6 +14,7 @@ from actors.gateway.app import gateway_app
 from actors.gateway.catalogue import built_in_catalogue
 from actors.gateway.context import Limits
 from actors.gateway.streams import Streams
+from actors.guard import Guarded
 from actors.messaging import World
 from actors.notification import assembly as notification
 from actors.order_events import rest
@@ -30,6 +31,7 @@ from runtime.child import ChildSpec
 from runtime.http import App, HttpServer
 
 Ready = Callable[[], dict[str, str]]
+CONNECTIONS_MAX = 4000  # of our own services: the gateway alone has one for each event stream
 CALLERS: tuple[Caller, ...] = ("gateway", "payment", "shipping", "notification")
 
 
@@ -119,9 +121,17 @@ class Apps:
         self, name: ServiceName, app: Quart, stop_streams: Callable[[], None] | None = None
     ) -> HttpServer:
         row, key = addresses(self._world.settings)[name]
-        return HttpServer(
-            cast("App", app), row.bind, row.port, stop_streams=stop_streams, setting=f"{key}.port"
+        public = isinstance(row, Http)
+        server = HttpServer(
+            cast("App", app) if public else Guarded(cast("App", app)),
+            row.bind,
+            row.port,
+            stop_streams=stop_streams,
+            setting=f"{key}.port",
+            connections_max=row.connections_max if isinstance(row, Http) else CONNECTIONS_MAX,
         )
+        self._world.telemetry.gauge("http_connections", lambda: server.connections, service=name)
+        return server
 
     def _check(self, name: str) -> str:
         return self._ready()[name]
@@ -147,6 +157,7 @@ def _limits(settings: Settings) -> Limits:
     return Limits(
         body_bytes_max=settings.http.body_bytes_max,
         proxy_hops=settings.http.proxy_hops,
+        requests_max=settings.http.requests_max,
         rate_per_min=settings.api.rate_per_min or None,
         require_if_match=settings.api.require_if_match,
         heartbeat_s=settings.stream.heartbeat_s,

@@ -6,6 +6,7 @@ blueprint.
 """
 
 import hmac
+import re
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -21,6 +22,9 @@ ACTOR = "operator"
 LIMIT_MAX = 1000
 
 T = TypeVar("T")
+
+# msgspec's messages quote what was sent; the place at their end is made of our own fields' names.
+_PLACE = re.compile(r" - at `(\$[\w.\[\]]*)`$")
 
 
 class AuditReply(msgspec.Struct, frozen=True):
@@ -93,8 +97,8 @@ async def decoded(kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        where = str(error).rpartition(" - at ")[2]
-        message = f"The body is not valid at {where}."
+        found = _PLACE.search(str(error))
+        message = f"The body is not valid at {found[1] if found else '$'}."
         refusal = Rejection("validation-failed", message, status_hint=422)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         refusal = Rejection("malformed-json", "The body is not JSON.", status_hint=400)

@@ -44,6 +44,17 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     proxy_hops: Annotated[
         int, Meta(ge=0, le=8, description="trusted proxies in front, exactly; 0 means none")
     ] = 0
+    requests_max: Annotated[
+        Count,
+        Meta(description="requests in work, reads and writes counted apart; more get 503"),
+    ] = 400
+    connections_max: Annotated[
+        Count,
+        Meta(
+            description="open connections; for one more, the one that waits longest for its "
+            "client is closed"
+        ),
+    ] = 1000
 
 
 class Internal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,6 +21,8 @@ StatusQuery = Callable[[], Awaitable[object]]
 """Returns whatever msgspec can encode: supervision tree, mailboxes, dead letters."""
 
 OK = "ok"
+BODY_BYTES_MAX = 64 * 1024
+BODY_S_MAX = 5
 _PROBLEM = "application/problem+json"
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -35,6 +37,9 @@ def status_app(
     whatever ``status`` returns.
     """
     app = Quart(name)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.config["BODY_TIMEOUT"] = BODY_S_MAX
+    app.url_map.merge_slashes = False
 
     @app.get("/healthz")
     async def healthz() -> Response:

@@ -63,8 +63,12 @@ class PublishRefused(Unavailable):
     """The broker answered, and did not take the message (nack, or returned as unroutable)."""
 
 
+class Overloaded(Unavailable):
+    """There is more to do than there is room for: what was asked for was not begun."""
+
+
 @final
-class MailboxFull(Unavailable):
+class MailboxFull(Overloaded):
     """A bounded mailbox has no room: shed load here rather than grow without bound."""
 
 

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import random
+import resource
 import tempfile
 import time
 import uuid
@@ -278,6 +279,16 @@ def give_signal(signal: Signal) -> bool:
         return False
     signal.set_result(None)
     return True
+
+
+def allow_open_files() -> None:
+    """Let this process open as many files as it may ever: each connection is one.
+
+    The soft limit is kept low, at 1024, for the sake of programs that use select (systemd.exec(5),
+    LimitNOFILE=): the event loop does not.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def production_host(data_dir: Path) -> Host:

@@ -12,7 +12,7 @@ from actors.gateway.auth import Authority
 from actors.gateway.catalogue import Catalogue
 from actors.gateway.commands import Commands
 from actors.gateway.context import Gateway, Limits, Mode, facts
-from actors.gateway.front import App, Front
+from actors.gateway.front import Front
 from actors.gateway.idempotency import Intents
 from actors.gateway.meta import Meta
 from actors.gateway.openapi import describe
@@ -24,6 +24,7 @@ from actors.gateway.shop import Shop
 from actors.gateway.streams import StreamReads, Streams
 from actors.status import Check
 from runtime.host import Host
+from runtime.http import App
 from runtime.telemetry import Telemetry
 
 Handler = Callable[..., Awaitable[Response]]
@@ -97,7 +98,11 @@ def _app(gateway: Gateway, streams: Streams) -> Quart:
     # Quart's documented way to put something in front of an app; its types are Hypercorn's own.
     inner = cast("App", app.asgi_app)
     app.asgi_app = Front(  # type: ignore[method-assign,assignment]
-        inner, gateway.host, gateway.telemetry, gateway.public_url
+        inner,
+        gateway.host,
+        gateway.telemetry,
+        gateway.public_url,
+        requests_max=gateway.limits.requests_max,
     )
     return app
 

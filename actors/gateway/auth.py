@@ -5,8 +5,8 @@ and the epoch. The same order therefore always has the same token, so a replayed
 it, and bumping the epoch revokes all of them. Its text is ``<rights>.<expires>.<mac>``; ``expires``
 is in seconds since the Unix epoch.
 
-Somebody else's order looks exactly like one that does not exist, and takes the same work to look
-for. Comparisons take the same time wherever they differ.
+Somebody else's order looks exactly like one that does not exist: neither is looked for. Comparisons
+take the same time wherever they differ.
 """
 
 import base64

@@ -73,7 +73,7 @@ class Commands:
 
     async def update_payment(self, order_id: str) -> Response:
         """Answer the order that will be paid for with another card."""
-        principal = await self._gateway.admit(order_id, edit=True)
+        principal = self._gateway.admit(order_id, edit=True)
         body = await read(_PAYMENT)
         intent = self._intent(principal, body, conditional=True)
         now_s = self._gateway.host.clock.wall
@@ -84,7 +84,7 @@ class Commands:
 
     async def update_address(self, order_id: str) -> Response:
         """Answer the order that will be shipped to another address."""
-        principal = await self._gateway.admit(order_id, edit=True)
+        principal = self._gateway.admit(order_id, edit=True)
         body = await read(_ADDRESS)
         intent = self._intent(principal, body, conditional=True)
         receipt = await self._execute(intent, lambda: UpdateShippingAddress(order_id, body))
@@ -92,7 +92,7 @@ class Commands:
 
     async def cancel(self, order_id: str) -> Response:
         """Answer the cancelled order; a refund that is due goes on in the background."""
-        principal = await self._gateway.admit(order_id, edit=True)
+        principal = self._gateway.admit(order_id, edit=True)
         body = await read(_CANCEL, optional=True)
         intent = self._intent(principal, body, conditional=True)
         by: By = "customer" if principal.kind == "guest" else "operator"
@@ -103,7 +103,7 @@ class Commands:
 
     async def ship(self, order_id: str) -> Response:
         """Forward to the shipping service that the carrier took the parcel; operators only."""
-        principal = await self._gateway.admit(order_id)
+        principal = self._gateway.admit(order_id)
         require_staff(principal, edit=True)
         body = await read(_SHIP)
         recorded = await self._gateway.shipments.shipped(

@@ -7,25 +7,19 @@ bytes, because that is what every answer passes and because it is three times ch
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import cast
 
 import msgspec
 
 from actors.gateway import problems
 from actors.gateway.context import FACTS, Facts
-from actors.gateway.guard import joined, objection
 from actors.gateway.idempotency import names_card_number
-from runtime.errors import Rejection
+from actors.guard import Headers, joined, objection
+from runtime.errors import Overloaded, Rejection, Unavailable
 from runtime.host import Host
+from runtime.http import App, Event, Receive, Scope, Send
 from runtime.telemetry import Telemetry
-
-Scope = MutableMapping[str, object]
-Event = MutableMapping[str, object]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -41,23 +35,31 @@ SECURITY_HEADERS = {
 _SECURITY: Headers = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _HARMLESS_ID = re.compile(rb"[\x21-\x7e]{1,64}")
 _METHODS = ("GET", "HEAD", "POST", "PUT")
+_PROBES = ("/healthz", "/readyz", "/metrics")
+_STREAM = "/events/stream"
 _encode = msgspec.json.Encoder().encode
 
 
 class Front:
-    """Stands in front of the ASGI application ``app``; ``base_url`` precedes problems' types."""
+    """Stands in front of the ASGI application ``app``; ``base_url`` precedes problems' types.
 
-    def __init__(self, app: App, host: Host, telemetry: Telemetry, base_url: str) -> None:
+    ``requests_max`` reads, and as many writes, are in work at a time: what comes on top would only
+    wait, so it is told at once to come back. Probes are always answered; event streams wait most
+    of the time, and are counted by themselves.
+    """
+
+    def __init__(
+        self, app: App, host: Host, telemetry: Telemetry, base_url: str, *, requests_max: int
+    ) -> None:
         self._app = app
         self._host = host
         self._telemetry = telemetry
         self._base_url = base_url
+        self._requests_max = requests_max
+        self._in_work = {"read": 0, "write": 0}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 400 with the reason, close a websocket, or pass the request on."""
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
-            return
+        """Answer 400 with the reason, 503 where there is too much to do, or pass it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -76,9 +78,17 @@ class Front:
             await send(event)
 
         if reason := objection(scope, headers):
-            await self._refuse(reason, facts, dressed)
-        else:
+            await self._refuse(Rejection("bad-request", reason, status_hint=400), facts, dressed)
+        elif (kind := _kind(scope)) is None:
             await self._app(scope, receive, dressed)
+        elif self._in_work[kind] >= self._requests_max:
+            await self._refuse(Overloaded("too many requests in work"), facts, dressed)
+        else:
+            self._in_work[kind] += 1
+            try:
+                await self._app(scope, receive, dressed)
+            finally:
+                self._in_work[kind] -= 1
 
     def _request_id(self, headers: Mapping[bytes, bytes]) -> str:
         """Return the client's own request id where it is harmless, else a new one."""
@@ -95,9 +105,9 @@ class Front:
             "http_request_duration_seconds", seconds, method=method, route=route
         )
 
-    async def _refuse(self, reason: str, facts: Facts, send: Send) -> None:
+    async def _refuse(self, error: Rejection | Unavailable, facts: Facts, send: Send) -> None:
         answer = problems.answer(
-            Rejection("bad-request", reason, status_hint=400),
+            error,
             base_url=self._base_url,
             instance=None,
             request_id=facts.request_id,
@@ -108,6 +118,15 @@ class Front:
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
             (b"connection", b"close"),
+            *((name.lower().encode(), text.encode()) for name, text in answer.headers.items()),
         ]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _kind(scope: Scope) -> str | None:
+    """Return by which budget the request is bounded; None for what is never refused."""
+    path = cast("str", scope["path"])
+    if path in _PROBES or path.endswith(_STREAM):
+        return None
+    return "read" if scope["method"] in ("GET", "HEAD") else "write"

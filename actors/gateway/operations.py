@@ -26,8 +26,8 @@ Access = Literal["public", "anyone", "order", "staff", "operator"]
 Method = Literal["GET", "POST", "PUT"]
 Tag = Literal["orders", "products", "service"]
 
-COMMON = ("bad-request", "internal")
-_ASKS = ("service-unavailable", "store-unavailable", "overloaded")
+COMMON = ("bad-request", "overloaded", "internal")
+_ASKS = ("service-unavailable", "store-unavailable")
 _OF_ORDER = ("unauthorized", "not-found", *_ASKS)
 _BODY = ("malformed-json", "body-too-large", "unsupported-media-type", "request-timeout")
 _CHANGES = (

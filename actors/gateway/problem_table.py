@@ -246,7 +246,7 @@ _TABLE = (
         503,
         "Too much to do",
         "There is more to do than there is room for; nothing was changed.",
-        "A queue in front of a service is full.",
+        "As many requests are in work as are taken, or a queue in front of a service is full.",
         _SAME_KEY,
         retry=True,
     ),

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from actors.domain.event_json import rfc3339
 from actors.gateway.problem_table import PROBLEMS, Problem
-from runtime.errors import MailboxFull, Rejection, StoreUnavailable, Unavailable
+from runtime.errors import Overloaded, Rejection, StoreUnavailable, Unavailable
 
 _SLUG_OF_STATUS = {
     400: "bad-request",
@@ -124,7 +124,7 @@ def _blocking_event(found: Mapping[str, object]) -> tuple[dict[str, object], str
 def _unavailable(error: Unavailable) -> _Explained:
     if isinstance(error, StoreUnavailable):
         problem = PROBLEMS["store-unavailable"]
-    elif isinstance(error, MailboxFull):
+    elif isinstance(error, Overloaded):
         problem = PROBLEMS["overloaded"]
     else:
         problem = PROBLEMS["service-unavailable"]

@@ -26,7 +26,7 @@ class Reads:
 
     async def order(self, order_id: str) -> Response:
         """Answer with an order, or with 304 where the client has this version already."""
-        await self._gateway.admit(order_id)
+        self._gateway.admit(order_id)
         order = await self._order(order_id)
         tag = etag(order.version)
         if is_unchanged(header("if-none-match"), tag):
@@ -45,7 +45,7 @@ class Reads:
 
     async def events(self, order_id: str) -> Response:
         """Answer with a page of the order's history."""
-        await self._gateway.admit(order_id)
+        self._gateway.admit(order_id)
         after = parameters.whole("after", request.args.get("after", "0"))
         limit = _limit(PAGE_MAX)
         events = await self._gateway.order_events.events(order_id, after=after, limit=limit)

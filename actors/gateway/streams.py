@@ -76,7 +76,7 @@ class StreamReads:
 
     async def stream(self, order_id: str) -> Response:
         """Answer with the order's events after the given version, and those to come."""
-        await self._gateway.admit(order_id)
+        self._gateway.admit(order_id)
         seen = header("last-event-id") or request.args.get("after", "0")
         after = parameters.whole("after", seen)
         await self._gateway.order_events.order(order_id)

@@ -14,11 +14,10 @@ from quart import Quart, Response, request
 from actors.domain.order_events import Service
 from actors.order_events.handlers import Api, Ports
 from actors.order_events.problems import respond
+from actors.status import BODY_BYTES_MAX, BODY_S_MAX
 from runtime.errors import Rejection
 from runtime.redaction import describe_error, where_raised
 from runtime.telemetry import Telemetry
-
-BODY_BYTES_MAX = 64 * 1024
 
 _Handler = Callable[..., Awaitable[Response]]
 EVERYBODY: tuple[Service, ...] = ("gateway", "payment", "shipping", "notification")
@@ -54,7 +53,8 @@ def create_app(ports: Ports) -> Quart:
     """Return the ASGI application. Long polls end early once `Wakeups.close` was called."""
     app = Quart("order_events")
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
-    app.config["BODY_TIMEOUT"] = 5
+    app.config["BODY_TIMEOUT"] = BODY_S_MAX
+    app.url_map.merge_slashes = False
     api = Api(ports)
     for method, rule, handler, permitted in ROUTES:
         view = _guarded(api, handler, permitted, ports)

@@ -21,7 +21,6 @@ from runtime.host import Ids
 from runtime.telemetry import Telemetry
 
 SHIPPED_PATH = "/internal/v1/shipments/<order_id>/shipped"
-BODY_BYTES_MAX = 4096
 
 
 class ShippedRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,7 +62,6 @@ def shipping_app(
     503 while order-events cannot answer.
     """
     app = status_app("shipping", checks=checks, telemetry=telemetry, status=status)
-    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
 
     @app.post(SHIPPED_PATH)
     async def shipped(order_id: str) -> Response:

@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from quart import Quart
+from quart import Quart, request
 
 from actors.status import status_app
 from runtime.errors import Unavailable
@@ -76,3 +76,17 @@ async def test_a_failing_status_is_unavailable_or_our_bug_and_tells_no_secrets(
     assert line["where"].startswith("test_status.py:")
     assert "ada" not in log[0].lower()
     assert caplog.records == []
+
+
+async def test_every_side_bounds_the_bodies_it_reads() -> None:
+    app = app_with()
+
+    @app.post("/reads")
+    async def reads() -> str:
+        return str(len(await request.get_data()))
+
+    client = app.test_client()
+    taken = await client.post("/reads", data=b"x" * 65_536)
+    assert (taken.status_code, await taken.get_data()) == (200, b"65536")
+    assert (await client.post("/reads", data=b"x" * 65_537)).status_code == 413
+    assert app.config["BODY_TIMEOUT"] == 5

@@ -1,11 +1,15 @@
 """Tokens: who may read, who may change, and what strangers cannot tell."""
 
+import sys
+from collections import Counter
 from collections.abc import Sequence
+from types import FrameType
+from typing import Any
 
 import pytest
 
-from actors.domain.order import Order
 from actors.gateway.auth import Authority
+from actors.gateway.operations import OPERATIONS
 from runtime.errors import Rejection
 from tests.harness.gateway import NOW_S, OPERATOR, SECRET, VIEWER, World
 
@@ -64,28 +68,77 @@ async def test_a_missing_token_is_401(world: World) -> None:
     assert (answer.status, answer.slug) == (401, "unauthorized")
 
 
+OF_AN_ORDER = [row for row in OPERATIONS if row.access in ("order", "operator")]
+
+
+@pytest.mark.parametrize("token", ["another order's", "nobody's", "a forged", "none"])
 async def test_somebody_elses_order_looks_like_none_and_costs_the_same(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, token: str
 ) -> None:
+    """What is counted is work: every line of ours that runs, from the first to the last."""
     mine, theirs = await world.place(), await world.place()
-    looked: list[str] = []
-    client = type(world.parts.client("gateway"))
-    order = client.order
+    auth = {
+        "another order's": mine.auth,
+        "nobody's": {"Authorization": "Bearer nothing"},
+        "a forged": {"Authorization": theirs.auth["Authorization"][:-4] + "AAAA"},
+        "none": {},
+    }[token]
+    there, not_there = Work(world), Work(world)
+    for work, order_id in ((there, theirs.id), (not_there, OTHER_ID)):
+        for row in OF_AN_ORDER:
+            await work.of(row.method, row.path.replace("{order_id}", order_id), auth)
+    expected = (401, "unauthorized") if token == "none" else (404, "not-found")
+    assert there.answers == [expected] * len(OF_AN_ORDER)
+    assert there.answers == not_there.answers
+    assert there.bodies == not_there.bodies
+    assert there.lines == not_there.lines
+    assert sum(there.lines.values()) > 100
+    assert not there.asked
 
-    async def counted(self: object, order_id: str, **at: int | None) -> Order:
-        looked.append(order_id)
-        return await order(self, order_id, **at)
 
-    monkeypatch.setattr(client, "order", counted)
-    answers = [
-        await world.call(method, f"/v1/orders/{order_id}{path}", headers=mine.auth)
-        for order_id in (theirs.id, OTHER_ID)
-        for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/cancellation"))
-    ]
-    assert [(answer.status, answer.slug) for answer in answers] == [(404, "not-found")] * 6
-    bodies = [{**answer.json, "request_id": ""} for answer in answers]
-    assert bodies == bodies[:1] * 6
-    assert looked == [theirs.id] * 3 + [OTHER_ID] * 3
+class Work:
+    """What requests cost and what they got."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.lines: Counter[tuple[str, int]] = Counter()
+        self.answers: list[tuple[int, str]] = []
+        self.bodies: list[object] = []
+
+    async def of(self, method: str, path: str, auth: dict[str, str]) -> None:
+        """Send a request, and count the lines of ``actors`` that it runs."""
+        sys.settrace(self._trace)
+        try:
+            answer = await self._world.call(method, path, headers=auth)
+        finally:
+            sys.settrace(None)
+        self.answers.append((answer.status, answer.slug))
+        self.bodies.append({**answer.json, "request_id": ""})
+
+    @property
+    def asked(self) -> bool:
+        """Whether the Order Event Service was asked anything."""
+        return any(file.endswith("/order_events/client.py") for file, _ in self.lines)
+
+    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
+        if "/actors/" not in frame.f_code.co_filename or "/tests/" in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            self.lines[frame.f_code.co_filename, frame.f_lineno] += 1
+        return self._trace
+
+
+async def test_the_count_of_work_sees_who_is_asked_and_what_differs(world: World) -> None:
+    placed = await world.place()
+    refused, again, asked = Work(world), Work(world), Work(world)
+    for work, query in ((refused, "after=x"), (again, "after=x"), (asked, "after=99&limit=0")):
+        await work.of("GET", f"{placed.path}/events?{query}", placed.auth)
+    assert refused.lines == again.lines != asked.lines
+    assert not refused.asked
+    found = Work(world)
+    with pytest.raises(AssertionError):
+        await found.of("GET", placed.path, placed.auth)  # no refusal
+    assert found.asked
 
 
 @pytest.mark.parametrize("order_id", ["ord_1", "x", "ord_" + "0" * 27, "%00", "4242424242424242"])

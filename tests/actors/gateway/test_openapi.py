@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from actors.gateway.openapi import PARAMETERS
-from actors.gateway.operations import OPERATIONS
+from actors.gateway.operations import COMMON, OPERATIONS
 from actors.gateway.problem_table import PROBLEMS
 from tests.harness.gateway import World
 
@@ -65,7 +65,7 @@ async def test_operations_are_named_once_and_answer_with_known_problems(
 
 def test_every_problem_and_parameter_belongs_to_an_operation() -> None:
     used = {slug for row in OPERATIONS for slug in row.problems}
-    general = {"bad-request", "internal", "method-not-allowed", "transition-refused"}
+    general = {*COMMON, "method-not-allowed", "transition-refused"}
     assert set(PROBLEMS) - used == general
     names = {name for row in OPERATIONS for name in row.parameters}
     in_path = {part[1:-1] for row in OPERATIONS for part in row.path.split("/") if "{" in part}

@@ -1,13 +1,17 @@
 """What is refused before Quart sees it, asked with raw bytes over a real connection."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from actors.gateway.guard import joined
+from actors.gateway.context import Limits
 from runtime.http import HttpServer
-from tests.harness.gateway import World
+from tests.harness.gateway import ORDER, World, gateway_world
+from tests.harness.parties import Gate
+from tests.harness.raw_http import HOST, ask
 from tests.harness.running import running
 
 
@@ -16,38 +20,6 @@ async def port(world: World) -> AsyncIterator[int]:
     server = HttpServer(world.app, "127.0.0.1", 0, stop_streams=world.streams.stop)
     async with running(server.run):
         yield server.port
-
-
-async def ask(port: int, request: bytes) -> tuple[int, Mapping[str, str], bytes]:
-    """Send bytes, read until the server closes or the body is there."""
-    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-        await stream.send(request)
-        received = b""
-        with anyio.move_on_after(5):
-            while not _whole(received):
-                try:
-                    received += await stream.receive()
-                except (anyio.EndOfStream, anyio.BrokenResourceError):
-                    break
-    if not received:
-        return 0, {}, b""
-    head, _, body = received.partition(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    return int(lines[0].split()[1]), headers, body
-
-
-def _whole(received: bytes) -> bool:
-    head, _, body = received.partition(b"\r\n\r\n")
-    lengths = [
-        int(line.split(b":")[1])
-        for line in head.lower().split(b"\r\n")
-        if line.startswith(b"content-length:")
-    ]
-    return bool(lengths) and len(body) >= lengths[0]
-
-
-HOST = b"Host: shop.example\r\n"
 
 
 @pytest.mark.parametrize(
@@ -99,11 +71,12 @@ async def test_what_is_not_http_at_all_is_no_error_of_ours(
     assert world.log == []
 
 
-async def test_a_websocket_is_closed(world: World, port: int) -> None:
+async def test_there_are_no_websockets(world: World, port: int) -> None:
     head = b"GET /v1/orders HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + HOST
     key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    status, _, _ = await ask(port, head + key)
-    assert status == 403
+    status, _, body = await ask(port, head + key)
+    assert status == 400
+    assert b"upgrade" in body
     assert world.log == []
 
 
@@ -115,15 +88,57 @@ async def test_an_ordinary_request_passes(port: int) -> None:
     assert (status, body) == (200, b"")
 
 
-@pytest.mark.parametrize(
-    ("headers", "fields"),
-    [
-        ([], {}),
-        ([(b"A", b"1"), (b"b", b"2")], {b"a": b"1", b"b": b"2"}),
-        ([(b"A", b"1"), (b"b", b""), (b"a", b"3")], {b"a": b"1, 3", b"b": b""}),
-    ],
-)
-def test_repeated_headers_are_one_list(
-    headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]
+class Slow:
+    """Puts a gate in front of a gateway's reads and writes."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gate = Gate()
+        client = type(world.parts.client("gateway"))
+        for name in ("order", "execute"):
+            monkeypatch.setattr(client, name, self._gated(getattr(client, name)))
+
+    def _gated(self, method: Any) -> Any:
+        async def gated(*arguments: Any, **named: Any) -> Any:
+            await self.gate.passing()
+            return await method(*arguments, **named)
+
+        return gated
+
+
+async def test_more_than_there_is_room_for_is_told_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert joined(headers) == fields
+    limits = Limits(rate_per_min=None, requests_max=2)
+    async with gateway_world(tmp_path, limits=limits) as world:
+        placed = await world.place()
+        slow = Slow(world, monkeypatch)
+        reads: list[int] = []
+        writes: list[int] = []
+
+        async def read() -> None:
+            reads.append((await world.call("GET", placed.path, headers=placed.auth)).status)
+
+        async def write() -> None:
+            writes.append((await world.call("POST", "/v1/orders", ORDER)).status)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(2):
+                group.start_soon(read)
+                group.start_soon(write)
+            await anyio.wait_all_tasks_blocked()
+            for method, path, body in (("GET", placed.path, None), ("POST", "/v1/orders", ORDER)):
+                answer = await world.call(method, path, body, placed.auth if body is None else {})
+                assert (answer.status, answer.slug) == (503, "overloaded")
+                assert answer.headers["Retry-After"] == "1"
+            for path in ("/healthz", "/readyz", "/metrics"):
+                assert (await world.call("GET", path)).status == 200
+            slow.gate.open()
+        assert (reads, writes) == ([200, 200], [201, 201])
+        assert (await world.call("GET", placed.path, headers=placed.auth)).status == 200
+
+
+async def test_a_request_that_is_refused_gives_its_place_back(tmp_path: Path) -> None:
+    async with gateway_world(tmp_path, limits=Limits(requests_max=1)) as world:
+        placed = await world.place()
+        for headers in ({}, {"Authorization": "Bearer x"}, placed.auth, placed.auth):
+            assert (await world.call("GET", placed.path, headers=headers)).status != 503

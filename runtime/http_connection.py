@@ -1,0 +1,285 @@
+"""One HTTP/1.1 connection: Hypercorn's, without what cannot be switched off there.
+
+The law of this file:
+- HTTP/1.1 is all that is spoken. Hypercorn 0.18 answers ``Upgrade: h2c`` with 101, and speaks
+  HTTP/2 to whoever opens with its preface; a few frames out of order then end in a KeyError, a
+  UnicodeDecodeError or a TooManyStreamsError. Here both are requests like any other.
+- A head is read strictly. h11 0.16 takes line feeds alone, folded lines and control characters,
+  which a proxy in front may read differently (request smuggling: RFC 9112, 2.2 and 5.2).
+- What cannot be read is answered 4xx, as a problem (RFC 9457). h11 would say 501 of an unknown
+  transfer coding.
+- Every connection ends. A client that takes no bytes is cut off, where Hypercorn waits for it for
+  ever; one whose request was answered before all of it had arrived is heard out for a moment, so
+  that it can read the answer; and what an application leaves unread blocks nobody (Hypercorn waits
+  for room in a queue that nobody empties any more).
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import h11
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Request
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
+from hypercorn.utils import parse_socket_addr
+
+HEAD_BYTES_MAX = 16 * 1024
+HEAD_LINES_MAX = 128
+STALL_S = 10.0
+LINGER_S = 5.0
+LINGER_BYTES_MAX = 1024 * 1024
+_READ_BYTES = 64 * 1024
+
+_HEAD = re.compile(rb"(?:(?![ \t])[\t\x20-\x7e\x80-\xff]*\r\n)+")
+_PROBLEM = b'{"type":"about:blank","title":"%b","status":%d}'
+_TITLES = {413: b"Content Too Large", 431: b"Request Header Fields Too Large"}
+_BUSY_BODY = _PROBLEM % (b"Service Unavailable", 503)
+_BUSY = (
+    b"HTTP/1.1 503 \r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
+    b"retry-after: 1\r\nconnection: close\r\n\r\n%b" % (len(_BUSY_BODY), _BUSY_BODY)
+)
+
+
+class StrictRequests(h11.Connection):
+    """h11's server side; a head that RFC 9112 only tolerates is an error of the client's."""
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Return the next event, as h11 does; the bytes of a head are looked at once more."""
+        waiting = self.trailing_data[0] if self.their_state is h11.IDLE else b""
+        event = super().next_event()
+        if type(event) is h11.Request:
+            head = waiting[: len(waiting) - len(self.trailing_data[0])]
+            if head.count(b"\n") > HEAD_LINES_MAX:
+                raise h11.RemoteProtocolError("too many header lines", error_status_hint=431)
+            if not _HEAD.fullmatch(head):
+                raise h11.RemoteProtocolError("a head that proxies may read differently")
+        return event
+
+
+class Http1(H11Protocol):
+    """Hypercorn's HTTP/1.1 without upgrades, neither to HTTP/2 nor to a websocket."""
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*parts)  # type: ignore[arg-type]
+        self.connection: h11.Connection = StrictRequests(
+            h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
+        )
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether there is no whole request: it is the client's turn."""
+        return self.connection.their_state in (h11.IDLE, h11.SEND_BODY, h11.ERROR)
+
+    @property
+    def was_cut_short(self) -> bool:
+        """Whether the client may be sending a request that nobody wants to hear any more."""
+        return self.connection.their_state in (h11.SEND_BODY, h11.ERROR)
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Hypercorn would switch to HTTP/2 here."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
+        self.keep_alive_requests += 1
+
+    async def _send_error_response(self, status_code: int) -> None:
+        status = status_code if 400 <= status_code < 500 else 400
+        body = _PROBLEM % (_TITLES.get(status, b"Bad Request"), status)
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        await self._send_h11_event(h11.Response(headers=headers, status_code=status))
+        await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
+
+
+class _Applications(TaskGroup):
+    """Hypercorn's tasks of one connection; events for an application that has ended are dropped."""
+
+    async def spawn_app(
+        self,
+        app: AppWrapper,
+        config: Config,
+        scope: Scope,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        put = await super().spawn_app(app, config, scope, send)
+        # The queue itself is reachable through its own method only.
+        queue = cast("asyncio.Queue[ASGIReceiveEvent]", put.__self__)  # type: ignore[attr-defined]
+
+        async def hand_over(event: ASGIReceiveEvent) -> None:
+            if event["type"] == "http.disconnect":
+                while not queue.empty():  # and so whoever waits for room gets it
+                    queue.get_nowait()
+            await queue.put(event)
+
+        return hand_over
+
+
+class Connection(TCPServer):
+    """One connection from its first byte to its last; `run` returns when it is closed.
+
+    ``used`` is called whenever a request has been answered and the next one may come.
+    """
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        used: Callable[["Connection"], None],
+    ) -> None:
+        super().__init__(app, asyncio.get_running_loop(), config, context, {}, reader, writer)
+        self._http: Http1 | None = None
+        self._used = used
+        self._end: asyncio.TimerHandle | None = None
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether nothing of ours is lost by closing it now."""
+        return self._end is not None or self._http is None or self._http.waits_for_client
+
+    def refuse(self) -> None:
+        """Say that there are too many connections, instead of `run`."""
+        self.writer.write(_BUSY)
+        self.writer.close()
+
+    def abort(self) -> None:
+        """Close it now; what was not sent is lost."""
+        self.writer.transport.abort()
+
+    async def run(self) -> None:
+        """Serve until either side has closed."""
+        socket = self.writer.get_extra_info("socket")
+        try:
+            client = parse_socket_addr(socket.family, socket.getpeername())
+            server = parse_socket_addr(socket.family, socket.getsockname())
+            async with _Applications(self.loop) as tasks:
+                self._task_group = tasks
+                self._http = Http1(
+                    self.app,
+                    self.config,
+                    self.context,
+                    tasks,
+                    ConnectionState(self.state),
+                    False,
+                    client,
+                    server,
+                    self.protocol_send,
+                )
+                await self.idle_task.restart(tasks, self._idle_timeout)
+                await self._read_data()
+                await self.idle_task.stop()
+        except OSError:
+            pass  # the client is gone
+        finally:
+            await self._close()
+
+    async def protocol_send(self, event: Event) -> None:
+        """Send bytes, close, or note that a request has begun or ended."""
+        if isinstance(event, RawData):
+            await self._send(event.data)
+        elif isinstance(event, Closed):
+            self._begin_end()
+        else:
+            await super().protocol_send(event)
+            if isinstance(event, Updated) and event.idle:
+                self._used(self)
+
+    async def _send(self, data: bytes) -> None:
+        transport = self.writer.transport
+        async with self.send_lock:
+            if self._end is not None or transport.is_closing():
+                await asyncio.sleep(0)  # whoever sends on and on must hear that nobody listens
+                return
+            self.writer.write(data)
+            if not transport.get_write_buffer_size():
+                return
+            stalled = self.loop.call_later(STALL_S, transport.abort)
+            try:
+                await self.writer.drain()
+            except OSError:
+                await self._protocol.handle(Closed())
+            finally:
+                stalled.cancel()
+
+    @property
+    def _protocol(self) -> Http1:
+        assert self._http is not None, "it runs"
+        return self._http
+
+    async def _read_data(self) -> None:
+        heard_out = 0
+        while not self.reader.at_eof() and heard_out <= LINGER_BYTES_MAX:
+            try:
+                data = await self.reader.read(_READ_BYTES)
+            except OSError:
+                break
+            if self._end is None:
+                await self._protocol.handle(RawData(data))
+            else:
+                heard_out += len(data)
+        await self._protocol.handle(Closed())
+
+    async def _initiate_server_close(self) -> None:
+        await self._protocol.handle(Closed())
+        self._begin_end()
+
+    def _begin_end(self) -> None:
+        """Send what is still to be sent, then close; in a bounded time, whatever the client does.
+
+        A socket closed with bytes unread resets the connection, and the client loses our answer.
+        """
+        if self._end is not None:
+            return
+        self._end = self.loop.call_later(LINGER_S, self.abort)
+        if not self._protocol.was_cut_short:
+            self.writer.close()
+            return
+        try:
+            self.writer.write_eof()
+        except OSError:
+            self.abort()
+
+    async def _close(self) -> None:
+        if self._end is None:
+            self._end = self.loop.call_later(LINGER_S, self.abort)
+        try:
+            self.writer.close()
+            await self.writer.wait_closed()
+        except OSError:
+            pass  # the client was faster
+        finally:
+            self._end.cancel()

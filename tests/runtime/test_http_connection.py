@@ -1,0 +1,357 @@
+"""One connection over a real socket: what is read, what is refused, and that it always ends."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import SocketStream
+
+from runtime import http, http_connection
+from runtime.http import HttpServer
+from runtime.http_connection import HEAD_LINES_MAX
+from tests.harness.raw_http import HOST, ask, until_answered, until_closed
+from tests.harness.running import running
+from tests.harness.waiting import until
+
+LARGE = b"x" * 100_000
+
+
+class App:
+    """Says what it was asked; refuses all posts without reading them; ``/large`` repeats itself."""
+
+    def __init__(self) -> None:
+        self.in_work = 0
+        self.hanging = anyio.Event()
+
+    async def __call__(
+        self,
+        scope: Any,
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        if scope["type"] == "lifespan":
+            while (await receive())["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        assert scope["type"] == "http", "there is nothing else"
+        self.in_work += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self.in_work -= 1
+
+    async def _answer(
+        self,
+        scope: Any,
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        if scope["path"] == "/hang":
+            await self.hanging.wait()
+        status = 413 if scope["method"] == "POST" else 200
+        body = f"{scope['method']} {scope['path']} HTTP/{scope['http_version']}".encode()
+        headers = [(b"content-length", b"%d" % len(body))]
+        if scope["path"] == "/large":
+            await self._answer_at_length(receive, send)
+            return
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer_at_length(
+        self, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        async with anyio.create_task_group() as group:
+
+            async def repeat() -> None:
+                while True:
+                    await send({"type": "http.response.body", "body": LARGE, "more_body": True})
+
+            group.start_soon(repeat)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            group.cancel_scope.cancel()
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+@pytest.fixture
+async def server(app: App, caplog: pytest.LogCaptureFixture) -> AsyncIterator[HttpServer]:
+    with caplog.at_level(logging.WARNING):
+        server = HttpServer(app, "127.0.0.1", 0, connections_max=3, grace_s=0.05)
+        async with running(server.run):
+            yield server
+    assert caplog.records == []
+
+
+# What is read
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"GET / HTTP/1.1\r\nHost: a\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\t\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: \x7f\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n: 1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n",
+        b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    ],
+)
+async def test_what_cannot_be_read_or_is_read_in_two_ways_is_a_problem(
+    app: App, server: HttpServer, head: bytes
+) -> None:
+    status, headers, body = await ask(server.port, head)
+    assert (status, headers["content-type"]) == (400, "application/problem+json")
+    assert body == b'{"type":"about:blank","title":"Bad Request","status":400}'
+    assert headers["connection"] == "close"
+    assert app.in_work == 0
+
+
+async def test_a_head_in_any_pieces_is_the_same_head(server: HttpServer) -> None:
+    request = b"GET /here HTTP/1.1\r\n" + HOST + b"X: \xe4\tb\r\n\r\n"
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        for byte in request:
+            await stream.send(bytes([byte]))
+        assert b"GET /here HTTP/1.1" in (await until_answered(stream)).partition(b"\r\n\r\n")[2]
+        # And the next ones on the same connection, two at once.
+        await stream.send(request + request.replace(b"here", b"there"))
+        with anyio.fail_after(5):
+            received = b""
+            while b"GET /there" not in received:
+                received += await stream.receive()
+
+
+async def test_a_second_head_on_a_connection_is_looked_at_too(server: HttpServer) -> None:
+    good = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(good + good.replace(b"\r\n", b"\n"))
+        received = await until_closed(stream)
+    assert received.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 400" in received
+
+
+@pytest.mark.parametrize("lines", [HEAD_LINES_MAX, HEAD_LINES_MAX + 1])
+async def test_the_lines_of_a_head_are_limited(server: HttpServer, lines: int) -> None:
+    fields = b"a:\r\n" * (lines - 3)
+    status, _, _ = await ask(server.port, b"GET / HTTP/1.1\r\n" + HOST + fields + b"\r\n")
+    assert status == (200 if lines == HEAD_LINES_MAX else 431)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n" + HOST + b"\r\n",
+        b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        + HOST
+        + b"\r\n",
+    ],
+    ids=["h2c", "websocket"],
+)
+async def test_nothing_is_upgraded(server: HttpServer, request_: bytes) -> None:
+    status, _, body = await ask(server.port, request_)
+    assert (status, body) == (200, b"GET / HTTP/1.1")
+
+
+async def test_the_preface_of_http_2_is_a_request_like_any_other(server: HttpServer) -> None:
+    frames = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + b"\xff" * 60
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(preface + frames)
+        received = await until_closed(stream)
+    assert received.startswith(b"HTTP/1.1 200")
+    assert b"PRI * HTTP/2.0HTTP/1.1 400" in received  # and SM is no request
+
+
+# That it ends
+
+
+async def test_what_an_application_does_not_read_holds_up_nobody(
+    app: App, server: HttpServer
+) -> None:
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + HOST + b"\r\n"
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(head + b"1\r\na\r\n" * 3000)
+        assert (await until_closed(stream)).startswith(b"HTTP/1.1 413")
+    await until(lambda: server.connections == 0)
+    assert app.in_work == 0
+
+
+async def test_a_client_that_still_sends_can_read_the_answer(server: HttpServer) -> None:
+    head = b"POST / HTTP/1.1\r\nContent-Length: 500000\r\n" + HOST + b"\r\n"
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(head)
+        await until_answered(stream)
+        await stream.send(b"x" * 499_999)  # nobody wants it: no reset, though
+        await stream.send_eof()
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(head + b"x" * 499_999)
+        assert (await until_closed(stream)).startswith(b"HTTP/1.1 413")
+    await until(lambda: server.connections == 0)
+
+
+async def send_for_ever(stream: SocketStream) -> None:
+    with anyio.fail_after(10):
+        while True:
+            await stream.send(LARGE)
+
+
+async def test_but_not_for_ever(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = b"POST / HTTP/1.1\r\nContent-Length: 50000000\r\n" + HOST + b"\r\n"
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(head)
+        await until_answered(stream)
+        with pytest.raises(anyio.BrokenResourceError):
+            await send_for_ever(stream)
+    await until(lambda: server.connections == 0)
+    monkeypatch.setattr(http_connection, "LINGER_S", 0.05)
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(head)
+        await until_answered(stream)
+        await until(lambda: server.connections == 0)
+
+
+async def test_a_client_that_takes_no_bytes_is_cut_off(
+    app: App, server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, "STALL_S", 0.2)
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
+        await until(lambda: app.in_work == 1)
+        await until(lambda: (server.connections, app.in_work) == (0, 0))
+
+
+async def test_a_client_that_takes_its_time_is_not(
+    app: App, server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, "STALL_S", 5.0)
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
+        taken = 0
+        while taken < 40 * len(LARGE):
+            taken += len(await stream.receive())
+        assert app.in_work == 1
+    await until(lambda: server.connections == 0)
+
+
+async def test_a_client_that_has_gone_is_forgotten_at_once(server: HttpServer) -> None:
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        await until_answered(stream)
+        assert server.connections == 1
+    # Hypercorn's own connection would keep its file for the rest of its keep-alive, 5 s.
+    await until(lambda: server.connections == 0, within_s=2.0)
+
+
+# How many there are
+
+
+async def connected(stack: AsyncExitStack, port: int, request: bytes) -> SocketStream:
+    stream = await stack.enter_async_context(await anyio.connect_tcp("127.0.0.1", port))
+    await stream.send(request)
+    return stream
+
+
+async def test_one_more_than_there_is_room_for_takes_the_place_of_who_waits_longest(
+    app: App, server: HttpServer
+) -> None:
+    busy = b"GET /hang HTTP/1.1\r\n" + HOST + b"\r\n"
+    good = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+    async with AsyncExitStack() as stack:
+        first = await connected(stack, server.port, busy)
+        second = await connected(stack, server.port, good)
+        await until_answered(second)
+        dribbling = await connected(stack, server.port, b"GET / HT")
+        await until(lambda: server.connections == 3)
+        await second.send(good)  # used again, later than the other one
+        await until_answered(second)
+        fourth = await connected(stack, server.port, busy)
+        assert await until_closed(dribbling) == b""
+        fifth = await connected(stack, server.port, busy)
+        assert await until_closed(second) == b""
+        await until(lambda: app.in_work == 3)
+        sixth = await connected(stack, server.port, good)
+        assert (await until_closed(sixth)).startswith(b"HTTP/1.1 503")
+        assert server.connections == 3
+        app.hanging.set()
+        for stream in (first, fourth, fifth):
+            assert (await until_answered(stream)).startswith(b"HTTP/1.1 200")
+
+
+async def test_the_refusal_says_when_to_come_back(app: App, server: HttpServer) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await connected(stack, server.port, b"GET /hang HTTP/1.1\r\n" + HOST + b"\r\n")
+        await until(lambda: app.in_work == 3)
+        status, headers, body = await ask(server.port, b"")
+        assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
+        assert body == b'{"type":"about:blank","title":"Service Unavailable","status":503}'
+        app.hanging.set()
+
+
+async def test_files_are_left_for_everything_else(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http.resource, "getrlimit", lambda _: (300, 300))
+    assert http._room_for_files(100) == 50
+    monkeypatch.setattr(http.resource, "getrlimit", lambda _: (64, 64))
+    assert http._room_for_files(100) == 16
+
+
+# That it stops
+
+
+async def test_a_request_that_outlasts_the_stop_is_told_to_come_back(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = HttpServer(app, "127.0.0.1", 0, grace_s=0.05)
+    async with running(server.run) as (context,), AsyncExitStack() as stack:
+        hanging = b"GET /hang HTTP/1.1\r\n" + HOST + b"\r\n"
+        stream = await connected(stack, server.port, hanging)
+        await until(lambda: app.in_work == 1)
+        context.stopping.set()
+        received = await until_closed(stream)
+    assert received.startswith(b"HTTP/1.1 503")
+    assert b"retry-after: 1" in received
+    assert caplog.records == []
+
+
+async def test_nothing_that_a_client_does_holds_up_the_stop(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = HttpServer(app, "127.0.0.1", 0, grace_s=0.05)
+    async with AsyncExitStack() as stack:
+        async with running(server.run, within_s=10.0):
+            for request in (
+                b"",
+                b"GET / HT",
+                b"POST / HTTP/1.1\r\nContent-Length: 9\r\n" + HOST + b"\r\n",
+                b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n",
+                b"GET /hang HTTP/1.1\r\n" + HOST + b"\r\n",
+            ):
+                await connected(stack, server.port, request)
+            await until(lambda: (server.connections, app.in_work) == (5, 2))
+        assert (server.connections, app.in_work) == (0, 0)
+    assert caplog.records == []
