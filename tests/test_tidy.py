@@ -5,6 +5,7 @@ and blocking belong to the host), and the size of files and functions.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,6 +166,27 @@ def test_no_banned_call_and_no_environment_outside_config(module: str) -> None:
         if reads_environment and not _under(module, ("runtime.config", "actors.cli")):
             found.append("os.environ")
     assert found == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_request_is_read_in_one_bounded_way(module: str) -> None:
+    """Quart's limit of a body holds for get_data() only, and its own decoders fail on deep JSON."""
+    if "quart.request" not in _imports(TREES[module]):
+        return
+    banned = {"body", "stream", "json", "get_json", "form", "files", "values"}
+    read = [
+        node.attr
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.Attribute) and _dotted(node.value) == "request"
+    ]
+    assert [name for name in read if name in banned] == []
+
+
+def test_no_template_goes_round_the_escaping_of_markup() -> None:
+    templates = [path for folder in PRODUCT for path in (ROOT / folder).rglob("*.html")]
+    assert templates
+    for path in templates:
+        assert not re.search(r"\|\s*safe\b|autoescape|\bMarkup\b", path.read_text()), path.name
 
 
 @pytest.mark.parametrize("module", MODULES)
