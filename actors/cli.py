@@ -5,10 +5,12 @@ port, server unreachable); 74 the disk failed at a commit; 130 interrupted. Resu
 output, everything else to standard error. A crashed service never gives 0.
 """
 
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -64,6 +66,7 @@ PLUGINS = "ordermill.commands"
 INTERRUPTED = 130
 EX_IOERR = 74  # sysexits.h
 _LINE_MAX = 2000
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,19 @@ def main(arguments: list[str] | None = None) -> None:
         code = _exit_code(sole)
         if code is None:
             raise
+    _flush()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _flush() -> None:
+    """Write what is left of the output, or give it up: else Python would exit with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            void = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(void, stream.fileno())
+            os.close(void)
 
 
 def _exit_code(error: BaseException) -> int | None:
@@ -186,6 +201,8 @@ def _exit_code(error: BaseException) -> int | None:
             code = EX_IOERR
         case Rejection() | RestartIntensityExceeded():
             code = 1
+        case OSError(errno=number) if number in _DISK:
+            code = 3
         case _:
             return None
     _report(error)
@@ -194,12 +211,13 @@ def _exit_code(error: BaseException) -> int | None:
 
 def _report(error: BaseException) -> None:
     """Print error, cause and hint. A cause is often a library's error, which may quote anything."""
-    lines = [printable(line, _LINE_MAX) for line in str(error).splitlines()]
-    click.echo("error: " + "\n".join(lines), err=True)
+    lines = ["error: " + "\n".join(printable(line, _LINE_MAX) for line in str(error).splitlines())]
     cause = error.__cause__
     while cause is not None:
-        click.echo(f"  cause: {describe_error(cause)}", err=True)
+        lines.append(f"  cause: {describe_error(cause)}")
         cause = cause.__cause__
     hint = getattr(error, "hint", "")
     if hint:
-        click.echo(f"  hint: {hint}", err=True)
+        lines.append(f"  hint: {hint}")
+    with suppress(OSError):  # standard error may be a file on the very disk that is full
+        click.echo("\n".join(lines), err=True)

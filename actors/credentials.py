@@ -13,7 +13,7 @@ import msgspec
 from actors.domain.order_events import Service
 from actors.services import SERVICES, ServiceName
 from actors.settings import Settings
-from runtime.errors import ConfigurationError
+from runtime.errors import ConfigurationError, EnvironmentUnready
 from runtime.host import Host
 from runtime.setting import Secret
 
@@ -126,12 +126,18 @@ async def _secret(key: str, given: Secret, settings: Settings, host: Host) -> Se
 async def _kept(name: str, host: Host) -> Secret:
     """Return the secret that was made first, by whichever process: all of them read it."""
     path = f"secrets/{name}"
-    kept = await host.disk.read(path)
-    if kept is None:
-        made = base64.urlsafe_b64encode(host.random.randbytes(32)).rstrip(b"=")
-        await host.disk.write_once(path, made)
+    try:
         kept = await host.disk.read(path)
-        assert kept is not None, "what is written once stays"
+        if kept is None:
+            made = base64.urlsafe_b64encode(host.random.randbytes(32)).rstrip(b"=")
+            await host.disk.write_once(path, made)
+            kept = await host.disk.read(path)
+    except OSError as error:
+        raise EnvironmentUnready(
+            f"{host.disk.root / path} cannot be read or made: {error.strerror}",
+            hint="data_dir must be on a disk with room, that this user may write to",
+        ) from error
+    assert kept is not None, "what is written once stays"
     return Secret(kept.decode("ascii", "replace").strip())
 
 

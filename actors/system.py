@@ -135,7 +135,11 @@ class System:
 
     def ready(self) -> dict[str, str]:
         """Return what readiness rests on here: ``ok``, or in a few words what is wrong."""
-        checks = {} if not self.databases else {"store": "ok"}
+        checks: dict[str, str] = {}
+        if self.databases:
+            said = [(file, database.check()) for file, database in self.databases.items()]
+            troubles = [f"{file}: {text}" for file, text in said if text != "ok"]
+            checks["store"] = troubles[0] if troubles else "ok"
         if self.messaging is not None:
             checks["broker"] = self.messaging.check()
         if self.order_events is not None:

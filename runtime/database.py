@@ -11,6 +11,7 @@ The law of this file:
   the WAL-reset bug (sqlite.org/wal.html). The reader sees committed state only.
 """
 
+import math
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -18,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import aiosqlite
 import anyio
 import anyio.abc
 import msgspec
@@ -29,15 +29,19 @@ from runtime.host import Disk
 from runtime.sqlite import (
     answer,
     as_failure,
+    broken_by,
     is_broken,
     is_sqlite,
     is_transient,
     set_up_reader,
     set_up_writer,
     truncate_log,
+    unopened,
 )
+from runtime.sqlite_thread import SqliteThread
 
 T = TypeVar("T")
+REFUSED_S = 5.0
 
 
 class Transaction:
@@ -91,59 +95,19 @@ class DatabaseStatistics(msgspec.Struct, frozen=True):
     checkpoints: int
 
 
-class _Thread:
-    """A connection and its thread."""
-
-    def __init__(self, path: Path, mode: str) -> None:
-        self._uri = f"{path.absolute().as_uri()}?mode={mode}"
-        self._aiosqlite = aiosqlite.Connection(self._connect, iter_chunk_size=64)
-        self._connection: sqlite3.Connection | None = None
-        self._alive = False
-
-    def _connect(self) -> sqlite3.Connection:
-        self._connection = sqlite3.connect(self._uri, uri=True, isolation_level=None)
-        return self._connection
-
-    async def open(self) -> None:
-        self._alive = True
-        await self._aiosqlite
-
-    async def close(self) -> None:
-        await self._aiosqlite.close()
-        self._alive = False
-
-    def end(self) -> None:
-        """Have the thread close its connection and end once it has done what it was given.
-
-        After `close` there is nothing to do. It is for the ways out on which nothing can be awaited
-        any more: the thread is no daemon, so a forgotten one keeps the process from ever ending.
-        """
-        if self._alive:
-            self._alive = False
-            self._aiosqlite.stop()
-
-    async def visit(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """Run ``function`` on the thread; it runs to its end even if the caller is cancelled.
-
-        ``_execute`` is the one private name of aiosqlite that we lean on. Without it a transaction
-        would be several queued statements, which a cancellation leaves half done.
-        """
-        execute = self._aiosqlite._execute  # noqa: SLF001
-        assert self._connection is not None, "opened before it is used"
-        return cast("T", await execute(function, self._connection))  # type: ignore[no-untyped-call]  # aiosqlite leaves it bare
-
-
 class Database:
     """One SQLite file; `open_database` makes it, and the module's docstring is its law."""
 
     def __init__(self, path: Path, batch_max: int) -> None:
+        self._path = path
         self._name = path.name
-        self._writing = _Thread(path, "rwc")
-        self._reading = _Thread(path, "ro")
+        self._writing = SqliteThread(path, "rwc")
+        self._reading = SqliteThread(path, "ro")
         self._works = Groups(path.name, self._commit, batch_max)
         self._queries = Groups(path.name, self._answer, batch_max)
         self._dirty = anyio.Event()
         self._checkpoints = 0
+        self._refused = -math.inf, ""
         self.broken: StoreBroken | None = None
 
     async def write(self, work: Work[T]) -> T:
@@ -180,7 +144,7 @@ class Database:
         except sqlite3.Error as error:
             if is_transient(error):
                 raise StoreUnavailable(f"{self._name}: checkpoint: {error}") from error
-            raise StoreBroken(f"{self._name}: checkpoint: {error}") from error
+            raise broken_by(self._path, error) from error
         self._checkpoints += 1
         return emptied
 
@@ -196,8 +160,18 @@ class Database:
             checkpoints=self._checkpoints,
         )
 
+    def check(self) -> str:
+        """Return ``ok``, or why it could not commit lately, within ``REFUSED_S``.
+
+        After that it is ``ok`` again: who is told to go elsewhere cannot find out that it is.
+        """
+        refused_at, refusal = self._refused
+        recently = refusal and anyio.current_time() - refused_at < REFUSED_S
+        return f"cannot commit: {refusal}" if recently else "ok"
+
     async def _commit(self, group: Group[Transaction]) -> None:
         await self._writing.visit(partial(_commit, self._name, group))
+        self._refused = anyio.current_time(), group.refusal
         self._dirty.set()
 
     async def _answer(self, group: Group[sqlite3.Connection]) -> None:
@@ -207,13 +181,16 @@ class Database:
         """Open both connections and bring the schema up to date (`open_database` calls it)."""
         try:
             await self._writing.open()
-            await self._writing.visit(partial(set_up_writer, self._name, migrations))
+            await self._writing.visit(partial(set_up_writer, self._path, migrations))
             await self._reading.open()
             await self._reading.visit(set_up_reader)
-        except BaseException:
+        except BaseException as error:
             await self._reading.close()
             await self._writing.close()
-            raise
+            failure = unopened(self._path, error)
+            if failure is None:
+                raise
+            raise failure from error
 
     def start(self, tasks: anyio.abc.TaskGroup, idle_s: float) -> None:
         """Start the owners in ``tasks``, which is cancelled when the database breaks."""
@@ -245,7 +222,7 @@ class Database:
             await run()
         except StoreBroken as broken:
             message = str(broken)
-            self.broken = self.broken or broken
+            self.broken = self.broken or broken_by(self._path, broken.__cause__ or broken)
             self._refuse(lambda: StoreBroken(message))
             scope.cancel()
 
@@ -326,6 +303,7 @@ def _commit(name: str, group: Group[Transaction], connection: sqlite3.Connection
         if not is_transient(error):
             raise
         message = f"{name} cannot commit, nothing was kept: {error}"
+        group.refusal = str(error)
         group.fail(lambda: StoreUnavailable(message))
     else:
         for transaction in begun:

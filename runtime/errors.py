@@ -39,8 +39,8 @@ class Unavailable(Exception):
     """Something outside is down, full or slow; the same request may succeed later.
 
     ``retry_after_s`` is a hint for the caller. ``gives_up`` is False for an obligation that must be
-    retried for ever (a refund), and for a service that is not there, which is no message's fault:
-    the consumer then never parks the message.
+    retried for ever (a refund), and for what is no message's fault (a service that is not there, a
+    disk that is full): the consumer then never parks the message.
     """
 
     status_hint = 503
@@ -86,14 +86,21 @@ class DeadlineExceeded(Unavailable):
 class StoreUnavailable(Unavailable):
     """The database could not commit (disk full, busy): nothing of the batch was kept."""
 
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, gives_up=False)
+
 
 class StoreBroken(BaseException):
     """An I/O error at COMMIT: whether the data is on disk is unknown, so the process must end.
 
     A BaseException on purpose: no broad handler may answer it with "failed". After a restart the
     outcome is found by its key (PostgreSQL's fsync lesson; measured on SQLite 3.40: a commit that
-    raised SQLITE_IOERR_FSYNC was there after reopening).
+    raised SQLITE_IOERR_FSYNC was there after reopening). ``hint`` says what an operator can do.
     """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 @final

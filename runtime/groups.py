@@ -37,11 +37,15 @@ class Slot(Generic[S, T]):
 
 
 class Group(Generic[S]):
-    """Works that are carried out together. ``notices`` are called once they are told."""
+    """Works that are carried out together. ``notices`` are called once they are told.
 
-    __slots__ = ("notices", "slots", "told")
+    ``refusal`` says why nothing of the group was kept, if it was not.
+    """
+
+    __slots__ = ("notices", "refusal", "slots", "told")
 
     def __init__(self) -> None:
+        self.refusal = ""
         self.slots: list[Slot[S, Any]] = []
         self.notices: dict[Callable[[], None], None] = {}
         self.told = anyio.Event()

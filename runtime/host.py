@@ -68,7 +68,7 @@ class Disk(Protocol):
         ...
 
     async def remove(self, name: str) -> None:
-        """Remove the file if it is there."""
+        """Durably remove the file if it is there, and what a crash has left of its making."""
         ...
 
 
@@ -167,11 +167,17 @@ class _Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise _unusable(root, error) from error
 
     def lock(self, name: str) -> Lock:
         path = self.root / f"{name}.lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unusable(path, error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -188,7 +194,7 @@ class _Folder:
     def _write_new(self, name: str, data: bytes) -> None:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f".{path.name}.draft")
+        draft = _draft(path)
         _write(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), data)
         draft.replace(path)
         _sync_folder(path.parent)
@@ -226,7 +232,25 @@ class _Folder:
         return sorted(f"{folder}/{name}" for name in found if not name.startswith("."))
 
     async def remove(self, name: str) -> None:
-        await anyio.to_thread.run_sync(lambda: (self.root / name).unlink(missing_ok=True))
+        await anyio.to_thread.run_sync(self._remove, name)
+
+    def _remove(self, name: str) -> None:
+        path = self.root / name
+        for left in (path, _draft(path)):
+            left.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            _sync_folder(path.parent)
+
+
+def _unusable(path: Path, error: OSError) -> EnvironmentUnready:
+    return EnvironmentUnready(
+        f"{path} cannot be made: {error.strerror}",
+        hint="data_dir (--data-dir) must be a folder on a disk with room, that may be written to",
+    )
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(f".{path.name}.draft")
 
 
 def _write(descriptor: int, data: bytes) -> None:

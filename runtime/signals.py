@@ -78,6 +78,8 @@ EVENTS: EventTable = {
     "broker.listening": ("bind", "port", "queues"),
     "broker.lost": ("role", "error"),
     "broker.stopped": ("port",),
+    "broker.stuck": ("error",),
+    "broker.unstuck": ("waited_s",),
     "event.appended": ("stream", "type", "version", "position"),
     "http.failed": ("method", "route", "request_id", "error", "where"),
     "library.log": ("logger", "text", "where"),

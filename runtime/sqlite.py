@@ -2,8 +2,14 @@
 
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 
-from runtime.errors import ConfigurationError, StoreUnavailable
+from runtime.errors import (
+    ConfigurationError,
+    EnvironmentUnready,
+    StoreBroken,
+    StoreUnavailable,
+)
 from runtime.groups import Group
 
 _WRITER_PRAGMAS = (
@@ -27,7 +33,8 @@ _READER_PRAGMAS = (
 
 # sqlite.org/rescode.html. After the first kind nobody knows what is on the disk; after the second
 # it is certain that nothing of the transaction is.
-_BROKEN = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_BROKEN = (sqlite3.SQLITE_IOERR, *_DAMAGED)
 _TRANSIENT = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -38,6 +45,12 @@ _TRANSIENT = (
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 )
+_RESTORE = "check the disk; restore the newest backup (ordermill store backup makes them)"
+_HINTS = {
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_BUSY: "another process is writing to it: stop that",
+    0: "the folder and the file must be there to be written by this user",
+}
 
 
 def is_sqlite(error: BaseException) -> bool:
@@ -65,20 +78,55 @@ def _code(error: BaseException) -> int:
     return int(code) & 0xFF  # the primary result code; the rest is detail
 
 
-def set_up_writer(name: str, migrations: Sequence[str], connection: sqlite3.Connection) -> None:
-    """Set the pragmas and run the migrations that ``user_version`` says are missing.
+def broken_by(path: Path, error: BaseException) -> StoreBroken:
+    """Return what ends the process: which file, what SQLite said, and what can be done."""
+    if _code(error) in _DAMAGED:
+        return StoreBroken(f"{path} is damaged: {error}", hint=_RESTORE)
+    return StoreBroken(
+        f"{path}: the outcome of what was under way is unknown: "
+        f"{str(error) or type(error).__name__}",
+        hint="check the disk, then start again: what was committed is found by its key",
+    )
+
+
+def unopened(path: Path, error: BaseException) -> BaseException | None:
+    """Return what to raise for an error that came of opening ``path``; None for the error itself.
+
+    Nothing has been promised yet: only after an I/O error it is worth to just try again.
+    """
+    code = _code(error)
+    if code in _DAMAGED:
+        return EnvironmentUnready(f"{path} is damaged: {error}", hint=_RESTORE)
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreBroken(f"{path} cannot be opened: {error}", hint="check the disk")
+    if code in _TRANSIENT or isinstance(error, OSError):
+        text = error.strerror if isinstance(error, OSError) else error
+        return EnvironmentUnready(
+            f"{path} cannot be opened: {text}", hint=_HINTS.get(code, _HINTS[0])
+        )
+    return None
+
+
+def set_up_writer(path: Path, migrations: Sequence[str], connection: sqlite3.Connection) -> None:
+    """Set the pragmas, look at every page, and run the migrations that ``user_version`` misses.
 
     Raises `ConfigurationError` where the file is damaged or from a newer program.
     """
-    try:
-        _set(_WRITER_PRAGMAS, connection)
-        _migrate(name, migrations, connection)
-    except sqlite3.Error as error:
-        if not is_broken(error):
-            raise
-        raise ConfigurationError(
-            f"{name} is damaged: {error}", hint="check the disk; restore the file from a backup"
-        ) from error
+    _set(_WRITER_PRAGMAS, connection)
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        # SQLite says so in its answer only, also after an I/O error. Without the log readers and
+        # the writer would lock each other out.
+        raise EnvironmentUnready(
+            f"{path}: SQLite cannot write ahead here, it stays in the mode {mode}",
+            hint="check the disk; the data folder must be on a local one that can be written to",
+        )
+    # A third of a second for 600,000 events. It finds what is wrong with the file's structure
+    # before anybody rests on it; a byte that has changed inside of a value it cannot find.
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise EnvironmentUnready(f"{path} is damaged: {verdict}", hint=_RESTORE)
+    _migrate(path.name, migrations, connection)
 
 
 def _migrate(name: str, migrations: Sequence[str], connection: sqlite3.Connection) -> None:

@@ -9,6 +9,7 @@ import logging
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Literal, NoReturn
@@ -237,8 +238,10 @@ def _field(value: object) -> object:
 
 
 def _to_stderr(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    # The disk that is full may be the one that keeps the log: a lost line is the smaller loss.
+    with suppress(OSError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
 
 class _Writer:

@@ -32,7 +32,7 @@ FUNCTION_LINES_MAX = 40
 
 # Who may open the door to a third party, by module prefix.
 DOORS: dict[str, tuple[str, ...]] = {
-    "aiosqlite": ("runtime.database", "sim.guard"),
+    "aiosqlite": ("runtime.sqlite_thread", "sim.guard"),
     "aiormq": ("runtime.amqp", "sim.guard"),
     "aiosmtplib": ("actors.notification",),
     "pamqp": ("runtime.broker", "runtime.amqp", "sim.guard", "sim.taps"),

@@ -6,6 +6,7 @@ import anyio
 import click
 
 from actors.cli import Options
+from actors.commands.saying import say
 from actors.commands.settings import load_settings, telemetry_for
 from actors.commands.stopping import Stop
 from actors.settings import Settings
@@ -73,6 +74,6 @@ async def _serve(
         (user,) = account
         await Supervisor(tree, host, telemetry).run(
             stop.stopping,
-            started=lambda: click.echo(f"ready  amqp://{user}:***@{bind}:{server.port}/"),
+            started=lambda: say(f"ready  amqp://{user}:***@{bind}:{server.port}/"),
         )
     return stop.exit_code

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import anyio
-import click
 from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.text import TextReceiveStream
+
+from actors.commands.saying import say
 
 _MAIN = (sys.executable, "-P", "-c", "from actors.cli import main; main()")
 _NAME_WIDTH = 12
@@ -56,7 +57,7 @@ class Child:
         with anyio.move_on_after(within_s + _GRACE_S):
             await self.ended.wait()
             return
-        click.echo(f"{self.name} did not stop within {within_s + _GRACE_S:g} s: killed", err=True)
+        say(f"{self.name} did not stop within {within_s + _GRACE_S:g} s: killed", err=True)
         self._process.kill()
         await self.ended.wait()
 
@@ -75,7 +76,7 @@ class Child:
             self._say(rest, is_error)
 
     def _say(self, line: str, is_error: bool) -> None:
-        click.echo(f"{self.name:<{_NAME_WIDTH}} | {line}", err=is_error)
+        say(f"{self.name:<{_NAME_WIDTH}} | {line}", err=is_error)
         if not is_error and line.startswith("ready"):
             self.ready_line = line
             self.ready.set()

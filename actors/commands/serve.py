@@ -7,6 +7,7 @@ import anyio
 import click
 
 from actors.cli import Options
+from actors.commands.saying import say
 from actors.commands.serving import flags_of, serve_until_told, serving_options
 from actors.commands.settings import load_settings
 from actors.commands.split import serve_split
@@ -45,4 +46,4 @@ def serve(
 
 def _tell(running: Running, seconds: float) -> None:
     places = "  ".join(f"{name} {url}" for name, url in running.urls.items())
-    click.echo(f"ready in {seconds:.2f}s  {places}")
+    say(f"ready in {seconds:.2f}s  {places}")

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import anyio
-import click
 from anyio.abc import TaskGroup
 
 from actors.cli import Options
 from actors.commands.children import Child
+from actors.commands.saying import say
 from actors.commands.stopping import Stop
 from actors.credentials import load_credentials
 from actors.messaging import ACCOUNT, EMBEDDED, LOOPBACK, embedded_url
@@ -65,7 +65,7 @@ class _Split:
             if not self._over.is_set():
                 seconds = self._host.clock.monotonic() - began
                 place = self._children[-1].ready_line.split()[-1]
-                click.echo(f"ready in {seconds:.2f}s  {len(self._children)} processes  {place}")
+                say(f"ready in {seconds:.2f}s  {len(self._children)} processes  {place}")
             await self._over.wait()
             for child in self._children:
                 if child.ended.is_set():
@@ -78,7 +78,7 @@ class _Split:
         # Killed by a signal, its code is negative; ended in good order, it is 0: neither is one.
         self.exit_code = max(child.exit_code or 1, 1)
         message = f"{child.name} ended by itself (exit code {child.exit_code}): stopping the others"
-        click.echo(f"error: {message}", err=True)
+        say(f"error: {message}", err=True)
 
     def kill(self) -> None:
         for child in self._children:

@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Self
 
 import anyio
-import click
 from anyio.abc import TaskGroup, TaskStatus
+
+from actors.commands.saying import say
 
 INTERRUPTED = 130
 
@@ -69,16 +70,5 @@ class Stop:
             self._stop()
 
     def _stop(self) -> None:
-        try:
-            click.echo("stopping: finishing what is in work", err=True)
-        except OSError:
-            _say_no_more()
+        say("stopping: finishing what is in work", err=True)
         self.stopping.set()
-
-
-def _say_no_more() -> None:
-    """Write into the void: whoever read is gone, and a broken pipe must not fail those who log."""
-    void = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(void, stream)
-    os.close(void)

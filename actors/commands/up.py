@@ -6,6 +6,7 @@ import anyio
 import click
 
 from actors.cli import Options
+from actors.commands.saying import say
 from actors.commands.serving import flags_of, serve_until_told, serving_options
 from actors.commands.settings import load_settings
 from actors.process import Running
@@ -23,9 +24,9 @@ def up(options: Options, /, **given: object) -> int:
 
 
 def _tell(running: Running, seconds: float) -> None:
-    click.echo(f"ready in {seconds:.2f}s  {running.url}")
-    click.echo(f"  broker    {running.broker}")
-    click.echo(f"  data      {running.data_dir}")
-    click.echo(f"  mails     {running.mails}")
-    click.echo(f"  operator  token in {running.data_dir / 'secrets' / 'operator-token'}")
-    click.echo("Ctrl-C stops; a second one stops at once")
+    say(f"ready in {seconds:.2f}s  {running.url}")
+    say(f"  broker    {running.broker}")
+    say(f"  data      {running.data_dir}")
+    say(f"  mails     {running.mails}")
+    say(f"  operator  token in {running.data_dir / 'secrets' / 'operator-token'}")
+    say("Ctrl-C stops; a second one stops at once")

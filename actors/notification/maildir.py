@@ -44,7 +44,9 @@ class Maildir:
                 data = mail_bytes(key, mail, at_s=self._clock.wall(), sender=self._sender)
                 await self._disk.write_new(name, data)
         except OSError as error:
-            raise Unavailable(f"the mail folder cannot be written: {error.strerror}") from error
+            # The name may be there and not on the disk: the next attempt syncs the folder again.
+            self._whole = False
+            raise _unwritable(error) from error
 
     async def erase(self, key: str) -> None:
         """Remove the mail; see `Mailer`."""
@@ -54,7 +56,7 @@ class Maildir:
             if seen is not None:
                 await self._disk.remove(seen)
         except OSError as error:
-            raise Unavailable(f"the mail folder cannot be written: {error.strerror}") from error
+            raise _unwritable(error) from error
 
     def _name(self, key: str) -> str:
         if not _KEY.fullmatch(key):
@@ -69,7 +71,8 @@ class Maildir:
     async def _make_whole(self) -> None:
         """Make the folders that clients expect: a disk makes a folder with its first file.
 
-        One at a time: two first mails would take each other's file away.
+        It syncs them too: a name that a dead process has left is on the disk before it counts. One
+        at a time: two first mails would take each other's file away.
         """
         async with self._making:
             if not self._whole:
@@ -77,3 +80,8 @@ class Maildir:
                     await self._disk.write_new(f"{self._folder}/{folder}/.made", b"")
                     await self._disk.remove(f"{self._folder}/{folder}/.made")
                 self._whole = True
+
+
+def _unwritable(error: OSError) -> Unavailable:
+    """A disk that is full or failing is no mail's fault: none is given up for it."""
+    return Unavailable(f"the mail folder cannot be written: {error.strerror}", gives_up=False)

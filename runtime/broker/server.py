@@ -3,6 +3,7 @@
 One event loop does everything but the disk. Bytes go to the core as they come; what it answers is
 written once a loop turn. Records go to the database in groups: while one transaction is on its way
 the next batch collects, so the journal is never waited for by anything but the confirms it owes.
+While the disk is full, a batch is tried again until there is room: nothing is confirmed meanwhile.
 A bug in the core or a broken journal ends the child; the next incarnation starts from the journal.
 
 Bounds: a client that does not read is not delivered to; a publisher that is faster than the disk
@@ -10,7 +11,7 @@ is not read from; logins, frames, channels and bodies have the core's limits.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -18,13 +19,16 @@ import anyio
 from runtime.broker import journal
 from runtime.broker.broker import Broker, BrokerStatistics
 from runtime.broker.protocol import Connection
-from runtime.broker.records import Record
+from runtime.broker.records import Batch, Record
 from runtime.child import ChildContext
 from runtime.database import Database, Transaction
-from runtime.host import Host
+from runtime.errors import StoreUnavailable
+from runtime.host import Clock, Host
 from runtime.telemetry import Telemetry
 
 FAREWELL_S_MAX = 1.0
+STUCK_S_MIN = 0.05
+STUCK_S_MAX = 1.0
 RECORDS_WAITING_MAX = 8192
 BYTES_WAITING_MAX = 8 * 1024 * 1024
 
@@ -67,7 +71,9 @@ class BrokerServer:
         )
         if self._database is not None:
             journal.restore(broker, await self._database.read(journal.load))
-        running = self._running = _Running(broker, self._database)
+        running = self._running = _Running(
+            broker, self._database, self._host.clock, self._telemetry
+        )
         listener = await self._host.network.listen(
             partial(_ClientProtocol, running), self._bind, self.port
         )
@@ -78,7 +84,7 @@ class BrokerServer:
         try:
             await running.keep_journal(context.stopping)
             await listener.close()
-            await running.say_farewell()
+            await running.say_farewell(context.stopping)
         finally:
             await listener.close()
             running.abort()
@@ -92,9 +98,14 @@ class BrokerServer:
 class _Running:
     """One incarnation: the core, its transports, its timer, and its journal."""
 
-    def __init__(self, broker: Broker, database: Database | None) -> None:
+    def __init__(
+        self, broker: Broker, database: Database | None, clock: Clock, telemetry: Telemetry
+    ) -> None:
         self.broker = broker
         self._database = database
+        self._clock = clock
+        self._telemetry = telemetry
+        self._batch: Batch | None = None
         self._loop = asyncio.get_running_loop()
         self._transports: dict[Connection, asyncio.Transport] = {}
         self._not_read: dict[Connection, None] = {}
@@ -229,7 +240,7 @@ class _Running:
                     self._attention = anyio.Event()
                     if self._failure is not None:
                         raise self._failure
-                    await self._write_waiting()
+                    await self._write_waiting(stopping)
             except anyio.get_cancelled_exc_class():
                 raise
             except BaseException as error:  # raised below: the group would wrap it
@@ -242,16 +253,42 @@ class _Running:
         await stopping.wait()
         self._attention.set()
 
-    async def _write_waiting(self) -> None:
-        while self._database is not None and (batch := self.broker.take_records()) is not None:
-            await self._database.write(partial(_write, batch.records))
+    async def _write_waiting(self, stopping: anyio.Event) -> None:
+        while self._database is not None and (batch := self._next_batch()) is not None:
+            await self._insist(partial(_write, batch.records), stopping)
+            self._batch = None
             self.broker.committed(batch.mark)
             self._read_again()
             self._flush()
 
+    def _next_batch(self) -> Batch | None:
+        """Return the batch that could not be written, or the next: each builds on those before."""
+        self._batch = self._batch or self.broker.take_records()
+        return self._batch
+
+    async def _insist(self, work: Callable[[Transaction], None], stopping: anyio.Event) -> None:
+        """Write; while there is no room, again and again. Raises only if told to stop meanwhile."""
+        assert self._database is not None, "there is a journal to write to"
+        began, pause_s = self._clock.monotonic(), STUCK_S_MIN
+        while True:
+            try:
+                await self._database.write(work)
+                break
+            except StoreUnavailable as error:
+                if stopping.is_set():
+                    raise
+                if pause_s == STUCK_S_MIN:
+                    self._telemetry.event("broker.stuck", "error", error=error)
+            with anyio.move_on_after(pause_s):
+                await stopping.wait()
+            pause_s = min(2 * pause_s, STUCK_S_MAX)
+        if pause_s > STUCK_S_MIN:
+            waited_s = round(self._clock.monotonic() - began, 3)
+            self._telemetry.event("broker.unstuck", waited_s=waited_s)
+
     # -- the end ----------------------------------------------------------------------------------
 
-    async def say_farewell(self) -> None:
+    async def say_farewell(self, stopping: anyio.Event) -> None:
         """Tell every client that we go (320), give them a moment, and keep what came back."""
         self._leaving = True
         if not self._transports:
@@ -263,7 +300,7 @@ class _Running:
             await self._deserted.wait()
         self.abort()
         self.broker.settle()
-        await self._write_waiting()
+        await self._write_waiting(stopping)
 
     def abort(self) -> None:
         """Drop every client that is still there."""

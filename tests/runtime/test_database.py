@@ -504,7 +504,8 @@ def test_an_io_error_breaks_the_store_and_ends_the_program(tmp_path: Path) -> No
     *kept, told, refused, out = ended.stdout.splitlines()
     assert set(kept) == {"kept"}
     assert (told, refused) == ("told broken", "refused")
-    assert out.startswith("came out a.db: the outcome is unknown: disk I/O error")
+    unknown = f"{tmp_path / 'a.db'}: the outcome of what was under way is unknown: disk I/O error"
+    assert out == f"came out {unknown}"
     connection = sqlite3.connect(tmp_path / "a.db")
     assert len(texts(connection)) >= 1 + 2 * len(kept)
     connection.close()
