@@ -191,7 +191,8 @@ def _exit_code(error: BaseException) -> int | None:
         case click.exceptions.Abort() | KeyboardInterrupt():
             return INTERRUPTED
         case click.ClickException():
-            error.show()
+            with suppress(OSError):
+                error.show()
             return 2
         case EnvironmentUnready() | Unavailable():
             code = 3

@@ -315,6 +315,21 @@ def allow_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of this file (`Disk.lock`) now."""
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def production_host(data_dir: Path) -> Host:
     """Return the host of a real process whose files live in ``data_dir``."""
     clock, rng = _SystemClock(), random.SystemRandom()

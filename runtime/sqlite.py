@@ -125,7 +125,8 @@ def set_up_writer(path: Path, migrations: Sequence[str], connection: sqlite3.Con
     # before anybody rests on it; a byte that has changed inside of a value it cannot find.
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise EnvironmentUnready(f"{path} is damaged: {verdict}", hint=_RESTORE)
+        what = verdict.splitlines()[-1]  # the line before says "in database main"
+        raise EnvironmentUnready(f"{path} is damaged: {what}", hint=_RESTORE)
     _migrate(path.name, migrations, connection)
 
 

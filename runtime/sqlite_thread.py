@@ -9,7 +9,7 @@ from typing import Literal, TypeVar, cast
 import aiosqlite
 
 from runtime.errors import EnvironmentUnready
-from runtime.wal import commits_left_out
+from runtime.wal import commits_left_out, lost_commits
 
 T = TypeVar("T")
 
@@ -22,15 +22,28 @@ class SqliteThread:
         self._mode = mode
         self._aiosqlite = aiosqlite.Connection(self._connect, iter_chunk_size=64)
         self._connection: sqlite3.Connection | None = None
+        self._failure: Exception | None = None
         self._alive = False
 
     def _connect(self) -> sqlite3.Connection:
+        """Connect; a failure is raised by `open`.
+
+        aiosqlite does not wait for the thread of a connection that it never had: that one would
+        outlive the event loop, and complain. So it gets another one, to close.
+        """
+        try:
+            self._connection = self._connected()
+        except Exception as failure:
+            self._failure = failure
+            return sqlite3.connect(":memory:")
+        return self._connection
+
+    def _connected(self) -> sqlite3.Connection:
         if self._mode == "rwc":
             _make_private(self._path)
             _refuse_a_damaged_log(self._path)
         uri = f"{self._path.absolute().as_uri()}?mode={self._mode}"
-        self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-        return self._connection
+        return sqlite3.connect(uri, uri=True, isolation_level=None)
 
     async def open(self) -> None:
         """Start the thread and connect.
@@ -40,6 +53,9 @@ class SqliteThread:
         """
         self._alive = True
         await self._aiosqlite
+        if self._failure is not None:
+            await self.close()
+            raise self._failure
 
     async def close(self) -> None:
         """Close the connection and end the thread."""
@@ -77,7 +93,7 @@ def _refuse_a_damaged_log(path: Path) -> None:
     lost = commits_left_out(path)
     if lost:
         raise EnvironmentUnready(
-            f"{path}-wal is damaged: at least {lost} committed transactions cannot be read from it",
+            lost_commits(path, lost),
             hint="check the disk; restore the newest backup, or go on with what can be read: "
             "ordermill store backup DIR makes a copy of it",
         )

@@ -12,14 +12,17 @@ log. It changes nothing.
 """
 
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from runtime.host import is_locked
+
 _HEADER = 32
 _FRAME = 24
-_LITTLE, _BIG = 0x377F0682, 0x377F0683
+_MAGIC = 0x377F0683, 3007000  # the magic's last bit is the order of a word's bytes
 _INDEX = struct.Struct("=16xI12x8s8x")  # mxFrame, aSalt, of a WalIndexHdr of 48 bytes
 
 _Sum = tuple[int, int]
@@ -42,24 +45,50 @@ def commits_left_out(database: Path) -> int:
         log = database.with_name(f"{database.name}-wal").read_bytes()
     except FileNotFoundError:
         return 0
-    if len(log) <= _HEADER:
+    page_size = _page_size(database)
+    if page_size == 0 or len(log) < _HEADER + _FRAME + page_size:
         return 0
-    frames = list(_frames(log))
-    salts = log[16:24]
+    header_is_sound, order = _header(log)
+    frames = list(_frames(log, page_size, order))
+    salts = log[16:24] if header_is_sound else frames[0].salts
     sound = 0
-    while sound < len(frames) and frames[sound].linked and frames[sound].salts == salts:
-        sound += 1
+    if header_is_sound:
+        sound = next(
+            (at for at, one in enumerate(frames) if not one.linked or one.salts != salts),
+            len(frames),
+        )
     return max(_behind(frames[sound:], salts), _unindexed(database, frames[:sound], salts))
 
 
+def damage_at_rest(database: Path) -> str:
+    """Return what is wrong with the log of a database that no process has open, or nothing.
+
+    The log of a running system changes while it is read, and its owner has looked at the start.
+    """
+    lost = 0 if is_locked(database) else commits_left_out(database)
+    return lost_commits(database, lost) if lost else ""
+
+
+def lost_commits(database: Path, lost: int) -> str:
+    """Say it in words."""
+    return f"{database}-wal is damaged: at least {lost} commits cannot be read from it any more"
+
+
+def _page_size(database: Path) -> int:
+    """Return what the database file says, which the log only repeats; 0 if it is no database."""
+    with database.open("rb") as file:
+        header = file.read(18)
+    (size,) = struct.unpack_from(">H", header.ljust(18, b"\0"), 16)
+    size = 65536 if size == 1 else size
+    return size if size >= 512 and size & size - 1 == 0 else 0
+
+
 def _behind(frames: list[_Frame], salts: bytes) -> int:
-    """Count the commits behind the first wrong frame, but for a last one that was cut short."""
-    if frames and frames[0].linked:
-        salts = frames[0].salts  # the header itself is wrong: the frames know better
+    """Count the commits behind a wrong frame, but for a last one that was cut short."""
     commits = [
         at
         for at, frame in enumerate(frames)
-        if frame.commits and frame.salts == salts and (frame.linked or at == 0)
+        if frame.commits and (at == 0 or (frame.linked and frame.salts == salts))
     ]
     return max(0, len(commits) - 1)
 
@@ -77,23 +106,32 @@ def _unindexed(database: Path, sound: list[_Frame], salts: bytes) -> int:
     return int(indexed_salts == salts and last > held)
 
 
-def _frames(log: bytes) -> Iterator[_Frame]:
-    magic, _, page_size = struct.unpack_from(">3I", log)
-    if magic not in (_LITTLE, _BIG) or not 512 <= page_size <= 65536:
-        return
-    order = "<" if magic == _LITTLE else ">"
-    words = struct.Struct(f"{order}{(8 + page_size) // 4}I")
+def _header(log: bytes) -> tuple[bool, str]:
+    """Return whether recovery would accept the log at all, and the order of a word's bytes.
+
+    A damaged header cannot say, but it was written on this kind of machine.
+    """
+    magic, version = struct.unpack_from(">2I", log)
+    order = ">" if magic & 1 else "<"
+    stored: _Sum = struct.unpack_from(">2I", log, 24)
+    if (magic | 1, version) == _MAGIC and _sum_up((0, 0), log[:24], order) == stored:
+        return True, order
+    return False, "<" if sys.byteorder == "little" else ">"
+
+
+def _frames(log: bytes, page_size: int, order: str) -> Iterator[_Frame]:
     before: _Sum = struct.unpack_from(">2I", log, 24)
     for at in range(_HEADER, len(log) - _FRAME - page_size + 1, _FRAME + page_size):
         _, commits, salts, stored_1, stored_2 = struct.unpack_from(">2I8s2I", log, at)
         covered = log[at : at + 8] + log[at + _FRAME : at + _FRAME + page_size]
-        linked = _checksum(before, words.unpack(covered)) == (stored_1, stored_2)
+        linked = _sum_up(before, covered, order) == (stored_1, stored_2)
         yield _Frame(salts, commits != 0, linked)
         before = stored_1, stored_2
 
 
-def _checksum(before: _Sum, words: tuple[int, ...]) -> _Sum:
+def _sum_up(before: _Sum, data: bytes, order: str) -> _Sum:
     first, second = before
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
     for even, odd in zip(words[::2], words[1::2], strict=True):
         first = first + even + second & 0xFFFFFFFF
         second = second + odd + first & 0xFFFFFFFF

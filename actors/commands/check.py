@@ -18,6 +18,7 @@ from actors.process import preflight
 from actors.settings import Internal, Settings
 from runtime.errors import ConfigurationError
 from runtime.host import production_host
+from runtime.wal import damage_at_rest
 
 WAL_RESET_FIXED = (3, 51, 3)
 CLOCK_S_MIN = 1_700_000_000  # November 2023: an earlier clock was never set
@@ -92,12 +93,20 @@ def _store(settings: Settings) -> str:
     host = production_host(Path(settings.data_dir))
     for path in sorted(host.disk.root.glob("*.db")):
         host.disk.lock(path.name).release()
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-            (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
-        connection.close()
-        if verdict != "ok":
-            raise Failed(f"{path}: {verdict}", "restore the newest backup")
+        if damage := damage_at_rest(path) or _damage_inside(path):
+            raise Failed(damage, "restore the newest backup")
     return f"{settings.data_dir} is writable and free"
+
+
+def _damage_inside(path: Path) -> str:
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
+    finally:
+        connection.close()
+    return "" if verdict == "ok" else f"{path}: {verdict.splitlines()[-1]}"
 
 
 def _broker(settings: Settings) -> str:

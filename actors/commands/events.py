@@ -15,6 +15,7 @@ from actors.commands.settings import load_settings
 from actors.domain.events import EVENT_TYPES
 from actors.order_events.verify import Fault, open_read_only
 from actors.order_events.verify import verify as verify_log
+from runtime.wal import damage_at_rest
 
 PAGE = 1000
 WAIT_S = 20
@@ -109,12 +110,12 @@ def verify(options: Options, file: Path | None, format_: str) -> int:
     """
     path = file or Path(load_settings(options).settings.data_dir) / "orders.db"
     connection = open_read_only(path)
-    fault, facts = "", {}
+    fault, facts = damage_at_rest(path), {}
     try:
         found = verify_log(connection)
         facts = {"orders": found.orders, "events": found.events, "pending": found.pending}
     except Fault as error:
-        fault = str(error)
+        fault = fault or str(error)
     finally:
         connection.close()
     if format_ == "json":

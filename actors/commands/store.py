@@ -15,6 +15,7 @@ from runtime.backup import back_up, look_at
 from runtime.database import open_database
 from runtime.errors import ConfigurationError, EnvironmentUnready, Rejection
 from runtime.host import production_host
+from runtime.wal import damage_at_rest
 
 ORDERS = "orders.db"
 # Whatever a later copy knows, an earlier one may lack, and is offered again: see `outbox reoffer`.
@@ -52,13 +53,16 @@ def backup(services: Services, folder: Path, reason: str) -> None:
     """
     files = _files(services.data_dir)
     deed = Deed(ACTOR, "store-backup", str(folder), reason)
-    _note(services, deed, "started")
+    audited = _note(services, deed, "started")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path in files:
+        if damage := damage_at_rest(path):
+            click.echo(f"warning: {damage}: the copy is without them", err=True)
         back_up(path, folder / path.name)
         click.echo(f"copied  {path.name}")
     events = _verified(folder / ORDERS)
-    _note(services, deed, f"copied {len(files)} files, {events} events")
+    if audited:
+        _note(services, deed, f"copied {len(files)} files, {events} events")
     click.echo(f"ok      {events} events verified")
 
 
@@ -86,8 +90,11 @@ def _verified(path: Path) -> int:
         connection.close()
 
 
-def _note(services: Services, deed: Deed, outcome: str) -> None:
-    """Write into the audit: through order-events, or into its file while nobody owns it."""
+def _note(services: Services, deed: Deed, outcome: str) -> bool:
+    """Write into the audit: through order-events, or into its file while nobody owns it.
+
+    Return whether it could be written. A damaged or full store is copied all the same.
+    """
     try:
         services.call(
             "order-events",
@@ -102,7 +109,17 @@ def _note(services: Services, deed: Deed, outcome: str) -> None:
         )
     except (EnvironmentUnready, ConfigurationError):
         if (services.data_dir / ORDERS).exists():
-            anyio.run(_note_here, services.data_dir, deed, outcome)
+            return _note_at_rest(services.data_dir, deed, outcome)
+    return True
+
+
+def _note_at_rest(data_dir: Path, deed: Deed, outcome: str) -> bool:
+    try:
+        anyio.run(_note_here, data_dir, deed, outcome)
+    except ConfigurationError as error:
+        click.echo(f"warning: the audit does not know of this copy: {error}", err=True)
+        return False
+    return True
 
 
 async def _note_here(data_dir: Path, deed: Deed, outcome: str) -> None:

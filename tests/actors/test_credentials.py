@@ -12,7 +12,7 @@ from actors.credentials import load_credentials
 from actors.domain.order_events import Service
 from actors.services import ServiceName
 from actors.settings import Http, Security, Settings
-from runtime.errors import ConfigurationError
+from runtime.errors import ConfigurationError, EnvironmentUnready
 from runtime.host import production_host
 from runtime.setting import Secret
 
@@ -117,3 +117,9 @@ async def test_the_gateway_and_shipping_share_a_token_that_must_be_given_too(
     await load_credentials(settings, production_host(tmp_path), ("notification",))
     with pytest.raises(ConfigurationError, match=r"security\.shipping_token is not set"):
         await load_credentials(settings, production_host(tmp_path), ("shipping",))
+
+
+async def test_a_secret_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("a file where the folder should be")
+    with pytest.raises(EnvironmentUnready, match="secrets/secret cannot be read or made: Not a"):
+        await load_credentials(Settings(), production_host(tmp_path))

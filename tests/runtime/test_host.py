@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.errors import ConfigurationError
-from runtime.host import Host, Ids, give_signal, new_signal, production_host
+from runtime.errors import ConfigurationError, EnvironmentUnready
+from runtime.host import Host, Ids, give_signal, is_locked, new_signal, production_host
 
 
 class StillClock:
@@ -113,6 +113,31 @@ async def test_names_are_sorted_and_drafts_are_not_among_them(host: Host) -> Non
     await host.disk.remove("mail/b")
     await host.disk.remove("mail/b")
     assert await host.disk.names("mail") == ["mail/a", "mail/c"]
+    await host.disk.remove("mail/d")
+    await host.disk.remove("nowhere/d")
+    assert sorted(os.listdir(host.disk.root / "mail")) == ["a", "c"], "nor what a crash has left"
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", "/dev/null/data"])
+def test_a_data_folder_that_cannot_be_made_is_named(place: str) -> None:
+    with pytest.raises(EnvironmentUnready, match=f"{place} cannot be made: ") as refused:
+        production_host(Path(place))
+    assert "data_dir" in refused.value.hint
+
+
+def test_a_lock_that_cannot_be_made_is_named(host: Host) -> None:
+    (host.disk.root / "a.db.lock").mkdir()
+    with pytest.raises(EnvironmentUnready, match=r"a\.db\.lock cannot be made: Is a directory"):
+        host.disk.lock("a.db")
+
+
+def test_anybody_can_see_whether_a_file_is_locked(host: Host) -> None:
+    path = host.disk.root / "a.db"
+    assert not is_locked(path)
+    lock = host.disk.lock("a.db")
+    assert is_locked(path)
+    lock.release()
+    assert not is_locked(path)
 
 
 async def test_a_listener_takes_a_free_port_and_accepts(host: Host) -> None:

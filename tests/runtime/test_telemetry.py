@@ -1,6 +1,7 @@
 import ast
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -282,3 +283,13 @@ def test_every_metric_of_the_runtime_is_declared_with_its_labels(method: str) ->
         if {keyword.arg for keyword in call.keywords} != declared.get(name)
     ]
     assert wrong == []
+
+
+def test_a_log_on_a_full_disk_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stderr", full)
+        telemetry = Telemetry(wall=lambda: 0.0, log_format="json")
+        for _ in range(10):
+            telemetry.event("message.retry", queue="payment")
+        with suppress(OSError):
+            full.close()  # it still holds what it could not write

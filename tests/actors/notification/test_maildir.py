@@ -1,5 +1,7 @@
+import errno
 import mailbox
 from pathlib import Path
+from typing import cast
 
 import anyio
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from actors.notification.maildir import Maildir
 from actors.notification.mailer import Mail
 from runtime.errors import Unavailable
-from runtime.host import Clock, production_host
+from runtime.host import Clock, Disk, production_host
 
 MAIL = Mail("ada@example.org", "Hello", "text\n", "<p>text</p>\n")
 
@@ -99,7 +101,48 @@ async def test_a_key_that_is_no_file_name_is_our_bug(tmp_path: Path, key: str) -
         await maildir(tmp_path).send(key, MAIL)
 
 
-async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_no_mails_fault(tmp_path: Path) -> None:
     (tmp_path / "mail").write_text("a file where the folder should be")
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as failed:
         await maildir(tmp_path).send("key-1", MAIL)
+    assert not failed.value.gives_up
+
+
+class FailingSync:
+    """A disk that has written the mail and then cannot say that its name is there for good."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self.written: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._disk, name)
+
+    async def write_new(self, name: str, data: bytes) -> None:
+        await self._disk.write_new(name, data)
+        self.written.append(name)
+        if data and self.written.count(name) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+
+
+async def test_a_name_that_may_not_be_on_the_disk_does_not_count_as_sent(tmp_path: Path) -> None:
+    """The next attempt finds the file, and syncs its folder before it says that it is there."""
+    disk = FailingSync(production_host(tmp_path).disk)
+    mails = Maildir(cast("Disk", disk), Moments())
+    with pytest.raises(Unavailable, match="Input/output error"):
+        await mails.send("key-1", MAIL)
+    assert files(tmp_path) == ["key-1"]
+    synced = disk.written.count("mail/new/.made")
+    await mails.send("key-1", MAIL)
+    assert disk.written.count("mail/new/.made") == synced + 1
+    assert disk.written.count("mail/new/key-1") == 1
+
+
+async def test_what_a_killed_process_had_begun_is_erased_too(tmp_path: Path) -> None:
+    mails = maildir(tmp_path)
+    await mails.send("key-1", MAIL)
+    draft = tmp_path / "mail/new/.key-2.draft"
+    draft.write_bytes(b"To: ada@example.org")
+    await mails.erase("key-2")
+    assert not draft.exists()
+    assert files(tmp_path) == ["key-1"]

@@ -1,12 +1,13 @@
 """The server around the core: stopping, slow readers, fast writers, a journal that breaks."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
 import aiormq
 import anyio
+import msgspec
 import pytest
 from pamqp import commands, frame
 from pamqp.header import ProtocolHeader
@@ -18,7 +19,8 @@ from runtime.child import ChildContext
 from runtime.database import Database, Query, Work, open_database
 from runtime.errors import StoreUnavailable
 from runtime.host import production_host
-from runtime.telemetry import quiet_telemetry
+from runtime.telemetry import Telemetry, quiet_telemetry
+from tests.harness.waiting import until
 
 USERS = {"guest": "guest"}
 
@@ -32,7 +34,7 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    folder: Path, database: Database | None, *, stop: bool = True
+    folder: Path, database: Database | None, *, telemetry: Telemetry | None = None
 ) -> AsyncIterator[Running]:
     server = BrokerServer(
         production_host(folder),
@@ -40,7 +42,7 @@ async def running(
         bind="127.0.0.1",
         port=0,
         users=USERS,
-        telemetry=quiet_telemetry(),
+        telemetry=telemetry or quiet_telemetry(),
     )
     ready = anyio.Event()
     context = ChildContext("broker", ready.set)
@@ -48,8 +50,7 @@ async def running(
         tasks.start_soon(server.run, context)
         await ready.wait()
         yield Running(server, context)
-        if stop:
-            context.stopping.set()
+        context.stopping.set()
 
 
 async def test_clients_are_told_that_the_broker_goes(tmp_path: Path) -> None:
@@ -125,29 +126,82 @@ async def test_a_slow_reader_holds_only_itself_up(tmp_path: Path) -> None:
 
 
 class FullDisk:
-    """A database that cannot commit."""
+    """A database that cannot commit while there is no room."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.room = True
+        self.refused = 0
 
     async def read(self, query: Query[Snapshot]) -> Snapshot:
         return await self._database.read(query)
 
     async def write(self, work: Work[None]) -> None:
-        raise StoreUnavailable("disk full")
+        if not self.room:
+            self.refused += 1
+            raise StoreUnavailable("disk full")
+        await self._database.write(work)
 
 
-async def test_a_broken_journal_ends_the_child_and_confirms_nothing(tmp_path: Path) -> None:
-    async def declare(database: Database) -> None:
-        async with running(tmp_path, database, stop=False) as broker:
+PERSISTENT = aiormq.spec.Basic.Properties(delivery_mode=2)
+
+
+async def test_while_the_disk_is_full_nothing_is_confirmed_and_then_everything(
+    tmp_path: Path,
+) -> None:
+    """Nobody is cut off, and what was sent meanwhile is in the journal once there is room."""
+    log: list[str] = []
+    told = Telemetry(wall=lambda: 0.0, log_format="json", write=log.append)
+    host = production_host(tmp_path)
+    async with open_database(host.disk, "broker.db", journal.MIGRATIONS) as database:
+        full = FullDisk(database)
+        confirmed: list[int] = []
+        async with running(tmp_path, cast("Database", full), telemetry=told) as broker:
             connection = await aiormq.connect(broker.url)
             channel = await connection.channel()
-            with pytest.raises(aiormq.exceptions.AMQPError):
-                await channel.queue_declare("q", durable=True)
+            await channel.queue_declare("q", durable=True)
+            full.room = False
+
+            async def publish(number: int) -> None:
+                body = str(number).encode()
+                await channel.basic_publish(body, routing_key="q", properties=PERSISTENT)
+                confirmed.append(number)
+
+            async with anyio.create_task_group() as tasks:
+                for number in range(3):
+                    tasks.start_soon(publish, number)
+                await until(lambda: full.refused > 2)
+                assert confirmed == []
+                full.room = True
+            assert sorted(confirmed) == [0, 1, 2]
+            await connection.close()
+        async with running(tmp_path, database) as broker:
+            connection = await aiormq.connect(broker.url)
+            channel = await connection.channel()
+            assert (await channel.queue_declare("q", durable=True)).message_count == 3
+            await connection.close()
+    events = [msgspec.json.decode(line)["event"] for line in log]
+    assert [event for event in events if "stuck" in event] == ["broker.stuck", "broker.unstuck"]
+
+
+async def test_told_to_stop_a_broker_without_room_gives_the_rest_up(tmp_path: Path) -> None:
+    async def stop(full: FullDisk) -> None:
+        async with running(tmp_path, cast("Database", full)) as broker:
+            connection = await aiormq.connect(broker.url)
+            channel = await connection.channel()
+            full.room = False
+            publishing = channel.queue_declare("q", durable=True)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(fails, publishing)
+                await until(lambda: full.refused)
+                broker.context.stopping.set()
+
+    async def fails(call: Awaitable[object]) -> None:
+        with pytest.raises(aiormq.exceptions.AMQPError):
+            await call
 
     host = production_host(tmp_path)
     async with open_database(host.disk, "broker.db", journal.MIGRATIONS) as database:
-        full = cast("Database", FullDisk(database))
         with pytest.raises(ExceptionGroup) as raised:
-            await declare(full)
+            await stop(FullDisk(database))
         assert raised.group_contains(StoreUnavailable)
