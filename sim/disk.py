@@ -25,32 +25,45 @@ from runtime.host import Lock
 from sim.bystander import Watch
 from sim.incarnation import Incarnation
 from sim.loop import VirtualLoop
-from sim.sqlite import DRIVES, Failure, Moment
+from sim.sqlite import DRIVES, Failure, Moment, SimConnection
 from sim.trace import Trace
 
 Damage = Literal["none", "cut", "flip"]
 _NOT_KEPT = shutil.ignore_patterns("*-shm")
 
 
+def _nobody(_inside: bool) -> None:
+    """Nobody wants to know."""
+
+
 class PowerCut(msgspec.Struct, frozen=True):
-    """The power goes at a statement. ``damage``: what becomes of log writes not yet synced."""
+    """The power goes at a statement. ``damage``: what becomes of log writes not yet synced.
+
+    ``told``: it is only a SIGKILL, so a kernel is left that closes the process's connections.
+    """
 
     damage: Damage = "none"
+    told: bool = False
 
 
-class Arm(msgspec.Struct):
-    """Something that happens at the ``left``-th statement from now that matches."""
+class Arm(msgspec.Struct, eq=False):
+    """Something that happens at the ``left``-th statement from now that matches.
+
+    ``happened`` is told when it does, and whether that was inside a transaction.
+    """
 
     left: int
     moment: Moment
     what: Failure | PowerCut
     only: str = ""
+    happened: Callable[[bool], None] = _nobody
 
 
 class Storage:
     """The disk of one node, over all its incarnations, below ``root``.
 
     ``die`` is called when an armed power cut has taken its image: it must kill the incarnation.
+    ``operations`` counts what was asked of the disk, ``delayed`` what had to wait for a stall.
     """
 
     def __init__(
@@ -61,8 +74,11 @@ class Storage:
         self.stalled_until_s = 0.0
         self.arms: list[Arm] = []
         self.fired: list[str] = []
-        self.die: Callable[[Incarnation], None] | None = None
+        self.die: Callable[[PowerCut], None] | None = None
         self.bystander: Callable[[str, int, str], Watch] | None = None
+        self.operations = self.delayed = self.refused = 0
+        self.page_limit = 0
+        self._connections: list[SimConnection] = []
         self._root = root / node
         self._generation = 0
         self._random = rng
@@ -72,6 +88,7 @@ class Storage:
         self._imaged = False
         self._locks: set[str] = set()
         self._last_wal: tuple[str, bytes] | None = None
+        self._cut: PowerCut | None = None
         self._folder().mkdir(parents=True)
 
     @property
@@ -82,7 +99,7 @@ class Storage:
     def mount(self, owner: Incarnation) -> "SimDisk":
         """Give the disk to an incarnation."""
         assert self._owner is None, "one incarnation at a time"
-        self._owner, self._imaged = owner, False
+        self._owner, self._imaged, self._cut = owner, False, None
         self._locks.clear()
         DRIVES[owner] = self
         owner.on_death.append(self._unmount)
@@ -101,37 +118,51 @@ class Storage:
         self.take_image()
         self._owner = None
         self.arms.clear()
+        self._connections.clear()
 
     # -- what SQLite's connections ask (`sim.sqlite.Drive`) ---------------------------------------
 
     def delays(self) -> tuple[float, float]:
         """Return the seconds until an operation executes, and from then to its answer."""
         stall = max(0.0, self.stalled_until_s - self._loop.time())
+        self.operations += 1
+        self.delayed += stall > 0
         latency = self._random.uniform(self.latency_s_min, self.latency_s_max)
         return stall + latency, latency / 2
 
-    def statement(self, sql: str, moment: Moment, wal: str) -> None:
+    def statement(self, sql: str, moment: Moment, connection: SimConnection) -> None:
         """Let what is armed for this statement happen."""
         if not self.arms or self._imaged:
             return
         if moment == "before" and sql == "COMMIT":
-            self._remember(wal)
+            self._remember(connection.wal)
         for arm in self.arms:
             if arm.moment == moment and sql.startswith(arm.only):
                 arm.left -= 1
                 if arm.left <= 0:
                     self.arms.remove(arm)
-                    self._fire(arm, sql, wal)
+                    self._fire(arm, sql, connection)
                     return
 
     def executed(self) -> bool:
         """Whether the power is still there; if an armed cut took it, the incarnation dies now."""
         owner = self._owner
-        if self._imaged and owner is not None and owner.alive:
+        if self._cut is not None and owner is not None and owner.alive:
             assert self.die is not None, "somebody switches the power off"
-            self.die(owner)
+            self.die(self._cut)
             return False
         return owner is not None and owner.alive
+
+    def opened(self, connection: SimConnection) -> None:
+        """A connection is there; on a full disk its file cannot grow."""
+        self._connections.append(connection)
+        if self.page_limit:
+            connection.limit_pages(self.page_limit)
+
+    def raised(self, error: sqlite3.Error) -> None:
+        """SQLite has raised this by itself."""
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            self.refused += 1
 
     def note(self, *facts: str | int) -> None:
         """Put a line into the trace."""
@@ -150,8 +181,20 @@ class Storage:
 
     # -- faults -----------------------------------------------------------------------------------
 
-    def _fire(self, arm: Arm, sql: str, wal: str) -> None:
+    def limit_pages(self, limit: int) -> None:
+        """Let no file grow beyond so many pages, or beyond its present size; 0: as it likes."""
+        self.page_limit = limit
+        for connection in self._connections:
+            connection.limit_pages(limit)
+
+    def disarm(self, arm: Arm) -> None:
+        """Take an arm away that has not gone off."""
+        if arm in self.arms:
+            self.arms.remove(arm)
+
+    def _fire(self, arm: Arm, sql: str, connection: SimConnection) -> None:
         word = sql.split(None, 1)[0]
+        arm.happened(connection.in_transaction)
         match arm.what:
             case Failure() as failure:
                 self.fired.append(f"{failure.name} {arm.moment} {word}")
@@ -160,9 +203,10 @@ class Storage:
             case PowerCut() as cut:
                 self.fired.append(f"power cut {arm.moment} {word}")
                 self.note("power-cut", cut.damage, arm.moment, word)
+                self._cut = cut
                 self.take_image()
                 if sql == "COMMIT" and arm.moment == "after":
-                    self._damage(cut.damage, wal)
+                    self._damage(cut.damage, connection.wal)
 
     def _remember(self, wal: str) -> None:
         path = Path(wal)

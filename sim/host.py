@@ -11,11 +11,15 @@ from sim.seed import EPOCH_S
 
 
 class NodeClock:
-    """The clocks of one node; ``skew_s`` is how far its wall clock is off, and faults change it."""
+    """The clocks of one node; ``skew_s`` is how far its wall clock is off, and faults change it.
+
+    ``reads`` counts how often somebody has asked the wall clock.
+    """
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
         self.skew_s = 0.0
+        self.reads = 0
 
     def monotonic(self) -> float:
         """Return virtual seconds."""
@@ -23,6 +27,7 @@ class NodeClock:
 
     def wall(self) -> float:
         """Return virtual seconds since 1970, as this node believes."""
+        self.reads += 1
         return EPOCH_S + self._loop.time() + self.skew_s
 
 

@@ -18,6 +18,10 @@ CURRENT: contextvars.ContextVar["Incarnation | None"] = contextvars.ContextVar(
     "incarnation", default=None
 )
 
+NOBODY = contextvars.Context()
+"""What happens in this context belongs to no process: the network, the weather, the faults."""
+NOBODY.run(CURRENT.set, None)
+
 
 class Incarnation:
     """``number`` counts the runs of ``node`` from 1. ``context`` marks everything it starts."""

@@ -15,7 +15,8 @@ import msgspec
 from sim.incarnation import CURRENT, Incarnation
 from sim.loop import VirtualLoop
 from sim.trace import Trace
-from sim.wire import End, Path, SocketStandIn, Wire
+from sim.weather import Path
+from sim.wire import End, SocketStandIn, Wire
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SYN_RETRY_S = 1.0
@@ -89,8 +90,7 @@ class Network:
     def heal(self) -> None:
         """Make every path as good as new; what waited goes on, in order."""
         for path in self._paths.values():
-            path.silent = path.refusing = False
-            path.latency_s_max, path.split = self.defaults.latency_s_max, 0.0
+            path.heal()
         self.release()
 
     def release(self) -> None:
@@ -114,6 +114,8 @@ class Network:
 
     def wait(self, wire: Wire, end: End, kind: str, data: bytes) -> None:
         """Keep what must not arrive now."""
+        nodes = wire.nodes if end is wire.client else wire.nodes[::-1]
+        self.path(*nodes).touched += 1
         self.waiting.setdefault((wire.number, end is wire.client), []).append((kind, data))
 
     def between(self, one: str, other: str) -> list[Wire]:
@@ -180,9 +182,11 @@ class Network:
         self._made += 1
         await asyncio.sleep(latency.uniform(0, 2 * self.path(here, there).latency_s_max))
         while self._unanswered(here, there, port):
+            self.path(here, there).touched += 1
             await asyncio.sleep(SYN_RETRY_S)
         server = self._servers.get((there, port))
         if server is None or self.path(here, there).refusing or not _reaches(here, there, server):
+            self.path(here, there).touched += self.path(here, there).refusing
             self.trace.note(self.loop.time(), "refused", here, there, port)
             raise ConnectionRefusedError(111, f"Connect call failed ('{there}', {port})")
         return self._join(factory, here, there, server)

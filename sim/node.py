@@ -29,11 +29,12 @@ class Node:
         self.storage = Storage(
             engine.root, name, engine.seed.stream("disk", name), engine.loop, engine.trace
         )
-        self.storage.die = lambda _: self.cut_power()
+        self.storage.die = lambda cut: self.kill() if cut.told else self.cut_power()
         self.restart_s = 0.5
         self.stays_down = False
         self.incarnation: Incarnation | None = None
         self.ended: list[str] = []
+        self.on_start: list[Callable[[], None]] = []
         self._boot = boot
         self._starts = 0
 
@@ -55,6 +56,8 @@ class Node:
         self.engine.network.without_power.discard(self.name)
         task = owner.spawn(self._run(host))
         task.add_done_callback(lambda done: self._exited(owner, done))
+        for notice in list(self.on_start):
+            notice()
 
     def kill(self, reason: str = "killed") -> None:
         """SIGKILL: what it wrote stays written, and its kernel closes its connections."""

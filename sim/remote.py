@@ -7,26 +7,69 @@ trouble is the same as in the real world: silence until its time-out, hence *unk
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import msgspec
-
 from runtime.errors import Unavailable
 from sim.engine import Engine
-from sim.incarnation import CURRENT, Incarnation
+from sim.incarnation import CURRENT, NOBODY, Incarnation
 
 T = TypeVar("T")
 TIMEOUT_S = 8.0
 
 
-class Weather(msgspec.Struct):
-    """How the way to one party is: shares of calls of which request or reply get lost, delays."""
+def _nothing() -> None:
+    """Nobody wants to know."""
 
-    lose_requests: float = 0.0
-    lose_replies: float = 0.0
-    fail: float = 0.0
-    slow_s: float = 0.0
+
+class Trouble:
+    """What happens to some calls: of those named ``only``, after ``skip``, with chance ``share``.
+
+    ``request_s`` and ``reply_s`` delay the way there and back (a request that takes longer than the
+    caller waits still arrives); ``lose_request``, ``lose_reply`` and ``refuse`` (a 503) speak for
+    themselves. ``before`` and ``after`` are called around the carrying out, ``struck`` when the
+    trouble has had its effect.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        *,
+        only: str = "",
+        share: float = 1.0,
+        skip: int = 0,
+        left: int = 1_000_000,
+        request_s: float = 0.0,
+        reply_s: float = 0.0,
+        lose_request: bool = False,
+        lose_reply: bool = False,
+        refuse: bool = False,
+        before: Callable[[], None] = _nothing,
+        after: Callable[[], None] = _nothing,
+        struck: Callable[[], None] = _nothing,
+    ) -> None:
+        self.left = left
+        self.request_s, self.reply_s = request_s, reply_s
+        self.lose_request, self.lose_reply = lose_request, lose_reply
+        self.refuse = refuse
+        self.before, self.after, self.struck = before, after, struck
+        self._random = rng
+        self._only = only
+        self._share = share
+        self._skip = skip
+
+    def wants(self, what: str) -> bool:
+        """Whether this call is in trouble; counting and chance happen here."""
+        if not self.left or (self._only and what != self._only):
+            return False
+        if self._skip:
+            self._skip -= 1
+            return False
+        if self._share < 1.0 and self._random.random() >= self._share:
+            return False
+        self.left -= 1
+        return True
 
 
 class Remote:
@@ -34,42 +77,59 @@ class Remote:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.name = name
-        self.weather = Weather()
+        self.troubles: list[Trouble] = []
         self.incarnation: Incarnation | None = None
-        self.lost_replies = self.lost_requests = 0
         self._engine = engine
         self._random = engine.seed.stream("party", name)
 
     async def call(self, what: str, operation: Callable[[], Awaitable[T]]) -> T:
         """Have the party carry ``operation`` out; `Unavailable` where no answer comes in time."""
-        rng, weather, engine = self._random, self.weather, self._engine
-        fate = rng.random()
-        await asyncio.sleep(rng.uniform(0.001, 0.02) + rng.random() * weather.slow_s)
-        target = self.incarnation
-        if target is None or target.state != "alive" or fate < weather.lose_requests:
-            self.lost_requests += 1
-            engine.note("party", self.name, what, "no request")
-            await asyncio.sleep(TIMEOUT_S)
-            raise Unavailable(f"{self.name}: no answer within {TIMEOUT_S:g} s")
-        if fate < weather.lose_requests + weather.fail:
+        engine = self._engine
+        trouble = next((one for one in self.troubles if one.wants(what)), None)
+        there, back = self._random.uniform(0.001, 0.02), self._random.uniform(0.001, 0.02)
+        if trouble is not None and trouble.refuse:
+            await asyncio.sleep(there)
             engine.note("party", self.name, what, "503")
+            trouble.struck()
             raise Unavailable(f"{self.name} answered 503")
         reply: asyncio.Future[T] = engine.loop.create_future()
-        lost = fate > 1 - weather.lose_replies
-        delay = rng.uniform(0.001, 0.02) + rng.random() * weather.slow_s
-        here = CURRENT.get()
-        target.spawn(self._carry_out(what, operation, None if lost else reply, delay, here))
+        if trouble is None or not trouble.lose_request:
+            delay = there + (0.0 if trouble is None else trouble.request_s)
+            arrive = self._arrived, what, operation, reply, back, trouble, CURRENT.get()
+            engine.loop.call_later(delay, *arrive, context=NOBODY)
+        else:
+            engine.note("party", self.name, what, "request lost")
+            trouble.struck()
         done, _ = await asyncio.wait([reply], timeout=TIMEOUT_S)
         if not done:
             raise Unavailable(f"{self.name}: no answer within {TIMEOUT_S:g} s")
         return reply.result()
 
+    def _arrived(
+        self,
+        what: str,
+        operation: Callable[[], Awaitable[Any]],
+        reply: "asyncio.Future[Any]",
+        back: float,
+        trouble: Trouble | None,
+        caller: Incarnation | None,
+    ) -> None:
+        """A request is there; it is carried out whether the caller still waits or not."""
+        target = self.incarnation
+        if target is None or target.state != "alive":
+            self._engine.note("party", self.name, what, "nobody there")
+            return
+        if trouble is not None:
+            trouble.before()
+        target.spawn(self._carry_out(what, operation, reply, back, trouble, caller))
+
     async def _carry_out(
         self,
         what: str,
         operation: Callable[[], Awaitable[Any]],
-        reply: "asyncio.Future[Any] | None",
-        delay: float,
+        reply: "asyncio.Future[Any]",
+        back: float,
+        trouble: Trouble | None,
         caller: Incarnation | None,
     ) -> None:
         engine = self._engine
@@ -78,10 +138,13 @@ class Remote:
         except Exception as raised:
             result, error = None, raised
         engine.note("party", self.name, what, "done" if error is None else type(error).__name__)
-        if reply is None:
-            self.lost_replies += 1
-            engine.note("party", self.name, what, "reply lost")
-            return
+        if trouble is not None:
+            trouble.struck()
+            trouble.after()
+            if trouble.lose_reply:
+                engine.note("party", self.name, what, "reply lost")
+                return
+            back += trouble.reply_s
 
         def arrive() -> None:
             if not reply.done():
@@ -91,4 +154,4 @@ class Remote:
                     reply.set_result(result)
 
         context = None if caller is None else caller.context
-        engine.loop.call_later(delay, arrive, context=context)
+        engine.loop.call_later(back, arrive, context=context)

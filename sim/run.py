@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from sim.engine import Engine, engine
-from sim.faults import Injector
+from sim.faults.injector import Injector
 from sim.loop import OutOfSteps, Stalled
 from sim.plan import Plan
 from sim.seed import Seed
@@ -47,6 +47,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     probes: dict[str, int]
     fired: dict[str, int]
     missed: dict[str, int]
+    effects: dict[str, int]
+    mishaps: list[str]
 
     @property
     def passed(self) -> bool:
@@ -131,4 +133,6 @@ def run(
             probes=dict(Counter()),
             fired=dict(running.injector.fired),
             missed=dict(running.injector.missed),
+            effects=dict(running.injector.effects),
+            mishaps=list(made.loop.mishaps),
         )

@@ -34,12 +34,20 @@ class Drive(Protocol):
         """Return the seconds until an operation executes, and from then to its answer."""
         ...
 
-    def statement(self, sql: str, moment: Moment, wal: str) -> None:
+    def statement(self, sql: str, moment: Moment, connection: "SimConnection") -> None:
         """A statement is about to be applied, or has been; may raise what SQLite would."""
         ...
 
     def executed(self) -> bool:
         """An operation has executed. False if the power has gone meanwhile."""
+        ...
+
+    def opened(self, connection: "SimConnection") -> None:
+        """A connection to one of its files is there."""
+        ...
+
+    def raised(self, error: sqlite3.Error) -> None:
+        """SQLite has raised an error by itself."""
         ...
 
     def note(self, *facts: str | int) -> None:
@@ -76,6 +84,8 @@ _TEXTS = {
     "SQLITE_BUSY": "database is locked",
 }
 
+_PAGES_MAX = 4294967294
+
 DRIVES: dict[Incarnation, Drive] = {}
 """Whose disk is which; `sim.disk` fills it."""
 
@@ -92,8 +102,12 @@ class SimConnection(sqlite3.Connection):
         drive = self.drive
         if drive is None:
             return super().execute(sql, parameters)
-        drive.statement(sql, "before", self.wal)
-        cursor = super().execute(sql, parameters)
+        drive.statement(sql, "before", self)
+        try:
+            cursor = super().execute(sql, parameters)
+        except sqlite3.Error as error:
+            drive.raised(error)
+            raise
         self._applied(drive, sql, (parameters,), cursor)
         return cursor
 
@@ -102,16 +116,24 @@ class SimConnection(sqlite3.Connection):
         drive = self.drive
         if drive is None:
             return super().executemany(sql, parameters)
-        drive.statement(sql, "before", self.wal)
+        drive.statement(sql, "before", self)
         rows = list(parameters)
-        cursor = super().executemany(sql, rows)
+        try:
+            cursor = super().executemany(sql, rows)
+        except sqlite3.Error as error:
+            drive.raised(error)
+            raise
         self._applied(drive, sql, rows, cursor)
         return cursor
+
+    def limit_pages(self, limit: int) -> None:
+        """Let the file grow to so many pages (it keeps those it has); 0: to SQLite's own limit."""
+        super().execute(f"PRAGMA max_page_count = {limit or _PAGES_MAX}")
 
     def _applied(self, drive: Drive, sql: str, rows: Sequence[Any], cursor: sqlite3.Cursor) -> None:
         lost = drive.gone
         try:
-            drive.statement(sql, "after", self.wal)
+            drive.statement(sql, "after", self)
         finally:
             if self.watch is not None and not lost:
                 self.watch.ran(
@@ -188,6 +210,8 @@ class InlineQueue:
             file = _file_of(result)
             result.wal = f"{file}-wal"
             result.watch = None if drive is None else drive.watch(Path(file).name)
+            if drive is not None:
+                drive.opened(result)
         return future, result, None
 
     def _answer(

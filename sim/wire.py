@@ -9,64 +9,15 @@ add bytes (see `sim.taps`).
 """
 
 import asyncio
-import random
 from contextvars import Context
 from typing import Any, Protocol
 from zlib import crc32
 
-import msgspec
-
 from sim.bystander import Listener
-from sim.incarnation import CURRENT, Incarnation
-from sim.loop import VirtualLoop
-from sim.trace import Trace
+from sim.incarnation import CURRENT, NOBODY, Incarnation
+from sim.weather import Path, Weather
 
 _HIGH_WATER, _LOW_WATER = 64 * 1024, 16 * 1024
-
-
-class Path(msgspec.Struct):
-    """The state of the way from one node to another, one direction of it.
-
-    ``silent``: bytes wait and nobody is told. ``refusing``: new connections are refused.
-    ``split``: how likely a chunk arrives in two pieces. Latencies in seconds.
-    """
-
-    latency_s_min: float = 0.0002
-    latency_s_max: float = 0.003
-    split: float = 0.0
-    silent: bool = False
-    refusing: bool = False
-
-
-class Weather(Protocol):
-    """What a wire asks of the network that it is part of."""
-
-    loop: VirtualLoop
-    trace: Trace
-
-    def stream(self, *names: str | int) -> random.Random:
-        """Return the randomness of a connection."""
-        ...
-
-    def path(self, source: str, target: str) -> Path:
-        """Return the way from one node to another."""
-        ...
-
-    def must_wait(self, wire: "Wire", end: "End") -> bool:
-        """Whether what ``end`` sends must not arrive now."""
-        ...
-
-    def wait(self, wire: "Wire", end: "End", kind: str, data: bytes) -> None:
-        """Keep what must not arrive now."""
-        ...
-
-    def has_kernel(self, node: str) -> bool:
-        """Whether the node has power: then it resets connections that nobody knows any more."""
-        ...
-
-    def forget(self, wire: "Wire") -> None:
-        """Both ends are gone."""
-        ...
 
 
 class Tap(Protocol):
@@ -116,6 +67,7 @@ class End(asyncio.Transport):
         self.protocol: Any = None
         self.peer: End = self
         self.last_arrival = 0.0
+        self.gathering: list[bytes] = []
         self.lost = self.orphaned = False
         self._closing = self._eof_sent = False
         self._in_flight = 0
@@ -177,10 +129,6 @@ class End(asyncio.Transport):
         """Send bytes."""
         if self._closing or not data:
             return
-        self._in_flight += len(data)
-        if self._in_flight > _HIGH_WATER and not self._write_paused:
-            self._write_paused = True
-            self.protocol.pause_writing()
         self.wire.tapped(self, bytes(data))
 
     def write_eof(self) -> None:
@@ -231,6 +179,13 @@ class End(asyncio.Transport):
     def _hand_on(self) -> None:
         while self._unread and not self._read_paused and not self.lost:
             self.arrive(*self._unread.pop(0))
+
+    def sent(self, size: int) -> None:
+        """So many bytes are on their way; the writer is asked to wait where they are too many."""
+        self._in_flight += size
+        if self._in_flight > _HIGH_WATER and not self._write_paused and not self.lost:
+            self._write_paused = True
+            self.protocol.pause_writing()
 
     def taken(self, size: int) -> None:
         """The peer has taken this many bytes."""
@@ -300,14 +255,27 @@ class Wire:
     def send(self, end: End, kind: str, data: bytes) -> None:
         """Let something travel from ``end`` to its peer."""
         path = self.network.path(*self._direction(end))
+        if kind == "data":
+            end.sent(len(data))
         if kind == "data" and path.split and len(data) > 1 and self._random.random() < path.split:
             cut = self._random.randrange(1, len(data))
+            path.touched += 1
             self._travel(end, path, kind, data[:cut])
             data = data[cut:]
+        if path.gather_s and kind == "data":
+            self._gather(end, path, data)
+            return
+        if end.gathering:
+            self._send_gathered(end)
         self._travel(end, path, kind, data)
 
+    def reset(self) -> None:
+        """Reset the connection from the middle, behind what is on its way."""
+        self.send(self.client, "rst", b"")
+        self.send(self.server, "rst", b"")
+
     def cut(self) -> None:
-        """Reset the connection from the middle: both ends lose it."""
+        """Reset the connection from the middle: both ends lose it at once."""
         for end in (self.client, self.server):
             if not end.lost:
                 self.loop.call_soon(end.arrive, "rst", b"", context=end.context)
@@ -321,12 +289,29 @@ class Wire:
         here, there = self.nodes
         return (here, there) if end is self.client else (there, here)
 
+    def _gather(self, end: End, path: Path, data: bytes) -> None:
+        if end.gathering:
+            path.touched += 1
+        else:
+            self.loop.call_later(path.gather_s, self._send_gathered, end, context=NOBODY)
+        end.gathering.append(data)
+
+    def _send_gathered(self, end: End) -> None:
+        data = b"".join(end.gathering)
+        end.gathering.clear()
+        if data:
+            self._travel(end, self.network.path(*self._direction(end)), "data", data)
+
     def _travel(self, end: End, path: Path, kind: str, data: bytes) -> None:
         loop = self.loop
         side = 0 if end is self.client else 1
         self.network.trace.note(loop.time(), "net", self.number, side, kind, len(data), crc32(data))
         latency = self._random.uniform(path.latency_s_min, path.latency_s_max)
         at = max(loop.time() + latency, end.last_arrival)
+        if path.bytes_per_s or path.late_s:
+            path.touched += 1
+            at += path.late_s * self._random.random()
+            at += len(data) / path.bytes_per_s if path.bytes_per_s else 0.0
         end.last_arrival = at
         # At a machine whose process is gone there is a kernel at most, which has no context.
         context = end.context if end.peer.orphaned else end.peer.context

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from actors.process import run_system
+from actors.process import Running, run_system
 from actors.services import SERVICES, ServiceName
 from actors.settings import Settings
 from runtime.broker import journal
@@ -73,10 +73,17 @@ class SimulatedWorld:
         gateway = "gateway" if plan.world.shape == "apart" else "shop"
         self.shop = Shop(engine, gateway, _PORTS["gateway"], OPERATOR)
         self.stopping: dict[str, anyio.Event] = {}
+        self.broker: BrokerServer | None = None
 
     def node_of(self, service: ServiceName) -> Node:
         """Return the node that runs a service."""
         return self.services.get(service) or self.services["shop"]
+
+    def ready_in(self, queue: str) -> int:
+        """Return how many messages are ready in a queue of the broker."""
+        statistics = None if self.broker is None else self.broker.statistics()
+        queues = [] if statistics is None else statistics.queues
+        return sum(one.ready for one in queues if one.name == queue)
 
     def start(self) -> None:
         """Switch everything on."""
@@ -96,7 +103,7 @@ class SimulatedWorld:
                 host,
                 self._telemetry(node),
                 stopping=stopping,
-                ready=lambda _: self._note_ready(node),
+                ready=lambda running: self._note_system(node, running),
                 open_parties=self.outside.opener(),
                 services=services,
             )
@@ -115,6 +122,7 @@ class SimulatedWorld:
                 users={BROKER_USER: BROKER_PASSWORD},
                 telemetry=telemetry,
             )
+            self.broker = server
             tree = SupervisorSpec("broker", (ChildSpec("broker", server.run),))
             await Supervisor(tree, host, telemetry).run(
                 stopping, started=lambda: self._note_ready(node)
@@ -129,6 +137,12 @@ class SimulatedWorld:
     def _note_incident(self, node: str, name: str, fields: dict[str, object]) -> None:
         self.incidents.append((self.engine.now, node, name))
         self.witness.heard(node, name, fields)
+
+    def _note_system(self, node: Node, running: Running) -> None:
+        messaging = running.system.messaging
+        if messaging is not None and messaging.broker is not None:
+            self.broker = messaging.broker
+        self._note_ready(node)
 
     def _note_ready(self, node: Node) -> None:
         self.readied[node.name] += 1

@@ -1,0 +1,98 @@
+"""What becomes of requests that change something, and of their replies, on one way (``a|b``)."""
+
+import random
+from typing import Any
+
+from sim.faults import targets
+from sim.faults.kind import Draft, Heal, Kind, Strike
+from sim.plan import World
+from sim.taps.http import HttpRule, HttpTap, Moment
+
+
+def _meddle(strike: Strike, moment: Moment, act: Any) -> Heal:
+    facts = strike.fault.facts
+    limits = {name: facts[name] for name in ("only", "share", "skip", "left") if name in facts}
+    rule = HttpRule(moment, act, strike.rng, nodes=strike.ends(), **limits)
+    strike.board.http_rules.append(rule)
+    return lambda: strike.board.http_rules.remove(rule)
+
+
+def request_lost(strike: Strike) -> Heal | None:
+    """Requests are lost on the way; the client's connection is reset, or (``silent``) nothing."""
+
+    def lose(tap: HttpTap, data: bytes) -> None:
+        strike.happened(len(data))
+        tap.deafen()
+        if not strike.fact("silent", False):
+            tap.wire.reset()
+
+    return _meddle(strike, "request", lose)
+
+
+def reply_lost(strike: Strike) -> Heal | None:
+    """Requests are carried out and the replies lost: a reset, or (``silent``) nothing at all."""
+
+    def lose(tap: HttpTap, data: bytes) -> None:
+        strike.happened(data[9:12].decode("latin-1"))
+        tap.deafen()
+        if not strike.fact("silent", False):
+            tap.wire.reset()
+
+    return _meddle(strike, "reply", lose)
+
+
+def client_gone(strike: Strike) -> Heal | None:
+    """The client is gone ``after_s`` after his request has left: its handler is cut off."""
+
+    def go(tap: HttpTap, data: bytes) -> None:
+        tap.pass_on(data, to_server=True)
+        tap.later(strike.fact("after_s", 0.005), lambda: leave(tap))
+
+    def leave(tap: HttpTap) -> None:
+        if tap.waiting:
+            strike.happened()
+            tap.deafen()
+            tap.wire.reset()
+
+    return _meddle(strike, "request", go)
+
+
+def reply_late(strike: Strike) -> Heal | None:
+    """Replies come ``late_s`` late: the client may have given up by then."""
+
+    def keep(tap: HttpTap, data: bytes) -> None:
+        strike.happened()
+        tap.keep()
+        tap.pass_on(data, to_server=False)
+        tap.later(strike.fact("late_s", 1.0), tap.release)
+
+    return _meddle(strike, "reply", keep)
+
+
+def _draw_lost(rng: random.Random, world: World) -> Draft:
+    facts = {"share": rng.choice((0.1, 0.5, 1.0)), "silent": rng.random() < 0.3}
+    return Draft(
+        target=rng.choice(targets.http_paths(world)), for_s=rng.uniform(2, 15), facts=facts
+    )
+
+
+def _draw_gone(rng: random.Random, world: World) -> Draft:
+    facts = {"share": rng.choice((0.2, 1.0)), "after_s": rng.choice((0.002, 0.005, 0.01, 0.05))}
+    return Draft(
+        target=rng.choice(targets.http_paths(world)), for_s=rng.uniform(2, 15), facts=facts
+    )
+
+
+def _draw_late(rng: random.Random, world: World) -> Draft:
+    facts = {"share": rng.choice((0.2, 1.0)), "late_s": rng.choice((0.5, 5.0, 15.0))}
+    return Draft(
+        target=rng.choice(targets.http_paths(world)), for_s=rng.uniform(2, 15), facts=facts
+    )
+
+
+KINDS = (
+    Kind("request-lost", request_lost, _draw_lost, "http"),
+    Kind("reply-lost", reply_lost, _draw_lost, "http"),
+    Kind("client-gone", client_gone, _draw_gone, "http"),
+    Kind("reply-late", reply_late, _draw_late, "http"),
+)

@@ -1,0 +1,163 @@
+"""Deaths at a point of the work: the k-th statement, publish, ack or call, before it or after it.
+
+A time drawn at random almost never falls inside a transaction; "the k-th from now" does. What is
+counted is ``at``: ``statement`` (``only``: how it begins), ``publish`` (``only``: a routing key),
+``ack`` (``only``: a queue) or ``call`` of an outside party (``only``: which), and ``after`` says
+how many pass first.
+"""
+
+import random
+from typing import Any, Literal
+
+from sim.disk import Arm, Damage, PowerCut
+from sim.faults import targets
+from sim.faults.kind import Draft, Heal, Kind, Strike
+from sim.faults.rules import meddle
+from sim.plan import World
+from sim.remote import Trouble
+from sim.taps.amqp import AmqpTap
+from sim.taps.unit import Unit
+
+Moment = Literal["before", "after"]
+_STATEMENTS = ("", "BEGIN", "INSERT", "UPDATE", "DELETE", "RELEASE", "COMMIT", "COMMIT")
+_CALLS = {
+    "payment": (("provider", "authorise"), ("provider", "capture"), ("provider", "refund")),
+    "shipping": (("carrier", "prepare"),),
+    "notification": (("mailer", "send"),),
+}
+
+
+def kill_at(strike: Strike) -> Heal | None:
+    """SIGKILL at a point of the work; the process is started again after ``for_s``."""
+    return _die(strike, told=True)
+
+
+def power_cut(strike: Strike) -> Heal | None:
+    """The machine loses power at a point of the work: what was not synced is lost or damaged."""
+    return _die(strike, told=False)
+
+
+def recovery_kill(strike: Strike) -> Heal | None:
+    """SIGKILL, and again at the ``after``-th statement of the next start: during recovery."""
+    node = strike.node()
+    node.restart_s = strike.fact("restart_s", 0.5)
+
+    def again() -> None:
+        node.on_start.remove(again)
+        node.storage.arms.append(
+            Arm(strike.fact("after", 0) + 1, "before", PowerCut(told=True), happened=happened)
+        )
+
+    def happened(_inside: bool) -> None:
+        strike.happened(node.name)
+
+    node.on_start.append(again)
+    node.kill()
+    return lambda: node.on_start.remove(again) if again in node.on_start else None
+
+
+def _die(strike: Strike, *, told: bool) -> Heal | None:
+    node = strike.node()
+    node.restart_s = strike.fact("restart_s", 0.5)
+    match strike.fact("at", "statement"):
+        case "statement":
+            return _at_statement(strike, told=told)
+        case "call":
+            return _at_call(strike, told=told)
+        case point:
+            return _on_the_wire(strike, point, told=told)
+
+
+def _fell(strike: Strike, *, told: bool) -> None:
+    node = strike.world.nodes[strike.fault.target]
+    if node.up:
+        strike.happened(strike.fact("moment", "before"), variety=strike.fact("at", "statement"))
+        if told:
+            node.kill()
+        else:
+            node.cut_power()
+
+
+def _at_statement(strike: Strike, *, told: bool) -> Heal:
+    node = strike.node()
+    damage: Damage = strike.fact("damage", "none")
+
+    def happened(inside: bool) -> None:
+        variety = "in a transaction" if inside else "between transactions"
+        strike.happened(strike.fact("moment", "before"), variety=variety)
+
+    arm = Arm(
+        left=strike.fact("after", 0) + 1,
+        moment=strike.fact("moment", "before"),
+        what=PowerCut("none" if told else damage, told),
+        only=strike.fact("only", ""),
+        happened=happened,
+    )
+    node.storage.arms.append(arm)
+    return lambda: node.storage.disarm(arm)
+
+
+def _on_the_wire(strike: Strike, point: Literal["publish", "ack"], *, told: bool) -> Heal:
+    def act(tap: AmqpTap, unit: Unit) -> None:
+        if strike.fact("moment", "before") == "after":
+            (tap.publish if point == "publish" else tap.ack)(unit)
+            tap.line.flush()
+        _fell(strike, told=told)
+
+    limits: dict[str, Any] = {"skip": strike.fact("after", 0), "left": 1}
+    return meddle(strike, point, act, **limits)
+
+
+def _at_call(strike: Strike, *, told: bool) -> Heal:
+    remote = strike.world.outside.remotes[strike.fact("party", "provider")]
+
+    def fell() -> None:
+        _fell(strike, told=told)
+
+    trouble = Trouble(
+        strike.rng, only=strike.fact("only", ""), skip=strike.fact("after", 0), left=1
+    )
+    if strike.fact("moment", "before") == "before":
+        trouble.before = fell
+    else:
+        trouble.after = fell
+    remote.troubles.append(trouble)
+    return lambda: remote.troubles.remove(trouble)
+
+
+def _draw_death(rng: random.Random, world: World) -> Draft:
+    at = rng.choice(("statement", "statement", "publish", "ack", "call"))
+    facts: dict[str, Any] = {
+        "at": at,
+        "moment": rng.choice(("before", "after")),
+        "restart_s": rng.choice((0.1, 0.5, 5.0)),
+    }
+    if at == "statement":
+        target = rng.choice(targets.everybody(world))
+        facts |= {
+            "after": rng.randrange(12),
+            "only": rng.choice(_STATEMENTS),
+            "damage": rng.choice(("none", "cut", "flip")),
+        }
+    elif at == "call":
+        service = rng.choice(targets.QUEUES)
+        target = targets.consumer(world, service)
+        party, only = rng.choice(_CALLS[service])
+        facts |= {"after": rng.randrange(4), "only": only, "party": party}
+    else:
+        clients = targets.broker_clients(world)
+        target = rng.choice(clients if at == "publish" else clients[-3:])
+        facts["after"] = rng.randrange(6)
+    return Draft(target=target, for_s=30.0, facts=facts)
+
+
+def _draw_recovery(rng: random.Random, world: World) -> Draft:
+    facts = {"after": rng.randrange(40), "restart_s": rng.choice((0.1, 1.0))}
+    return Draft(target=rng.choice(targets.processes(world)), for_s=30.0, facts=facts)
+
+
+KINDS = (
+    Kind("kill-at", kill_at, _draw_death, "amqp"),
+    Kind("power-cut", power_cut, _draw_death, "amqp"),
+    Kind("recovery-kill", recovery_kill, _draw_recovery),
+)
