@@ -38,3 +38,15 @@ class Watch(Protocol):
         ``open_``: the transaction goes on. Not ``certain``: the power was cut at this statement.
         """
         ...
+
+
+class Chronicle(Protocol):
+    """Is told when a node's processes begin and end. ``number`` counts them from 1."""
+
+    def began(self, node: str, number: int) -> None:
+        """A process has been started."""
+        ...
+
+    def ended(self, node: str, number: int, reason: str, leaked: Sequence[str]) -> None:
+        """A process has ended; ``leaked`` are the tasks that one left which ended by itself."""
+        ...

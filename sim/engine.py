@@ -27,7 +27,13 @@ class Engine:
         self.root = root
         self.trace = Trace(keep=keep_trace)
         self.loop = VirtualLoop(seed.stream("sched"), self.trace, steps_max=steps_max)
+        self.warnings: list[warnings.WarningMessage] = []
         self.network = Network(self.loop, self.trace, lambda *names: seed.stream("net", *names))
+
+    @property
+    def mishaps(self) -> list[str]:
+        """What nobody has handled until now: exceptions, and warnings of the code that runs."""
+        return [*self.loop.mishaps, *(f"warning: {one.message}" for one in self.warnings)]
 
     @property
     def now(self) -> float:
@@ -67,10 +73,8 @@ def engine(
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            try:
-                yield made
-            finally:
-                made.loop.mishaps += [f"warning: {one.message}" for one in caught]
+            made.warnings = caught
+            yield made
     finally:
         _bury(made)
         if collecting:

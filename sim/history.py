@@ -37,7 +37,10 @@ class Answered(msgspec.Struct, frozen=True, tag="answered"):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """One command with all its attempts: what was asked, and every answer that came back."""
+    """One command with all its attempts: what was asked, and every answer that came back.
+
+    ``sent_at`` is when it was sent for the first time.
+    """
 
     name: str
     kind: Kind
@@ -47,6 +50,7 @@ class Command(msgspec.Struct, frozen=True):
     body: Mapping[str, Any]
     attempts: int
     answers: tuple[Answered, ...]
+    sent_at: float = 0.0
 
     @property
     def definite(self) -> tuple[Answered, ...]:
@@ -83,6 +87,7 @@ def commands(entries: Iterable[Sent | Answered]) -> list[Command]:
             body=tries[0].body,
             attempts=len(tries),
             answers=tuple(answered.get(name, ())),
+            sent_at=tries[0].at,
         )
         for name, tries in sent.items()
     ]

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 
 from runtime.host import Host
+from sim.bystander import Chronicle
 from sim.disk import Storage
 from sim.engine import Engine
 from sim.host import NodeClock, simulated_host
@@ -35,6 +36,7 @@ class Node:
         self.incarnation: Incarnation | None = None
         self.ended: list[str] = []
         self.on_start: list[Callable[[], None]] = []
+        self.chronicle: Chronicle | None = None
         self._boot = boot
         self._starts = 0
 
@@ -50,6 +52,8 @@ class Node:
         self._starts += 1
         owner = self.incarnation = Incarnation(self.name, self._starts)
         self.engine.note("start", self.name, self._starts)
+        if self.chronicle is not None:
+            self.chronicle.began(self.name, self._starts)
         disk = self.storage.mount(owner)
         rng = self._entropy()
         host = simulated_host(self.clock, rng, disk)
@@ -96,6 +100,11 @@ class Node:
             return
         self.engine.note("end", self.name, owner.number, reason)
         self.ended.append(reason)
+        if self.chronicle is not None:
+            by_itself = reason.startswith("exited")
+            left = self.engine.loop.tasks_of(owner) if by_itself else []
+            leaked = [_described(task) for task in left]
+            self.chronicle.ended(self.name, owner.number, reason, leaked)
         self.engine.loop.kill(owner)
         self.engine.network.died(owner, told=told)
         if not self.stays_down:
@@ -105,3 +114,8 @@ class Node:
     def _restart(self) -> None:
         if not self.stays_down:
             self.start()
+
+
+def _described(task: "asyncio.Task[None]") -> str:
+    work = task.get_coro()
+    return f"{task.get_name()} ({getattr(work, '__qualname__', type(work).__name__)})"

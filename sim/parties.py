@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 
 import anyio
+import msgspec
 
 from actors.domain.values import Address, Line, Money
 from actors.notification.maildir import Maildir
@@ -92,7 +93,8 @@ class RemoteCarrier:
         self, key: str, order_id: str, address: Address, items: tuple[Line, ...]
     ) -> Parcel:
         """Pack."""
-        with self.witness("carrier", "prepare", key, order_id=order_id, address=address):
+        where = msgspec.to_builtins(address)
+        with self.witness("carrier", "prepare", key, order_id=order_id, address=where):
             return await self.remote.call(
                 "prepare", lambda: self.here.prepare(key, order_id, address, items)
             )
@@ -116,7 +118,7 @@ class RemoteMailer:
 
     async def send(self, key: str, mail: Mail) -> None:
         """Send."""
-        with self.witness("mailer", "send", key):
+        with self.witness("mailer", "send", key, order_id=key.partition(".")[0]):
             await self.remote.call("send", lambda: self.here.send(key, mail))
 
     async def erase(self, key: str) -> None:

@@ -13,11 +13,14 @@ from pathlib import Path
 
 import msgspec
 
+from sim.blocked import at_rest, first_blocked
 from sim.engine import Engine, engine
 from sim.faults.injector import Injector
 from sim.loop import OutOfSteps, Stalled
+from sim.past import read_the_past
 from sim.plan import Plan
 from sim.seed import Seed
+from sim.verdict import evidence_of, judge
 from sim.world import SimulatedWorld
 
 LOOK_S = 2.0
@@ -66,6 +69,7 @@ class Running:
         self.injector = Injector(self.world)
         self.violations: list[Violation] = []
         self.at_rest = False
+        self.dead: tuple[str, ...] = ()
         self.healed_at_s = 0.0
         self.rested_at_s = 0.0
 
@@ -84,15 +88,42 @@ class Running:
         self.engine.note("phase", "heal")
         self.injector.stop()
         self.engine.network.heal()
+        self._bury()
         self.healed_at_s = self.engine.now
+
+    def _bury(self) -> None:
+        """Leave for dead whom the plan does not let come back, and wake the others.
+
+        The customers of a gateway that is gone go, too.
+        """
+        world = self.plan.world
+        if world.ending == "service-stays-dead":
+            self.dead = (world.dead_service,)
+        elif world.ending == "broker-stays-dead":
+            self.dead = ("broker",)
+        for name in self.dead:
+            node = self.world.nodes[name]
+            node.stays_down = True
+            node.kill("stays dead")
 
     async def _come_to_rest(self) -> None:
         self.engine.note("phase", "liveness")
         limit = self.engine.now + self.plan.liveness_s_max
         while self.engine.now < limit and not self.at_rest:
             await asyncio.sleep(LOOK_S)
-            self.at_rest = not self.world.shop.open
+            self.at_rest = at_rest(self.world, self.dead)
         self.rested_at_s = self.engine.now
+        if not self.at_rest:
+            self._give_up()
+            return
+        self.world.witness.take_census([name for name, node in self.world.nodes.items() if node.up])
+        await read_the_past(self.world, self.dead)
+
+    def _give_up(self) -> None:
+        claim = f"everything comes to rest within {self.plan.liveness_s_max:g} s after the faults"
+        text = first_blocked(self.world, self.dead)
+        step, at = self.engine.trace.count, self.engine.now
+        self.violations.append(Violation("comes-to-rest", claim, text, "liveness", step, at))
 
     async def _stop(self) -> None:
         self.engine.note("phase", "stop")
@@ -100,8 +131,7 @@ class Running:
         for node in world.nodes.values():
             node.stays_down = True
         for name in reversed(list(world.stopping)):
-            if world.nodes[name].up:
-                world.stopping[name].set()
+            world.terminate(name)
         limit = self.engine.now + STOP_S_MAX
         while any(world.nodes[name].up for name in world.stopping) and self.engine.now < limit:
             await asyncio.sleep(0.1)
@@ -123,16 +153,34 @@ def run(
             made.run(running.play())
         except (Stalled, OutOfSteps) as error:
             running.violations.append(Violation("progress", "the run goes on", str(error)))
+        violations, cases = _judged(running)
         return Result(
             plan=plan,
             digest=made.trace.digest(),
             steps=made.loop.steps,
             virtual_s=made.now,
-            violations=running.violations,
-            cases={},
+            violations=violations,
+            cases=cases,
             probes=dict(Counter()),
             fired=dict(running.injector.fired),
             missed=dict(running.injector.missed),
             effects=dict(running.injector.effects),
             mishaps=list(made.loop.mishaps),
         )
+
+
+def _judged(running: Running) -> tuple[list[Violation], dict[str, int]]:
+    """Judge a run that is over: what it has violated, and how many cases each claim had."""
+    made = running.engine
+    running.world.witness.faulty = any(running.injector.fired.values())
+    evidence = evidence_of(running.world, running.dead, made.mishaps)
+    violations, cases = list(running.violations), {}
+    for judged in judge(evidence):
+        claim, finding = judged.claim, judged.finding
+        cases[claim.name] = finding.cases
+        kind = "liveness" if claim.liveness else "safety"
+        violations += [
+            Violation(claim.name, claim.text, breach, kind, made.trace.count, made.now)
+            for breach in finding.breaches
+        ]
+    return violations, cases

@@ -12,9 +12,10 @@ from typing import Any
 import anyio
 import msgspec
 
-from actors.process import Running, run_system
+from actors.process import run_system
 from actors.services import SERVICES, ServiceName
 from actors.settings import Settings
+from actors.system import System
 from runtime.broker import journal
 from runtime.broker.server import BrokerServer
 from runtime.child import ChildSpec, SupervisorSpec
@@ -28,7 +29,7 @@ from sim.node import Node
 from sim.observer import Log, Observer
 from sim.parties import Outside
 from sim.plan import Plan
-from sim.watch.witness import Witness
+from sim.watch.witness import Depths, Trees, Witness
 
 OPERATOR = "operator-token-operator-token-operator-token"
 _BROKER_PORT = 5672
@@ -90,6 +91,12 @@ class SimulatedWorld:
         for node in self.nodes.values():
             node.start()
 
+    def terminate(self, name: str) -> None:
+        """Send SIGTERM to a node's process, if there is one."""
+        if self.nodes[name].up and name in self.stopping:
+            self.witness.told_to_stop(name)
+            self.stopping[name].set()
+
     def _service_nodes(self) -> dict[str, Node]:
         if self.plan.world.shape == "together":
             return {"shop": Node(self.engine, "shop", self._serve(SERVICES))}
@@ -103,7 +110,7 @@ class SimulatedWorld:
                 host,
                 self._telemetry(node),
                 stopping=stopping,
-                ready=lambda running: self._note_system(node, running),
+                ready=lambda running: self._note_system(node, running.system),
                 open_parties=self.outside.opener(),
                 services=services,
             )
@@ -124,8 +131,10 @@ class SimulatedWorld:
             )
             self.broker = server
             tree = SupervisorSpec("broker", (ChildSpec("broker", server.run),))
-            await Supervisor(tree, host, telemetry).run(
-                stopping, started=lambda: self._note_ready(node)
+            supervisor = Supervisor(tree, host, telemetry)
+            trees = tree, supervisor.tree
+            await supervisor.run(
+                stopping, started=lambda: self._note_ready(node, trees, lambda: ())
             )
 
     def _settings_on(self, host: Host) -> Settings:
@@ -138,15 +147,30 @@ class SimulatedWorld:
         self.incidents.append((self.engine.now, node, name))
         self.witness.heard(node, name, fields)
 
-    def _note_system(self, node: Node, running: Running) -> None:
-        messaging = running.system.messaging
+    def _note_system(self, node: Node, system: System) -> None:
+        messaging = system.messaging
         if messaging is not None and messaging.broker is not None:
             self.broker = messaging.broker
-        self._note_ready(node)
+        trees = system.tree(), system.supervisor.tree
+        self._note_ready(node, trees, lambda: _depths(system))
 
-    def _note_ready(self, node: Node) -> None:
+    def _note_ready(self, node: Node, trees: Trees, depths: Depths) -> None:
         self.readied[node.name] += 1
+        self.witness.ready(node.name, trees, depths)
         self.engine.note("ready", node.name)
+
+
+def _depths(system: System) -> list[tuple[str, int, int]]:
+    """Return how full the mailboxes of a process are: the writer's, and each service's lanes."""
+    found = []
+    if system.order_events is not None:
+        mailbox = system.order_events.ref.statistics()
+        found.append(("order-events", mailbox.depth, mailbox.capacity))
+    for service in (system.payment, system.shipping, system.notification):
+        if service is not None:
+            lanes = service.messages.statistics().lanes
+            found.append((service.messages.queue, lanes.depth, lanes.capacity))
+    return found
 
 
 def _settings(plan: Plan) -> Settings:

@@ -7,17 +7,15 @@ nothing, and makes the run red like a breach.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from sim.judges.evidence import Evidence
-from sim.judges.order_log import LOG_INVARIANTS
-from sim.judges.parties import PARTY_INVARIANTS
-from sim.judges.rest import REST_INVARIANTS
+from sim.judges.table import CLAIMS, Invariant
 
-Invariant = Callable[[Evidence], Iterator[str | None]]
-INVARIANTS: tuple[Invariant, ...] = (*LOG_INVARIANTS, *PARTY_INVARIANTS, *REST_INVARIANTS)
+INVARIANTS: tuple[Invariant, ...] = tuple(claim.judge for claim in CLAIMS if not claim.seen)
+"""Those that need no witness: the ledgers alone decide."""
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -19,6 +19,8 @@ from typing import Any
 import msgspec
 
 from sim.history import Command
+from sim.judges.inbox import Inbox, inboxes
+from sim.judges.observed import Observed
 
 Json = dict[str, Any]
 SERVICES = ("payment", "shipping", "notification")
@@ -133,7 +135,8 @@ class Evidence(msgspec.Struct, dict=True):
 
     ``dead`` are the parties that are not to come back: what only they could do is not asked for.
     ``moments`` says by one clock when events and the outsiders' deeds were committed, by id; where
-    it is empty all ledgers were written on one machine, by its clock.
+    it is empty all ledgers were written on one machine, by its clock. ``observed`` is what files
+    cannot show, and is empty where nobody looked on.
     """
 
     commands: list[Command]
@@ -155,6 +158,7 @@ class Evidence(msgspec.Struct, dict=True):
     dead_letters: list[DeadLetter] = []
     dead: tuple[str, ...] = ()
     moments: dict[str, float] = {}
+    observed: Observed = msgspec.field(default_factory=Observed)
 
     @cached_property
     def streams(self) -> dict[str, list[EventRow]]:
@@ -163,6 +167,23 @@ class Evidence(msgspec.Struct, dict=True):
         for event in self.events:
             streams.setdefault(event.order_id, []).append(event)
         return streams
+
+    @cached_property
+    def by_id(self) -> dict[str, EventRow]:
+        """The events by id."""
+        return {event.id: event for event in self.events}
+
+    @cached_property
+    def addresses(self) -> dict[str, Json]:
+        """The vault's addresses, decoded, by reference."""
+        found = ((ref, data) for ref, data in self.vault.items() if data.startswith("{"))
+        decoded = {ref: json.loads(data) for ref, data in found}
+        return {ref: data for ref, data in decoded.items() if "line1" in data}
+
+    @cached_property
+    def inboxes(self) -> dict[str, Inbox]:
+        """The history of each service's inbox, as it was committed."""
+        return inboxes(self.observed)
 
     @cached_property
     def parked(self) -> dict[str, set[str]]:

@@ -5,11 +5,9 @@ row was removed, who was at work at the same time. ``at`` is in virtual seconds,
 number of the trace's event; both are the same in every run of one plan.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-
-Verb = Literal["insert", "update", "delete"]
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,13 +33,14 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """A message that reached the broker. ``node`` is the publisher's."""
+    """A message that reached the broker. ``node`` is the publisher's; ``header`` as on the wire."""
 
     at: float
     step: int
     node: str
     exchange: str
     routing_key: str
+    message_id: str
     header: bytes
     body: bytes
 
@@ -84,6 +83,21 @@ class Consuming(msgspec.Struct):
     open: bool = True
 
 
+class Delivery(msgspec.Struct):
+    """A message as a process was given it, and when that process wrote its ack (None: never)."""
+
+    at: float
+    step: int
+    node: str
+    incarnation: int
+    queue: str
+    message_id: str
+    redelivered: bool
+    requeued: bool
+    acked_at: float | None = None
+    acked_step: int = 0
+
+
 class Call(msgspec.Struct):
     """One process asks an outside party for something about an order.
 
@@ -113,3 +127,81 @@ class Incident(msgspec.Struct, frozen=True):
     incarnation: int
     name: str
     fields: dict[str, Any]
+
+
+class Life(msgspec.Struct):
+    """One process of a node, from its start to its end, in virtual seconds.
+
+    ``ready_at``: its tree had started. ``told_at``: it was told to stop (SIGTERM), while it held
+    ``in_hand`` deliveries. ``leaked`` are tasks that were still there when it ended by itself.
+    """
+
+    node: str
+    number: int
+    began_at: float
+    ready_at: float | None = None
+    told_at: float | None = None
+    in_hand: int = 0
+    ended_at: float | None = None
+    reason: str = ""
+    leaked: list[str] = []
+
+
+class Child(msgspec.Struct, frozen=True):
+    """One place in the supervision tree of a living process, as it stood at rest.
+
+    ``supervisor`` may restart its children ``restarts_max`` times in ``window_s`` seconds.
+    """
+
+    node: str
+    supervisor: str
+    name: str
+    state: str
+    restarts_max: int = 5
+    window_s: float = 30.0
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """How many rows each ledger had before the past was read, and after it.
+
+    ``versions``: what ``?at=`` has told of an order's versions, each as (asked for, told).
+    """
+
+    before: dict[str, int]
+    after: dict[str, int]
+    versions: dict[str, list[tuple[int, int]]]
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """The order list's rows as they were kept, and as the log makes them again.
+
+    ``moved``: the other tables whose number of rows has changed by that.
+    """
+
+    kept: list[tuple[Any, ...]]
+    made: list[tuple[Any, ...]]
+    moved: list[str] = []
+
+
+class Observed(msgspec.Struct, kw_only=True):
+    """Everything that was seen, in the order in which it happened.
+
+    ``unacked`` deliveries were out at rest. ``mishaps`` are what no code has handled: exceptions of
+    tasks that nobody waits for, coroutines that nobody awaited.
+    """
+
+    commits: list[Commit] = []
+    published: list[Publication] = []
+    removals: list[Removal] = []
+    consuming: list[Consuming] = []
+    delivered: list[Delivery] = []
+    calls: list[Call] = []
+    incidents: list[Incident] = []
+    lives: list[Life] = []
+    children: list[Child] = []
+    readings: list[Reading] = []
+    rebuilt: list[Rebuilt] = []
+    mailboxes: list[tuple[str, int, int]] = []
+    mishaps: list[str] = []
+    unacked: int = 0
+    faulty: bool = False

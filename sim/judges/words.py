@@ -85,6 +85,8 @@ DECLINES = {
     "pm_card_declined": "card_declined",
     "pm_card_insufficient": "insufficient_funds",
     "pm_card_expired": "expired_card",
+    "pm_card_cvc": "incorrect_cvc",
+    "pm_card_processing": "processing_error",
 }
 
 

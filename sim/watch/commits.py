@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from sim.judges.observed import Commit
+from sim.watch.clock import Clock
 
 TABLES = frozenset(
     ("events", "outbox", "inbox", "operations", "parcels", "mails", "holds", "calls")
@@ -84,14 +85,9 @@ def _filled(form: dict[str, int | str], parameters: Sequence[Any]) -> dict[str, 
 
 
 class CommitWatch:
-    """Makes a watch for each connection; tells ``tell`` of each row that is committed.
+    """Makes a watch for each connection; tells ``tell`` of each row that is committed."""
 
-    ``clock`` returns the virtual seconds and the step of now.
-    """
-
-    def __init__(
-        self, clock: Callable[[], tuple[float, int]], tell: Callable[[Commit], None]
-    ) -> None:
+    def __init__(self, clock: Clock, tell: Callable[[Commit], None]) -> None:
         self.clock = clock
         self.tell = tell
         self._forms: dict[str, Form | str | None] = {}

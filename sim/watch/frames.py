@@ -16,6 +16,7 @@ QOS, CONSUME, CANCEL, PUBLISH, RETURN, DELIVER, GET, GET_OK, ACK, REJECT, NACK =
 )
 CONFIRM_SELECT = 85 << 16 | 10
 CHANNEL_CLOSE, CHANNEL_CLOSED = 20 << 16 | 40, 20 << 16 | 41
+BLOCKED = 10 << 16 | 60
 _WITH_CONTENT = frozenset((PUBLISH, RETURN, DELIVER, GET_OK))
 _HEAD = struct.Struct(">BHI")
 _INDEX = struct.Struct(">I")
@@ -42,6 +43,11 @@ class Reader:
     def __init__(self) -> None:
         self._buffer = b""
         self._open: dict[int, tuple[int, bytes, bytes, int, list[bytes]]] = {}
+
+    @property
+    def amid(self) -> bool:
+        """Whether the bytes until now end inside a frame."""
+        return bool(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Yield the methods that are complete now."""

@@ -1,14 +1,31 @@
 """Everything that is seen of one run while it goes on, in one place for the judges."""
 
+from collections.abc import Callable, Container, Iterator, Sequence
+
 import msgspec
 
+from runtime.child import SupervisorSpec
+from runtime.node import NodeStatus
 from sim.engine import Engine
 from sim.incarnation import CURRENT
-from sim.judges.observed import Call, Commit, Incident, Removal
+from sim.judges.observed import (
+    Call,
+    Child,
+    Commit,
+    Incident,
+    Life,
+    Observed,
+    Reading,
+    Removal,
+)
 from sim.node import Node
-from sim.watch.broker import Address, BrokerWatch
+from sim.watch.broker import BrokerWatch
+from sim.watch.client_side import Address
 from sim.watch.commits import CommitWatch
 
+Trees = tuple[SupervisorSpec, Callable[[], NodeStatus]]
+Depths = Callable[[], Sequence[tuple[str, int, int]]]
+"""Returns each mailbox's name, how much is in it, and how much it takes."""
 _TEXT = (str, int, float, bool)
 
 
@@ -22,17 +39,81 @@ class Witness:
         self.removals: list[Removal] = []
         self.calls: list[Call] = []
         self.incidents: list[Incident] = []
+        self.lives: list[Life] = []
+        self.children: list[Child] = []
+        self.readings: list[Reading] = []
+        self.unacked = 0
+        self.faulty = False
+        self._depths: dict[str, Depths] = {}
+        self._fullest: dict[str, tuple[int, int]] = {}
+        self._trees: dict[str, Trees] = {}
         self._statements = CommitWatch(self.clock, self._committed)
         self._outbox: dict[tuple[str, int], Address] = {}
         engine.network.bystander = self.broker.listen
 
     def attend(self, node: Node) -> None:
-        """Watch a node's disk."""
+        """Watch a node's disk, and the coming and going of its processes."""
         node.storage.bystander = self._statements.watch
+        node.chronicle = self
 
     def clock(self) -> tuple[float, int]:
         """Return virtual seconds and the trace's step of now."""
         return self._engine.loop.time(), self._engine.trace.count
+
+    def observed(self) -> Observed:
+        """Return all that was seen, once every process has ended."""
+        self.broker.finish()
+        return Observed(
+            commits=self.commits,
+            published=self.broker.published,
+            removals=self.removals,
+            consuming=self.broker.consuming,
+            delivered=self.broker.delivered,
+            calls=self.calls,
+            incidents=self.incidents,
+            lives=self.lives,
+            children=self.children,
+            readings=self.readings,
+            mailboxes=[(name, *figures) for name, figures in self._fullest.items()],
+            unacked=self.unacked,
+            faulty=self.faulty,
+        )
+
+    # -- processes --------------------------------------------------------------------------------
+
+    def began(self, node: str, number: int) -> None:
+        """A process has been started."""
+        self.lives.append(Life(node, number, self._engine.now))
+
+    def ended(self, node: str, number: int, reason: str, leaked: Sequence[str]) -> None:
+        """A process has ended."""
+        life = self.life(node)
+        life.ended_at, life.reason, life.leaked = self._engine.now, reason, list(leaked)
+
+    def ready(self, node: str, trees: Trees, depths: Depths) -> None:
+        """A process serves; ``trees`` are what it is to run, and how that stands when asked."""
+        self.life(node).ready_at = self._engine.now
+        self._trees[node] = trees
+        self._depths[node] = depths
+
+    def told_to_stop(self, node: str) -> None:
+        """A process is being told to stop."""
+        life = self.life(node)
+        if life.told_at is None:
+            life.told_at, life.in_hand = self._engine.now, self.broker.held_by(node)
+
+    def life(self, node: str) -> Life:
+        """Return the latest process of a node."""
+        return next(life for life in reversed(self.lives) if life.node == node)
+
+    def take_census(self, living: Container[str]) -> None:
+        """Write down, at rest, how every child of every living process stands, and what is out."""
+        self.unacked = self.broker.unacked()
+        for node, (wanted, found) in self._trees.items():
+            if node in living:
+                self.children += _census(node, wanted, found())
+
+    # -- what they say, ask and write -------------------------------------------------------------
 
     def heard(self, node: str, name: str, fields: dict[str, object]) -> None:
         """A process has logged an event."""
@@ -67,11 +148,19 @@ class Witness:
 
     def _committed(self, commit: Commit) -> None:
         self.commits.append(commit)
+        if commit.table == "inbox":
+            self._measure(commit.node)
         if commit.table == "outbox":
             if commit.verb == "insert":
                 self._waiting(commit)
             elif commit.verb == "delete":
                 self._removed(commit)
+
+    def _measure(self, node: str) -> None:
+        depths = self._depths.get(node)
+        for name, depth, capacity in depths() if depths is not None else ():
+            before, _ = self._fullest.get(name, (0, 0))
+            self._fullest[name] = max(before, depth), capacity
 
     def _waiting(self, commit: Commit) -> None:
         values = commit.values
@@ -84,7 +173,7 @@ class Witness:
         address = self._outbox.pop((commit.node, position), None)
         if address is None:
             return
-        fate = self.broker.fate(commit.node, commit.incarnation, address)
+        fate = self.broker.fates.of((commit.node, commit.incarnation), address)
         self.removals.append(
             Removal(
                 at=commit.at,
@@ -112,3 +201,16 @@ class _Calling:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._call.ended_at = self._engine.now
         self._call.outcome = "" if kind is None else kind.__name__
+
+
+def _census(node: str, wanted: SupervisorSpec, found: NodeStatus) -> Iterator[Child]:
+    """Compare the literal with what there is: a child that is not there has the state *missing*."""
+    states = {child.name: child for child in found.children}
+    for spec in wanted.children:
+        status = states.get(spec.name)
+        state = "missing" if status is None else status.state
+        yield Child(
+            node, wanted.name, spec.name, state, wanted.restarts_max, wanted.restart_window_s
+        )
+        if isinstance(spec, SupervisorSpec) and status is not None:
+            yield from _census(node, spec, status)

@@ -1,0 +1,166 @@
+"""How processes and actors behave: they stop in order, restart within bounds, and own up."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from sim.judges.evidence import Evidence
+from sim.judges.observed import Child, Incident, Life
+
+STOP_GRACE_S = 1.0
+# An error of these is never the world's doing: somebody wrote a bug, or a check has failed.
+BUGS = (
+    "AssertionError", "AttributeError", "ImportError", "IndexError", "KeyError", "LookupError",
+    "NameError", "NotImplementedError", "RecursionError", "RuntimeError", "StopIteration",
+    "SyntaxError", "TypeError", "UnboundLocalError", "UnicodeDecodeError", "ValidationError",
+    "ValueError", "ZeroDivisionError", "ChildReturned", "ConfigurationError", "EnvironmentUnready",
+)  # fmt: skip
+_TELLS_OF_ERRORS = (
+    "actor.crashed", "actor.stop_failed", "http.failed", "library.log", "message.dead",
+    "message.retry", "message.stuck", "order_events.failed", "supervisor.escalated", "work.failed",
+    "outbox.refused", "payment.sweep-postponed", "neighbour.lost",
+)  # fmt: skip
+_WORD = re.compile(r"[A-Za-z_]+")
+
+
+def stopping_raises_no_attempt(evidence: Evidence) -> Iterator[str | None]:
+    """A process that is told to stop counts no attempt, and dead-letters nothing, for that."""
+    for life in evidence.observed.lives:
+        if life.told_at is None:
+            continue
+        wrong = list(_raised_while_stopping(evidence, life))
+        yield from wrong
+        if not wrong:
+            yield None
+
+
+def _raised_while_stopping(evidence: Evidence, life: Life) -> Iterator[str]:
+    """What failed before may still be put back; its copy is out within a moment."""
+    assert life.told_at is not None
+    quiet = life.told_at + (STOP_GRACE_S if life.in_hand else 0.0)
+    if any(_lost_its_broker(one, life) for one in evidence.observed.incidents):
+        return  # a copy may have had to wait for the connection
+    for service, box in evidence.inboxes.items():
+        for state in ("requeued", "parked"):
+            for settled, _ in box.settled(state):
+                if (settled.node, settled.life) == (life.node, life.number) and settled.at > quiet:
+                    late_s = settled.at - life.told_at
+                    yield f"{service}: {settled.message_id} {state} {late_s:.2f} s after SIGTERM"
+
+
+def _lost_its_broker(one: Incident, life: Life) -> bool:
+    assert life.told_at is not None
+    same = (one.node, one.incarnation) == (life.node, life.number)
+    return same and one.name == "broker.lost" and one.at > life.told_at - 30.0
+
+
+def restarts_stay_within_their_intensity(evidence: Evidence) -> Iterator[str | None]:
+    """No supervisor restarts more often than it may; one that has to gives up, and says so."""
+    bounds = {(child.node, child.name): child for child in evidence.observed.children}
+    crashes: dict[tuple[str, int, str], list[float]] = defaultdict(list)
+    for one in evidence.observed.incidents:
+        child = bounds.get((one.node, str(one.fields.get("actor", ""))))
+        if one.name == "supervisor.escalated":
+            line = one.node, one.incarnation, str(one.fields["actor"])
+            yield from _gave_up_for_good_reason(evidence, line, crashes.pop(line, []))
+        elif one.name == "actor.crashed" and child is not None:
+            line = one.node, one.incarnation, child.supervisor
+            crashes[line].append(one.at)
+            recent = sum(at > one.at - child.window_s for at in crashes[line])
+            escalated = recent > child.restarts_max and _escalates(evidence, one, child)
+            right = recent <= child.restarts_max or escalated
+            what = (
+                f"{one.node}: {child.supervisor} restarted {recent} times in {child.window_s:g} s"
+            )
+            yield None if right else what
+
+
+def _escalates(evidence: Evidence, crash: Incident, child: Child) -> bool:
+    return any(
+        one.name == "supervisor.escalated"
+        and one.fields.get("actor") == child.supervisor
+        and (one.node, one.incarnation) == (crash.node, crash.incarnation)
+        and one.step >= crash.step
+        for one in evidence.observed.incidents
+    )
+
+
+def _gave_up_for_good_reason(
+    evidence: Evidence, line: tuple[str, int, str], crashes: list[float]
+) -> Iterator[str | None]:
+    node, _, supervisor = line
+    limits = [
+        child.restarts_max
+        for child in evidence.observed.children
+        if (child.node, child.supervisor) == (node, supervisor)
+    ]
+    right = not limits or len(crashes) > limits[0]
+    yield None if right else f"{node}: {supervisor} gave up after {len(crashes)} crashes"
+
+
+def no_child_ends_silently(evidence: Evidence) -> Iterator[str | None]:
+    """At rest every child of every living process runs; whatever ended before was reported."""
+    for child in evidence.observed.children:
+        right = child.state == "running"
+        yield None if right else f"{child.node}: {child.supervisor}/{child.name} is {child.state}"
+
+
+def processes_end_as_they_are_told(evidence: Evidence) -> Iterator[str | None]:
+    """A process ends because it is killed, or told to stop, or because its disk has failed."""
+    for life in evidence.observed.lives:
+        if life.ended_at is None:
+            yield f"{life.node}: told to stop, it never ended" if life.told_at else None
+        elif life.reason.startswith("exited"):
+            error = life.reason.partition(": ")[2]
+            told = life.told_at is not None and not error
+            yield None if told or _may_end(evidence, error) else f"{life.node}: {life.reason}"
+
+
+def _may_end(evidence: Evidence, error: str) -> bool:
+    """Ends that faults explain: an I/O error at a commit, or a tree that could not go on."""
+    legal = ("StoreBroken", "RestartIntensityExceeded")
+    return evidence.observed.faulty and error in legal
+
+
+def nothing_is_left_behind(evidence: Evidence) -> Iterator[str | None]:
+    """A process that ends by itself leaves no task behind."""
+    for life in evidence.observed.lives:
+        if life.reason.startswith("exited"):
+            yield f"{life.node}: {life.leaked}" if life.leaked else None
+
+
+def a_superseded_process_writes_nothing(evidence: Evidence) -> Iterator[str | None]:
+    """What was replaced writes nothing any more: neither a process that died, nor lanes."""
+    lives: dict[str, int] = {}
+    workers: dict[str, list[str]] = {}
+    for commit in evidence.observed.commits:
+        latest = lives[commit.node] = max(lives.get(commit.node, 0), commit.incarnation)
+        what = f"{commit.node}: {commit.table} written at {commit.at:.3f} s"
+        yield None if commit.incarnation == latest else f"{what} by run {commit.incarnation}"
+    for service, box in evidence.inboxes.items():
+        known = workers.setdefault(service, [])
+        for entry in box.entries:
+            if entry.worker and entry.worker not in known:
+                known.append(entry.worker)
+            right = not entry.worker or entry.worker == known[-1]
+            what = f"{service}: {entry.message_id} written at {entry.at:.3f} s"
+            yield None if right else f"{what} by {entry.worker}, after {known[-1]}"
+
+
+def errors_have_a_cause_outside(evidence: Evidence) -> Iterator[str | None]:
+    """No error that the product reports is a bug of its own, and without faults there is none."""
+    for one in evidence.observed.incidents:
+        if one.name in _TELLS_OF_ERRORS:
+            said = str(one.fields.get("error", one.fields.get("text", "")))
+            words = _WORD.findall(said)
+            bug = next((word for word in words if word in BUGS), None)
+            explained = evidence.observed.faulty or one.name in ("message.retry", "work.failed")
+            right = bug is None and (explained or one.name != "actor.crashed")
+            where = one.fields.get("where", "")
+            yield None if right else f"{one.node}: {one.name} at {one.at:.3f} s: {said} {where}"
+
+
+def nothing_goes_wrong_unhandled(evidence: Evidence) -> Iterator[str | None]:
+    """No task fails with nobody waiting for it, no coroutine is forgotten, no callback raises."""
+    yield from evidence.observed.mishaps
+    yield None
