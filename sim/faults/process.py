@@ -56,10 +56,10 @@ def crash_loop(strike: Strike) -> Heal | None:
 
 def sigterm(strike: Strike) -> Heal | None:
     """SIGTERM: it drains; SIGKILL if it still runs after ``grace_s``; then it is started again."""
-    node, stopping = strike.node(), strike.world.stopping[strike.fault.target]
+    node = strike.node()
     victim = node.incarnation
     node.restart_s = max(strike.fault.for_s, RESTART_S_MIN)
-    stopping.set()
+    strike.world.terminate(node.name)
     strike.happened(node.name)
 
     def lose_patience() -> None:

@@ -11,7 +11,7 @@ STOP_GRACE_S = 1.0
 # An error of these is never the world's doing: somebody wrote a bug, or a check has failed.
 BUGS = (
     "AssertionError", "AttributeError", "ImportError", "IndexError", "KeyError", "LookupError",
-    "NameError", "NotImplementedError", "RecursionError", "RuntimeError", "StopIteration",
+    "NameError", "RecursionError", "RuntimeError", "StopIteration",
     "SyntaxError", "TypeError", "UnboundLocalError", "UnicodeDecodeError", "ValidationError",
     "ValueError", "ZeroDivisionError", "ChildReturned", "ConfigurationError", "EnvironmentUnready",
 )  # fmt: skip

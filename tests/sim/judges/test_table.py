@@ -2,6 +2,7 @@
 
 from collections import Counter
 from importlib import import_module
+from inspect import isfunction, signature
 
 from sim.judges import table
 from sim.judges.table import CLAIMS, JUDGED_ELSEWHERE, asked_of, never_evaluated
@@ -27,9 +28,12 @@ def test_every_judge_that_is_written_is_in_the_table() -> None:
     for name in ("asked", "conduct", "messages", "model", "order_log", "parties", "past", "rest"):
         module = getattr(table, name)
         for attribute, value in vars(module).items():
-            public = not attribute.startswith("_") and callable(value)
-            ours = getattr(value, "__module__", "") == module.__name__
-            if public and ours and not isinstance(value, type):
+            ours = isfunction(value) and value.__module__ == module.__name__
+            if (
+                ours
+                and not attribute.startswith("_")
+                and list(signature(value).parameters) == ["evidence"]
+            ):
                 assert value in listed, f"{name}.{attribute}"
 
 
