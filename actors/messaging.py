@@ -26,6 +26,7 @@ EMBEDDED = "embedded"
 LOOPBACK = "127.0.0.1"
 ACCOUNT = "ordermill"
 BROKER_FILE = "broker.db"
+WORST_FIRST = ("refused", "reconnecting", "stalled", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,14 @@ class Messaging:
         )
 
     def check(self) -> str:
-        """Return ``ok``, or for how long one of the links has been without its broker."""
-        links = (self.publishing, *self.consuming.values())
-        down = [link.state.since for link in links if link.state.state != "connected"]
+        """Return ``ok``, or how the worst of the links is, since when, and in a word why."""
+        states = [link.state for link in (self.publishing, *self.consuming.values())]
+        down = [state for state in states if state.state != "connected"]
         if not down:
             return "ok"
-        return f"reconnecting {self._world.host.clock.monotonic() - min(down):.0f}s"
+        worst = min(down, key=lambda state: (WORST_FIRST.index(state.state), state.since))
+        away_s = self._world.host.clock.monotonic() - worst.since
+        return f"{worst.state} {away_s:.0f}s" + (f": {worst.word}" if worst.word else "")
 
     def surroundings(self, queue: str, database: Database) -> Surroundings:
         """Return what the message service of ``queue`` works with."""

@@ -163,7 +163,9 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int, Meta(ge=1, le=600, description="seconds between heartbeats on a connection")
     ] = 10
     reconnect_s_min: PositiveSeconds = 0.1
-    reconnect_s_max: PositiveSeconds = 10.0
+    reconnect_s_max: Annotated[
+        PositiveSeconds, Meta(description="longest pause between two attempts to connect")
+    ] = 2.0
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -126,5 +126,14 @@ class EnvironmentUnready(ConfigurationError):
 
 
 @final
+class BrokerRefuses(ConfigurationError):
+    """The broker answers, and does not let us work; ``what`` it refuses: account, topology, ..."""
+
+    def __init__(self, what: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.what = what
+
+
+@final
 class RestartIntensityExceeded(Exception):
     """A supervisor gave up: a child crashed too often. ``__cause__`` is the last crash's error."""

@@ -14,14 +14,9 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import anyio
-from aiormq.exceptions import (
-    AMQPError,
-    AuthenticationError,
-    ConnectionNotAllowed,
-    ProbableAuthenticationError,
-)
+from aiormq.exceptions import AMQPError
 
-from runtime.errors import BrokerLost, ConfigurationError, DeadlineExceeded
+from runtime.errors import BrokerLost, DeadlineExceeded
 
 T = TypeVar("T")
 
@@ -32,8 +27,7 @@ async def bounded(call: Coroutine[Any, Any, T], seconds: float, what: str) -> T:
     """Await a call into aiormq for at most ``seconds``; ``what`` names it in errors.
 
     Raises `DeadlineExceeded` when time is up (the call is cancelled; its outcome is unknown),
-    `BrokerLost` when the channel or connection ended, `ConfigurationError` when the broker refuses
-    the account or the virtual host. The library's error is kept as ``__cause__``.
+    `BrokerLost` when the channel or connection ended. The library's error is kept as ``__cause__``.
     """
     task = asyncio.ensure_future(call)
     try:
@@ -82,16 +76,6 @@ def detach(call: Coroutine[Any, Any, None], seconds: float) -> None:
 def translated(error: BaseException, what: str) -> Exception:
     """Return our error for one that aiormq raised; anything unknown is returned as it is."""
     match error:
-        case ProbableAuthenticationError() | AuthenticationError():
-            return ConfigurationError(
-                f"{what}: the broker refused the user name or password",
-                hint="check broker.url and the account's permissions",
-            )
-        case ConnectionNotAllowed():
-            return ConfigurationError(
-                f"{what}: the broker refused the connection ({_text(error)})",
-                hint="check the virtual host at the end of broker.url",
-            )
         case asyncio.CancelledError():
             return BrokerLost(f"{what}: the connection to the broker ended")
         case AMQPError() | OSError() | RuntimeError() | EOFError():

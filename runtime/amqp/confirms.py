@@ -13,7 +13,12 @@ from collections.abc import Sequence
 
 import anyio
 from aiormq import spec
-from aiormq.abc import AbstractConnection, ChannelFrame, ConfirmationFrameType
+from aiormq.abc import (
+    AbstractConnection,
+    ChannelFrame,
+    ConfirmationFrameType,
+    DeliveredMessage,
+)
 from aiormq.channel import Channel
 from pamqp.header import ContentHeader
 
@@ -120,15 +125,23 @@ class ConfirmChannel(Channel):
         self._advance()
 
     async def _on_return_frame(self, frame: spec.Basic.Return) -> None:
-        header = await self._get_frame()
-        if not isinstance(header, ContentHeader):
-            raise ValueError(f"expected a content header, got {header.name}")
-        message = await self._read_content(frame, header)
+        try:
+            message = await self._returned(frame)
+        except ValueError:
+            # The base class closes the channel, and may wait long for the broker's answer.
+            self.fail(BrokerLost("the broker sent frames out of order"))
+            raise
         tag = self._tags.get(message.header.properties.message_id or "")
         if tag is not None:
             flight, place, _ = self._open[tag]
             where = f"exchange {frame.exchange!r}, routing key {frame.routing_key!r}"
             flight.refuse(place, PublishRefused(f"no queue takes it ({where})"))
+
+    async def _returned(self, frame: spec.Basic.Return) -> DeliveredMessage:
+        header = await self._get_frame()
+        if not isinstance(header, ContentHeader):
+            raise ValueError(f"expected a content header, got {header.name}")
+        return await self._read_content(frame, header)
 
     async def _on_close_frame(self, frame: spec.Channel.Close) -> None:
         # Before the base class answers: a publish written after Close-Ok would be an error of the

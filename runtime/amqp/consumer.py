@@ -17,6 +17,7 @@ import anyio
 import msgspec
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
+from pamqp.header import ContentHeader
 
 from runtime.amqp.awaiting import either, finish
 from runtime.amqp.deliveries import DeliveryChannel
@@ -157,6 +158,9 @@ class Consumer:
         if stopping.is_set() and not channel.ended.is_set():
             await session.call(channel.stop(), f"cancel the consumer of {self.queue}")
         elif not session.lost.is_set():
+            self._link.telemetry.event(
+                "consumer.ended", "warning", queue=self.queue, error=channel.reason
+            )
             await self._link.declare_again(session)
             with anyio.move_on_after(AGAIN_S):
                 await stopping.wait()
@@ -168,7 +172,7 @@ class Consumer:
             self._receive(self._read(delivered, epoch))
 
         prefetch = 1 if careful else self._prefetch
-        start = channel.consume(self.queue, tag, prefetch, receive)
+        start = channel.consume(self.queue, tag, prefetch, receive, self._oversized)
         await session.call(start, f"consume {self.queue}")
 
     async def _over(
@@ -227,6 +231,16 @@ class Consumer:
         self._link.quarantine.good()
         self._waiting.append(delivery)
         self._offer_waiting()
+
+    def _oversized(self, header: ContentHeader) -> None:
+        self._deliveries += 1
+        self._link.telemetry.event(
+            "message.oversized",
+            "warning",
+            queue=self.queue,
+            message_id=header.properties.message_id,
+            size=header.body_size,
+        )
 
     def _offer_waiting(self) -> None:
         for _ in range(len(self._waiting)):

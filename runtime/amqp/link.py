@@ -1,38 +1,31 @@
 """The supervised connection to the broker: it comes back by itself, and says so once.
 
 Its law: at most one session at a time; `Link.session` gives the live one or waits for it; a broker
-that is away is waited for with backoff and full jitter, and never ends the program. Two things do:
-an account that is refused before we ever were connected, and a topology that does not match.
+that is away is waited for with backoff and full jitter, and never ends the program. What does is a
+broker that refuses us at the very first attempt: an account, a topology that does not match. Later
+the same refusal is an outage, because by then there are customers.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Literal
 
 import anyio
-import msgspec
 
 from runtime.amqp.address import Address
 from runtime.amqp.awaiting import either
 from runtime.amqp.session import Session, connect
+from runtime.amqp.standing import LinkState, Standing
 from runtime.child import ChildContext, ChildSpec
-from runtime.errors import ConfigurationError, Unavailable
+from runtime.errors import BrokerLost, BrokerRefuses, ConfigurationError, Unavailable
 from runtime.host import Host
 from runtime.telemetry import Telemetry
 
-REMIND_S = 60.0
-REFUSED_S = 1.0
+# Who was refused asks seldom: a person must act first, and the broker writes a line each time.
+REFUSED_S = 5.0
 STEADY_S = 5.0
+# A stall is believed for this long after its last sign, if nothing is confirmed meanwhile.
+STALLED_S = 30.0
 QUARANTINE_DELIVERIES = 64
 QUARANTINE_S = 30.0
-
-
-class LinkState(msgspec.Struct, frozen=True):
-    """Whether there is a live session. ``since`` is monotonic seconds on the host's clock."""
-
-    role: str
-    state: Literal["connected", "reconnecting", "stopped"]
-    since: float
-    reason: str = ""
 
 
 class Quarantine:
@@ -82,18 +75,18 @@ class Link:
         prepare: Callable[[Session], Awaitable[None]] | None = None,
         heartbeat_s: int = 10,
         reconnect_s_min: float = 0.1,
-        reconnect_s_max: float = 10.0,
+        reconnect_s_max: float = 2.0,
     ) -> None:
         if not 1 <= heartbeat_s <= 3600:
             raise ConfigurationError(
                 f"broker.heartbeat_s is {heartbeat_s}", hint="choose 1 to 3600 seconds"
             )
         self.role = role
+        self.telemetry = telemetry
         self.quarantine = Quarantine(host)
         self._url = url if callable(url) else None
         self._address = Address.parse(url() if callable(url) else url)
         self._host = host
-        self._telemetry = telemetry
         self._prepare = prepare
         self._heartbeat_s = heartbeat_s
         self._delay_s = reconnect_s_min, reconnect_s_max
@@ -101,14 +94,13 @@ class Link:
         self._changed = anyio.Event()
         self._epoch = 0
         self._failures = 0
-        self._welcome = self._refused = False
-        self._reminded = 0.0
-        self._state = LinkState(role, "reconnecting", host.clock.monotonic(), "not started")
+        self._tried = False
+        self._standing = Standing(role, host.clock, telemetry)
 
     @property
     def state(self) -> LinkState:
-        """For readiness: connected, reconnecting (since when, and why), or stopped."""
-        return self._state
+        """For readiness: whether it is in order, since when, and if not, why."""
+        return self._standing.now
 
     def child(self) -> ChildSpec:
         """Return what the supervisor needs to keep this link alive."""
@@ -121,9 +113,27 @@ class Link:
         return self._session
 
     async def declare_again(self, session: Session) -> None:
-        """Prepare a session that is still alive once more (a queue may have been deleted)."""
-        if self._prepare is not None:
+        """Prepare a session that is still alive once more (a queue may have been deleted).
+
+        `BrokerLost` if it cannot be prepared any more: then the session has been given up.
+        """
+        if self._prepare is None:
+            return
+        try:
             await self._prepare(session)
+        except ConfigurationError as error:
+            session.abandon(str(error))
+            raise BrokerLost("the session cannot be prepared any more") from error
+
+    def stalled(self, session: Session, reason: str) -> None:
+        """Say that a confirm is overdue, and give the session up."""
+        self._standing.stalled(session.blocked or reason)
+        session.abandon(reason)
+
+    def flowing(self) -> None:
+        """Say that the broker confirms what is published."""
+        if self.state.state == "stalled":
+            self._standing.connected()
 
     async def run(self, context: ChildContext) -> None:
         """Connect, and connect again, until told to stop.
@@ -134,6 +144,7 @@ class Link:
         try:
             while not context.stopping.is_set():
                 session = await self._connect()
+                self._tried = True
                 context.started()
                 if session is None:
                     await self._pause(context.stopping)
@@ -143,7 +154,7 @@ class Link:
             if self._session is not None:
                 self._session.abandon("the link stopped")
             self._session = None
-            self._become("stopped", "")
+            self._standing.stopped()
 
     async def _connect(self) -> Session | None:
         self._epoch += 1
@@ -156,28 +167,29 @@ class Link:
             )
             if self._prepare is not None:
                 await self._prepare(session)
-        except ConfigurationError as error:
-            if session is not None:
-                session.abandon("refused")
-            if session is not None or not self._welcome:
-                raise
-            self._refused = True
-            self._lost(str(error))
-        except Unavailable as error:
-            if session is not None:
-                session.abandon("could not be prepared")
-            self._lost(str(error))
-        else:
-            self._welcome, self._refused = True, False
             return session
+        except ConfigurationError as error:
+            if not self._tried:
+                self._give_up(session)
+                raise
+            word = error.what if isinstance(error, BrokerRefuses) else "settings"
+            self._standing.refused(str(error), word)
+        except Unavailable as error:
+            self._standing.lost(str(error))
+        self._give_up(session)
+        self._failures += 1
         return None
+
+    def _give_up(self, session: Session | None) -> None:
+        if session is not None:
+            session.abandon("could not be prepared")
 
     async def _use(self, session: Session, stopping: anyio.Event) -> None:
         self._begin(session)
         began = self._host.clock.monotonic()
-        await either(session.lost, stopping)
+        await self._outlive(session, stopping)
+        self._session = None
         if not session.lost.is_set():
-            self._session = None
             await session.close()
             return
         session.abandon(session.reason)
@@ -185,26 +197,33 @@ class Link:
             self.quarantine.begin()
         if session.poisoned or self._host.clock.monotonic() - began >= STEADY_S:
             self._failures = 0
-        self._lost(session.reason)
+        self._failures += 1
+        if self.state.state != "stalled":
+            self._standing.lost(session.reason)
         await self._pause(stopping)
 
     def _begin(self, session: Session) -> None:
         self._session = session
-        down_s = round(self._host.clock.monotonic() - self._state.since, 3)
-        self._become("connected", "")
-        self._telemetry.event("broker.back", role=self.role, down_s=down_s)
+        session.on_blocked(lambda: self._blocked(session))
+        if self.state.state != "stalled":
+            self._standing.connected()
         self._changed.set()
         self._changed = anyio.Event()
 
-    def _lost(self, reason: str) -> None:
-        now = self._host.clock.monotonic()
-        if self._state.state == "connected" or self._failures == 0 or now >= self._reminded:
-            self._reminded = now + REMIND_S
-            self._telemetry.event("broker.lost", "warning", role=self.role, error=reason)
-        self._session = None
-        self._failures += 1
-        if self._state.state != "reconnecting" or self._state.reason == "not started":
-            self._become("reconnecting", reason)
+    def _blocked(self, session: Session) -> None:
+        if session.blocked and not session.lost.is_set():
+            self._standing.stalled(session.blocked)
+        else:
+            self.flowing()
+
+    async def _outlive(self, session: Session, stopping: anyio.Event) -> None:
+        """Wait for the end of the session, or of the link."""
+        while not (session.lost.is_set() or stopping.is_set()):
+            with anyio.move_on_after(STALLED_S):
+                await either(session.lost, stopping)
+                return
+            if not session.blocked:
+                self.flowing()  # nothing is overdue on this session, so the stall is history
 
     async def _pause(self, stopping: anyio.Event) -> None:
         # Full jitter: many clients of one broker must not come back in step.
@@ -212,9 +231,6 @@ class Link:
         delay = min(longest, shortest * 2.0 ** min(self._failures, 20))
         if self.quarantine.active:
             delay = shortest
-        wait = self._host.random.uniform(0, delay) + (REFUSED_S if self._refused else 0)
-        with anyio.move_on_after(wait):
+        refused_s = REFUSED_S if self.state.state == "refused" else 0
+        with anyio.move_on_after(self._host.random.uniform(0, delay) + refused_s):
             await stopping.wait()
-
-    def _become(self, state: Literal["connected", "reconnecting", "stopped"], why: str) -> None:
-        self._state = LinkState(self.role, state, self._host.clock.monotonic(), why)

@@ -73,6 +73,8 @@ class LinkPublisher:
             outcomes += flight.outcomes
         if channel.failure is not None:
             session.abandon(str(channel.failure))
+        if None in outcomes:
+            self._link.flowing()
         outcomes += [BrokerLost("the channel ended before it was sent") for _ in batch[done:]]
         return outcomes
 
@@ -84,7 +86,7 @@ class LinkPublisher:
             await event.wait()
         if not event.is_set():
             late = f"no confirm within {self._deadline_s:g} s"
-            session.abandon(late)
+            self._link.stalled(session, late)
             channel.fail(DeadlineExceeded(f"{late}: whether the broker has it is unknown"))
 
     async def _ready(self) -> tuple[Session, ConfirmChannel]:

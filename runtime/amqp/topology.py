@@ -24,7 +24,7 @@ from aiormq.channel import Channel
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
 from runtime.amqp.session import Session, plain
-from runtime.errors import BrokerLost, ConfigurationError
+from runtime.errors import BrokerLost, BrokerRefuses
 
 QueueType = Literal["quorum", "classic"]
 Argument = str | int
@@ -112,7 +112,7 @@ def joined(*parts: Topology) -> Topology:
 async def declare(session: Session, topology: Topology) -> None:
     """Make sure that everything exists, exactly as described.
 
-    Raises `ConfigurationError` where something exists with other arguments or the account may not
+    Raises `BrokerRefuses` where something exists with other arguments or the account may not
     declare, `BrokerLost` or `DeadlineExceeded` as ever.
     """
     channel = await session.channel(plain)
@@ -137,13 +137,15 @@ async def _checked(call: Awaitable[object]) -> None:
     except BrokerLost as error:
         match error.__cause__:
             case ChannelPreconditionFailed() as refusal:
-                raise ConfigurationError(
+                raise BrokerRefuses(
+                    "topology",
                     f"what the broker has differs from what is configured: {refusal}",
                     hint="set the configuration back, or delete the queue once it is empty "
                     "(a queue's type and arguments cannot be changed), or give it a new name",
                 ) from error
             case ChannelAccessRefused() as refusal:
-                raise ConfigurationError(
+                raise BrokerRefuses(
+                    "permissions",
                     f"the broker does not let this account declare the topology: {refusal}",
                     hint="grant it configure, write and read on the virtual host",
                 ) from error

@@ -10,7 +10,7 @@ from aiormq.exceptions import (
 )
 
 from runtime.amqp.awaiting import bounded, either, finish
-from runtime.errors import BrokerLost, ConfigurationError, DeadlineExceeded
+from runtime.errors import BrokerLost, DeadlineExceeded
 
 
 async def _cancelled_by_the_library() -> None:
@@ -75,7 +75,7 @@ async def test_a_value_comes_back() -> None:
         (ConnectionResetError("x"), BrokerLost),
         (ChannelInvalidStateError("closed"), BrokerLost),
         (ChannelPreconditionFailed("x"), BrokerLost),
-        (ProbableAuthenticationError("x"), ConfigurationError),
+        (ProbableAuthenticationError("x"), BrokerLost),
         (KeyError("bug"), KeyError),
     ],
 )

@@ -9,29 +9,8 @@ from pamqp.header import ContentHeader
 
 from runtime.amqp.transport import ScreeningReader
 from tests.harness.peer import Peer, peer_at
+from tests.harness.poison import DELIVERED, POISON, REFUSED_BY_OURS
 from tests.harness.waiting import eventually, until
-
-
-def _nested(depth: int) -> bytes:
-    table = b""
-    for _ in range(depth):
-        entry = b"\x01aF" + struct.pack(">I", len(table)) + table
-        table = entry
-    return struct.pack(">I", len(table)) + table
-
-
-POISON = {
-    "timestamp out of range": struct.pack(">HQ", 0x0040, 2**63),
-    "message id that is not UTF-8": b"\x00\x80\x02\xff\xfe",
-    "deeply nested headers": b"\x20\x00" + _nested(2000),
-}
-
-
-# Our own broker checks tables when they come in, and refuses what would break their reader.
-NESTED = "deeply nested headers"
-DELIVERED = [("rabbitmq", name) for name in POISON] + [
-    ("embedded", name) for name in POISON if name != NESTED
-]
 
 
 def deliverable(request: pytest.FixtureRequest) -> list[bytes]:
@@ -58,12 +37,13 @@ async def test_the_trap_one_message_ends_the_librarys_connection(
 
 
 @pytest.mark.parametrize("broker_url", ["embedded"], indirect=True)
+@pytest.mark.parametrize("name", REFUSED_BY_OURS)
 async def test_our_own_broker_refuses_headers_that_would_break_their_reader(
-    broker_url: str,
+    broker_url: str, name: str
 ) -> None:
     connection = await aiormq.connect(broker_url)
     peer = Peer(await connection.channel())
-    await peer.put_raw(await peer.queue("q"), POISON[NESTED])
+    await peer.put_raw(await peer.queue("q"), POISON[name])
     await until(lambda: connection.is_closed)
     async with peer_at(broker_url) as other:
         assert await other.ready("q") == 0
