@@ -1,9 +1,10 @@
 """The HTTP side of the services that this process runs: their applications, and who serves them."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import cast
 
+import msgspec
 from quart import Quart
 
 from actors.dead_letters import message_service_operator
@@ -26,9 +27,11 @@ from actors.services import ServiceName
 from actors.settings import Http, Internal, Settings
 from actors.shipping import assembly as shipping
 from actors.shipping.rest import shipping_app
+from actors.status import StatusQuery
 from actors.topology import SUBSCRIPTIONS
 from runtime.child import ChildSpec
 from runtime.http import App, HttpServer
+from runtime.node import NodeStatus
 
 Ready = Callable[[], dict[str, str]]
 CONNECTIONS_MAX = 4000  # of our own services: the gateway alone has one for each event stream
@@ -36,14 +39,24 @@ CALLERS: tuple[Caller, ...] = ("gateway", "payment", "shipping", "notification")
 
 
 class Apps:
-    """Makes one server for each service; ``ready`` is what readiness of this process rests on."""
+    """Makes one server for each service; ``ready`` is what readiness of this process rests on.
 
-    def __init__(self, world: World, ready: Ready, checks: tuple[str, ...]) -> None:
+    ``tree`` returns the process's supervision tree: each service's status shows all of it.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        ready: Ready,
+        checks: tuple[str, ...],
+        tree: Callable[[], NodeStatus],
+    ) -> None:
         self._world = world
         self._ready = ready
+        self._tree = tree
         self._checks = {name: partial(self._check, name) for name in checks}
 
-    def order_events(self, parts: OrderEventsParts, status: Callable[[], object]) -> HttpServer:
+    def order_events(self, parts: OrderEventsParts) -> HttpServer:
         """Serve the event store to the other services."""
         ports = Ports(
             client=parts.client,
@@ -51,7 +64,7 @@ class Apps:
             outbox=parts.relay.statistics,
             flush_outbox=parts.relay.wake,
             checks=self._checks,
-            status=status,
+            status=lambda: {"supervision": self._tree()},
             telemetry=self._world.telemetry,
         )
         app = rest.create_app(ports)
@@ -64,7 +77,8 @@ class Apps:
 
     def payment(self, service: payment.Payment) -> HttpServer:
         """Serve health, metrics and status."""
-        app = payment.payment_app(self._checks, self._world.telemetry, service.status)
+        status = self._with_tree(service.status)
+        app = payment.payment_app(self._checks, self._world.telemetry, status)
         app.register_blueprint(message_service_operator(self._operator_token, service.messages))
         return self._server("payment", app)
 
@@ -76,7 +90,7 @@ class Apps:
             ids=self._world.host.ids,
             checks=self._checks,
             telemetry=self._world.telemetry,
-            status=service.status,
+            status=self._with_tree(service.status),
         )
         app.register_blueprint(
             message_service_operator(self._operator_token, service.messages, service.erase)
@@ -85,7 +99,8 @@ class Apps:
 
     def notification(self, service: notification.Notification) -> HttpServer:
         """Serve health, metrics and status."""
-        app = notification.notification_app(self._checks, self._world.telemetry, service.status)
+        status = self._with_tree(service.status)
+        app = notification.notification_app(self._checks, self._world.telemetry, status)
         app.register_blueprint(
             message_service_operator(self._operator_token, service.messages, service.service.erase)
         )
@@ -112,6 +127,12 @@ class Apps:
             public_url=settings.http.public_url,
         )
         return self._server("gateway", app, streams.stop)
+
+    def _with_tree(self, status: Callable[[], Awaitable[msgspec.Struct]]) -> StatusQuery:
+        async def query() -> object:
+            return {**msgspec.structs.asdict(await status()), "supervision": self._tree()}
+
+        return query
 
     @property
     def _operator_token(self) -> str:

@@ -90,7 +90,7 @@ class System:
         self.payment = self._payment()
         self.shipping = self._shipping()
         self.notification = self._notification()
-        self.servers = self._servers(Apps(self._world, self.ready, tuple(self.ready())))
+        self.servers = self._servers(self._apps())
         self.supervisor = Supervisor(self.tree(), self._world.host, self._world.telemetry)
 
     def tree(self) -> SupervisorSpec:
@@ -246,12 +246,14 @@ class System:
         assert self.messaging is not None, "whoever consumes has a link"
         return self.messaging.surroundings(queue, self.databases[file])
 
+    def _apps(self) -> Apps:
+        checks = tuple(self.ready())
+        return Apps(self._world, self.ready, checks, lambda: self.supervisor.tree())
+
     def _servers(self, apps: Apps) -> dict[str, HttpServer]:
         servers: dict[str, HttpServer] = {}
         if self.order_events is not None:
-            servers["order-events"] = apps.order_events(
-                self.order_events, lambda: self.supervisor.tree()
-            )
+            servers["order-events"] = apps.order_events(self.order_events)
         if self.payment is not None:
             servers["payment"] = apps.payment(self.payment)
         if self.shipping is not None:

@@ -180,7 +180,7 @@ class Api:
 
     async def status(self, caller: Client) -> Response:
         """Show what the process says of itself."""
-        return _json(self._ports.status())
+        return _json({"service": "order-events", "status": self._ports.status()})
 
     async def alive(self) -> Response:
         """Say that the process is alive."""

@@ -95,7 +95,7 @@ def order_events_app(
             outbox=parts.relay.statistics,
             flush_outbox=parts.relay.wake,
             checks=checks or {"store": lambda: "ok"},
-            status=lambda: {"name": "order-events"},
+            status=lambda: {"supervision": {}},
             telemetry=quiet_telemetry(),
         )
     )
