@@ -1,6 +1,6 @@
 """The HTTP side of the services that this process runs: their applications, and who serves them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import cast
 
@@ -31,7 +31,6 @@ from actors.status import StatusQuery
 from actors.topology import SUBSCRIPTIONS
 from runtime.child import ChildSpec
 from runtime.http import App, HttpServer
-from runtime.node import NodeStatus
 
 Ready = Callable[[], dict[str, str]]
 CONNECTIONS_MAX = 4000  # of our own services: the gateway alone has one for each event stream
@@ -41,7 +40,7 @@ CALLERS: tuple[Caller, ...] = ("gateway", "payment", "shipping", "notification")
 class Apps:
     """Makes one server for each service; ``ready`` is what readiness of this process rests on.
 
-    ``tree`` returns the process's supervision tree: each service's status shows all of it.
+    ``process`` returns what each service's status shows of the whole process (supervision, broker).
     """
 
     def __init__(
@@ -49,11 +48,11 @@ class Apps:
         world: World,
         ready: Ready,
         checks: tuple[str, ...],
-        tree: Callable[[], NodeStatus],
+        process: Callable[[], Mapping[str, object]],
     ) -> None:
         self._world = world
         self._ready = ready
-        self._tree = tree
+        self._process = process
         self._checks = {name: partial(self._check, name) for name in checks}
 
     def order_events(self, parts: OrderEventsParts) -> HttpServer:
@@ -64,7 +63,7 @@ class Apps:
             outbox=parts.relay.statistics,
             flush_outbox=parts.relay.wake,
             checks=self._checks,
-            status=lambda: {"supervision": self._tree()},
+            status=self._process,
             telemetry=self._world.telemetry,
         )
         app = rest.create_app(ports)
@@ -77,7 +76,7 @@ class Apps:
 
     def payment(self, service: payment.Payment) -> HttpServer:
         """Serve health, metrics and status."""
-        status = self._with_tree(service.status)
+        status = self._status(service.status)
         app = payment.payment_app(self._checks, self._world.telemetry, status)
         app.register_blueprint(message_service_operator(self._operator_token, service.messages))
         return self._server("payment", app)
@@ -90,7 +89,7 @@ class Apps:
             ids=self._world.host.ids,
             checks=self._checks,
             telemetry=self._world.telemetry,
-            status=self._with_tree(service.status),
+            status=self._status(service.status),
         )
         app.register_blueprint(
             message_service_operator(self._operator_token, service.messages, service.erase)
@@ -99,7 +98,7 @@ class Apps:
 
     def notification(self, service: notification.Notification) -> HttpServer:
         """Serve health, metrics and status."""
-        status = self._with_tree(service.status)
+        status = self._status(service.status)
         app = notification.notification_app(self._checks, self._world.telemetry, status)
         app.register_blueprint(
             message_service_operator(self._operator_token, service.messages, service.service.erase)
@@ -128,9 +127,9 @@ class Apps:
         )
         return self._server("gateway", app, streams.stop)
 
-    def _with_tree(self, status: Callable[[], Awaitable[msgspec.Struct]]) -> StatusQuery:
+    def _status(self, status: Callable[[], Awaitable[msgspec.Struct]]) -> StatusQuery:
         async def query() -> object:
-            return {**msgspec.structs.asdict(await status()), "supervision": self._tree()}
+            return {**msgspec.structs.asdict(await status()), **self._process()}
 
         return query
 

@@ -1,21 +1,25 @@
-"""One process's share of the broker: its connections, its publisher, and perhaps the broker itself.
+"""One process's share of the broker: its connections, publishers, and perhaps the broker itself.
 
-A process declares the whole topology, whichever services it runs: whoever starts first, no message
-is lost for want of a queue.
+Whoever publishes events declares the whole topology before: whoever starts first, no message is
+lost for want of a queue. The other links declare the queues of the services that they work for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from actors.credentials import Credentials
 from actors.settings import Settings
-from actors.topology import topology
+from actors.topology import SUBSCRIPTIONS, topology
 from runtime.amqp.address import Address
 from runtime.amqp.link import Link
 from runtime.amqp.publisher import LinkPublisher
 from runtime.amqp.session import Session
+from runtime.amqp.standing import Condition, LinkState
 from runtime.amqp.topology import declare
 from runtime.broker.server import BrokerServer
+from runtime.child import ChildSpec
 from runtime.database import Database
 from runtime.host import Host
 from runtime.outcomes import RetryPolicy
@@ -39,27 +43,56 @@ class World:
     credentials: Credentials
 
 
-class Messaging:
-    """The links of one process: one that publishes, and one for each of the ``queues`` it consumes.
+class LinkStatus(msgspec.Struct, frozen=True):
+    """One connection to the broker, as operators see it: how it is, for how long, and why."""
 
+    role: str
+    state: Condition
+    for_s: float
+    reason: str
+
+
+class Messaging:
+    """The links of one process: one for each of the ``queues``, and those by which it publishes.
+
+    The relay of order-events has a publisher of its own, if it ``relays``; copies that are retried
+    or parked leave by another one, so that a delay queue which takes nothing holds up no event.
     ``journal`` is the embedded broker's database, None where the broker is somewhere else.
     """
 
-    def __init__(self, world: World, queues: Sequence[str], journal: Database | None) -> None:
+    def __init__(
+        self, world: World, queues: Sequence[str], journal: Database | None, *, relays: bool
+    ) -> None:
         self._world = world
         self.broker = self._embedded(journal)
-        self.publishing = self._link("publish")
-        self.consuming = {queue: self._link(f"consume-{queue}") for queue in queues}
-        self.publisher = LinkPublisher(
-            self.publishing,
-            world.telemetry,
-            deadline_s=world.settings.broker.confirm_timeout_s,
-        )
+        self.consuming = {queue: self._link(f"consume-{queue}", (queue,)) for queue in queues}
+        self._publishing: dict[str, Link] = {}
+        if relays:
+            self._publishing["publish"] = self._link("publish", SUBSCRIPTIONS)
+        if queues:
+            self._publishing["copy"] = self._link("copy", queues)
+        self._publishers = {role: self._publisher(link) for role, link in self._publishing.items()}
+
+    @property
+    def relay_publisher(self) -> LinkPublisher:
+        """By which the events of order-events leave."""
+        return self._publishers["publish"]
+
+    def publishing(self) -> list[ChildSpec]:
+        """Return the children that keep the publishing links alive."""
+        return [link.child() for link in self._publishing.values()]
+
+    def links(self) -> list[LinkStatus]:
+        """Return how each connection is."""
+        now = self._world.host.clock.monotonic()
+        return [
+            LinkStatus(state.role, state.state, round(now - state.since, 1), state.reason)
+            for state in self._states()
+        ]
 
     def check(self) -> str:
         """Return ``ok``, or how the worst of the links is, since when, and in a word why."""
-        states = [link.state for link in (self.publishing, *self.consuming.values())]
-        down = [state for state in states if state.state != "connected"]
+        down = [state for state in self._states() if state.state != "connected"]
         if not down:
             return "ok"
         worst = min(down, key=lambda state: (WORST_FIRST.index(state.state), state.since))
@@ -71,7 +104,7 @@ class Messaging:
         settings = self._world.settings
         return Surroundings(
             link=self.consuming[queue],
-            publisher=self.publisher,
+            publisher=self._publishers["copy"],
             database=database,
             host=self._world.host,
             telemetry=self._world.telemetry,
@@ -104,12 +137,19 @@ class Messaging:
             telemetry=self._world.telemetry,
         )
 
-    def _link(self, role: str) -> Link:
+    def _states(self) -> list[LinkState]:
+        return [link.state for link in (*self._publishing.values(), *self.consuming.values())]
+
+    def _publisher(self, link: Link) -> LinkPublisher:
+        deadline_s = self._world.settings.broker.confirm_timeout_s
+        return LinkPublisher(link, self._world.telemetry, deadline_s=deadline_s)
+
+    def _link(self, role: str, services: Iterable[str]) -> Link:
         settings = self._world.settings
-        everything = topology(settings.retry.tiers_s, settings.broker.queue_type)
+        needed = topology(settings.retry.tiers_s, settings.broker.queue_type, services)
 
         async def prepare(session: Session) -> None:
-            await declare(session, everything)
+            await declare(session, needed)
 
         return Link(
             self.url,

@@ -102,7 +102,7 @@ class System:
             _present(
                 loop_lag_child(self._world.host.clock, self._world.telemetry),
                 None if broker is None else ChildSpec("broker", broker.run),
-                None if messaging is None else messaging.publishing.child(),
+                *([] if messaging is None else messaging.publishing()),
                 *(neighbour.child() for neighbour in self._resources.neighbours.values()),
                 self._store(self.order_events),
                 self._consuming("payment", self.payment),
@@ -163,7 +163,8 @@ class System:
         if services == ("gateway",):
             return None  # it publishes nothing and consumes nothing
         queues = [name for name in CONSUMERS if name in services]
-        return Messaging(self._world, queues, self.databases.get(BROKER_FILE))
+        relays = self._runs("order-events")
+        return Messaging(self._world, queues, self.databases.get(BROKER_FILE), relays=relays)
 
     def _orders_for(self, caller: Caller) -> OrderEvents:
         """Return order-events as one of our services reaches it: asked here, or over HTTP."""
@@ -193,7 +194,7 @@ class System:
         settings = self._world.settings
         return OrderEventsParts(
             self.databases["orders.db"],
-            self.messaging.publisher,
+            self.messaging.relay_publisher,
             self._world.host,
             self._world.telemetry,
             mailbox_max=settings.runtime.mailbox_max,
@@ -247,8 +248,12 @@ class System:
         return self.messaging.surroundings(queue, self.databases[file])
 
     def _apps(self) -> Apps:
-        checks = tuple(self.ready())
-        return Apps(self._world, self.ready, checks, lambda: self.supervisor.tree())
+        return Apps(self._world, self.ready, tuple(self.ready()), self._process)
+
+    def _process(self) -> Mapping[str, object]:
+        """Return what the status of any service shows of the process that it runs in."""
+        links = [] if self.messaging is None else self.messaging.links()
+        return {"supervision": self.supervisor.tree(), "broker": links}
 
     def _servers(self, apps: Apps) -> dict[str, HttpServer]:
         servers: dict[str, HttpServer] = {}

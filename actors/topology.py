@@ -4,7 +4,7 @@ Three topic exchanges, one queue a service, routing keys ``<category>.<event>``.
 delay queues and the ``.dead`` queue - is named after the queue it serves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from actors.domain.events import EVENT_TYPES
 from runtime.amqp.topology import Exchange, QueueType, Topology, joined, service_queues
@@ -19,12 +19,19 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-def topology(tiers_s: Sequence[int], queue_type: QueueType) -> Topology:
-    """Return everything that must exist on the broker before the first message."""
+def topology(
+    tiers_s: Sequence[int], queue_type: QueueType, services: Iterable[str] = SUBSCRIPTIONS
+) -> Topology:
+    """Return what must exist on the broker before the first message.
+
+    That is everything, or what the queues of some ``services`` need.
+    """
     exchanges = Topology(exchanges=tuple(Exchange(name) for name in EXCHANGES))
     queues = [
-        service_queues(queue, [_binding(event) for event in events], tiers_s, queue_type)
-        for queue, events in SUBSCRIPTIONS.items()
+        service_queues(
+            queue, [_binding(event) for event in SUBSCRIPTIONS[queue]], tiers_s, queue_type
+        )
+        for queue in services
     ]
     return joined(exchanges, *queues)
 

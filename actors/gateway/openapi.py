@@ -6,6 +6,7 @@ A struct that the code decodes or encodes is the schema; nothing is written down
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import TypeAlias
 
 import msgspec
@@ -169,6 +170,11 @@ def _ref(struct: type[msgspec.Struct]) -> Object:
 
 def _schemas(operations: Iterable[Operation]) -> Object:
     used = [struct for row in operations for struct in (row.body, row.reply) if struct is not None]
+    return _schemas_of(tuple(used))
+
+
+@cache
+def _schemas_of(used: tuple[type[msgspec.Struct], ...]) -> Object:
     bodies = [row.body for row in EVENT_TYPES.values()]
     structs = list(dict.fromkeys((*used, ProblemBody, EventJson, *bodies)))
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REF)

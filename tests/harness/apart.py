@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import anyio.to_thread
 import httpx
@@ -12,7 +13,7 @@ from actors.messaging import EMBEDDED
 from actors.order_events.http_client import HttpOrderEvents
 from actors.services import SERVICES
 from runtime.setting import Secret
-from tests.harness.command import Serving
+from tests.harness.command import Serving, run
 from tests.harness.ports import free_port
 from tests.harness.system import LiveSystem
 
@@ -52,6 +53,11 @@ class Apart:
             self._processes[name] = Serving(["-q", *options, *command], self.folder)
         for name in names:
             self._processes[name].wait_for("ready")
+
+    def operate(self, *arguments: str) -> CompletedProcess[str]:
+        """Run an operator's command to its end."""
+        options = [part for setting in self._settings for part in ("--set", setting)]
+        return run(*options, *arguments, cwd=self.folder)
 
     def process(self, name: str) -> Serving:
         """Return the process of this service."""

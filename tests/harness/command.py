@@ -65,12 +65,21 @@ class Serving:
                 raise AssertionError(f"{text!r} was not printed:\n{self.output}")
         return next(line for line in self.output.splitlines() if text in line)
 
-    def _read(self) -> bool:
-        """Take what was printed; False once the process has closed its output."""
+    def said(self) -> str:
+        """Return what it has printed by now."""
+        while self._read(0.0, True):
+            continue
+        return self.output
+
+    def _read(self, wait_s: float = 0.5, empty: bool = False) -> bool:
+        """Take what was printed; False once the process has closed its output.
+
+        ``empty``: also False once there is nothing more for now.
+        """
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], 0.5)
+        ready, _, _ = select.select([self._process.stdout], [], [], wait_s)
         if not ready:
-            return True
+            return not empty
         data = os.read(self._process.stdout.fileno(), 65536)
         self.output += data.decode(errors="replace")
         return bool(data)

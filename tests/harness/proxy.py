@@ -1,5 +1,5 @@
-"""A TCP proxy that can misbehave: freeze (accept, deliver nothing), withhold
-answers, cut, refuse, count.
+"""A TCP proxy that can misbehave: freeze (accept, deliver nothing), hold requests or answers back,
+cut, refuse, count.
 
 It stands between a client and a real server, in the test's own event loop. ``url(address)`` is the
 address to give to the client.
@@ -20,6 +20,8 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._asking = asyncio.Event()
+        self._asking.set()
         self._answering = asyncio.Event()
         self._answering.set()
         self._pairs: dict[int, tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = {}
@@ -40,9 +42,14 @@ class Proxy:
         """From now on requests pass, and their answers are held back."""
         self._answering.clear()
 
+    def hold(self) -> None:
+        """From now on what the server says passes, and nothing reaches it."""
+        self._asking.clear()
+
     def thaw(self) -> None:
         """Let everything that was held back pass."""
         self._flowing.set()
+        self._asking.set()
         self._answering.set()
 
     def refuse(self, refusing: bool = True) -> None:
@@ -76,7 +83,7 @@ class Proxy:
         there, back = await asyncio.open_connection(*self._target)
         self._pairs[number] = writer, back
         self._tasks += [
-            asyncio.ensure_future(self._pump(number, reader, back, self._flowing)),
+            asyncio.ensure_future(self._pump(number, reader, back, self._asking)),
             asyncio.ensure_future(self._pump(number, there, writer, self._answering)),
         ]
 
