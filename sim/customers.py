@@ -18,8 +18,10 @@ from sim.history import Answered, Kind, Sent
 from sim.incarnation import Incarnation
 from sim.plan import Act, Order
 
-LOOK_S = 1.0
+LOOK_S_MIN, LOOK_S_MAX = 0.25, 5.0
+WAIT_S_MAX = 150.0
 PATIENCE_S = 3600.0
+_WAY = ("placed", "payment_pending", "paid", "preparing", "prepared", "shipped")
 _ROUTES: dict[str, tuple[str, str]] = {
     "pay": ("PUT", "payment"),
     "move": ("PUT", "shipping-address"),
@@ -116,11 +118,17 @@ class _Customer:
                 return mark, {"carrier": "Millrace", "tracking": mark}
 
     async def _until(self, wanted: str) -> None:
-        """Look until the order has this status, or has come to an end."""
-        ends = ("cancelled", "payment_failed", "shipped", wanted)
-        client = self._shop.client()
-        while await self._status(client) not in ends:
-            await asyncio.sleep(LOOK_S)
+        """Look, less and less often, until the order has come so far or to an end.
+
+        A payment that is parked, or a service that stays dead, ends the waiting, too.
+        """
+        far = _WAY.index(wanted) if wanted in _WAY else 0
+        enough = ("cancelled", "payment_failed", wanted, *_WAY[far:])
+        engine, client, pause_s = self._shop.engine, self._shop.client(), LOOK_S_MIN
+        give_up = engine.now + WAIT_S_MAX
+        while await self._status(client) not in enough and engine.now < give_up:
+            await asyncio.sleep(pause_s)
+            pause_s = min(1.5 * pause_s, LOOK_S_MAX)
         client.close()
 
     async def _status(self, client: Client) -> str:
@@ -141,15 +149,21 @@ class _Customer:
         body: Mapping[str, Any],
         how: Order | Act,
     ) -> Answer:
-        """Send a command until there is a definite answer; with its twins, if it has any."""
-        command = _Command(self, f"{self._name}-{name}", kind, mark, route, body)
-        if not how.twins:
-            return await command.send_until_told(again=how.again)
+        """Send a command until there is a definite answer; with its twins, if it has any.
+
+        Then, if that is how this customer is, ask for something else under the same key.
+        """
+        key = f"{self._name}-{name}"
+        command = _Command(self, key, kind, mark, route, body, key)
         async with anyio.create_task_group() as tasks:
             for _ in range(how.twins):
                 tasks.start_soon(command.send_until_told)
-            return await command.send_until_told(again=how.again)
-        raise AssertionError("a command ends with an answer")
+            answer = await command.send_until_told(again=how.again)
+        for number in range(how.wrong):
+            other = {**body, **_OTHERWISE[kind]}
+            wrong = _Command(self, f"{key}-wrong{number}", kind, f"wrong {mark}", route, other, key)
+            await wrong.send_until_told()
+        return answer
 
     @property
     def shop(self) -> Shop:
@@ -181,9 +195,10 @@ class _Command:
         mark: str,
         route: tuple[str, str],
         body: Mapping[str, Any],
+        key: str,
     ) -> None:
         self._customer = customer
-        self._name, self._kind, self._mark = name, kind, mark
+        self._name, self._kind, self._mark, self._key = name, kind, mark, key
         self._route, self._body = route, body
         self._keyed = kind != "ship"
         self._attempts = 0
@@ -208,7 +223,7 @@ class _Command:
         token = customer.credentials(self._kind)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if self._keyed:
-            headers["Idempotency-Key"] = f"key-{self._name}"
+            headers["Idempotency-Key"] = f"key-{self._key}"
         shop.history.append(
             Sent(
                 self._name,
@@ -241,3 +256,13 @@ def _address(line1: str) -> dict[str, str]:
         "postal_code": "10115",
         "country": "DE",
     }
+
+
+_OTHERWISE: dict[Kind, Mapping[str, Any]] = {
+    "place": {"items": [{"sku": "MUG-1", "quantity": 99}]},
+    "pay": {"token": "pm_card_cvc"},
+    "move": {"city": "Atlantis"},
+    "cancel": {"reason": "something else"},
+    "ship": {},
+}
+"""What makes a command another one; a request to ship has no key, and repeats what it said."""

@@ -7,10 +7,12 @@ the plan.
 """
 
 from sim.plan import Plan
-from sim.seed import Seed
+from sim.scenarios import SCENARIOS
+from sim.sketch import Sketch
 
 
-def draw(scenario: str, seed: int, *, orders: int = 20) -> Plan:
-    """Return the plan of this scenario and seed."""
-    Seed(seed).stream("draw", scenario)
-    return Plan(scenario=scenario, seed=seed)
+def draw(scenario: str, seed: int, *, orders: int = 20, intensity: float = 1.0) -> Plan:
+    """Return the plan of this scenario and seed; KeyError for a name that there is not."""
+    sketch = Sketch(scenario, seed, orders)
+    SCENARIOS[scenario](sketch)
+    return sketch.plan(intensity=intensity)

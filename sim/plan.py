@@ -21,7 +21,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     It is done ``after_s`` seconds after the order was accepted, or as soon as a customer who looks
     sees the order's status ``on`` (and after_s later). ``again`` times it is sent once more with
-    the same key after an answer; ``twins`` are sent at the same time.
+    the same key after an answer; ``twins`` are sent at the same time; ``wrong`` times something
+    else is asked for under the same key, after the answer.
     """
 
     do: Action
@@ -30,6 +31,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     card: str = ""
     again: int = 0
     twins: int = 0
+    wrong: int = 0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,6 +44,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     acts: tuple[Act, ...] = ()
     again: int = 0
     twins: int = 0
+    wrong: int = 0
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,8 @@ from sim.node import Node
 from sim.plan import World
 
 RESTART_S_MIN = 0.1
-OURS = ("runtime.", "actors.")
+BROKER_TASK = "ordermill/broker"
+_OURS = ("runtime.", "actors.")
 
 
 class Injected(Exception):
@@ -52,6 +53,16 @@ def crash_loop(strike: Strike) -> Heal | None:
     node.on_start.append(again)
     node.kill()
     return heal
+
+
+def broker_restart(strike: Strike) -> Heal | None:
+    """The broker dies and starts again: durable queues survive, what was not acked comes again."""
+    if "broker" in strike.world.nodes:
+        return kill(strike)
+    task, waited_for = _victim(strike, named=BROKER_TASK)
+    waited_for.set_exception(Injected("injected"))
+    strike.happened(task.get_name())
+    return None
 
 
 def sigterm(strike: Strike) -> Heal | None:
@@ -115,7 +126,7 @@ def stutter(strike: Strike) -> Heal | None:
 
 def actor_exception(strike: Strike) -> Heal | None:
     """Something of ours raises where it waits: a bug that nobody has written."""
-    task, waited_for = _victim(strike, ours=True)
+    task, waited_for = _victim(strike)
     waited_for.set_exception(Injected("injected"))
     strike.happened(task.get_name())
     return None
@@ -123,7 +134,7 @@ def actor_exception(strike: Strike) -> Heal | None:
 
 def stray_cancel(strike: Strike) -> Heal | None:
     """What something of ours waits for is cancelled, as aiormq does when a connection ends."""
-    task, waited_for = _victim(strike, ours=True)
+    task, waited_for = _victim(strike)
     waited_for.cancel()
     strike.happened(task.get_name())
     return None
@@ -131,14 +142,16 @@ def stray_cancel(strike: Strike) -> Heal | None:
 
 def task_cancelled(strike: Strike) -> Heal | None:
     """Some task is cancelled at the await where it is, though nobody wanted that."""
-    task, _ = _victim(strike, ours=False)
+    task, _ = _victim(strike, anybody=True)
     task.cancel()
     strike.happened(task.get_name())
     return None
 
 
-def _victim(strike: Strike, *, ours: bool) -> tuple[SimTask, "asyncio.Future[object]"]:
-    """Choose a task that waits for something that can be broken; `NoVictim` without one."""
+def _victim(
+    strike: Strike, *, anybody: bool = False, named: str = ""
+) -> tuple[SimTask, "asyncio.Future[object]"]:
+    """Choose a task of ours (or anybody's) that waits for something; `NoVictim` without one."""
     node: Node = strike.node()
     assert node.incarnation is not None, "it is up"
     found = []
@@ -146,8 +159,9 @@ def _victim(strike: Strike, *, ours: bool) -> tuple[SimTask, "asyncio.Future[obj
         waited_for = task._fut_waiter  # type: ignore[attr-defined]  # noqa: SLF001
         plain = isinstance(waited_for, asyncio.Future) and not isinstance(waited_for, asyncio.Task)
         name = task.get_name()
-        wanted = not ours or name.startswith(OURS) or "/" in name
-        if plain and wanted and not waited_for.done() and strike.fact("only", "") in name:
+        wanted = anybody or name.startswith(_OURS) or "/" in name
+        wanted = wanted and named in name and strike.fact("only", "") in name
+        if plain and wanted and not waited_for.done():
             found.append((task, waited_for))
     if not found:
         raise NoVictim(strike.fault.target)
@@ -157,6 +171,10 @@ def _victim(strike: Strike, *, ours: bool) -> tuple[SimTask, "asyncio.Future[obj
 def _draw_process(rng: random.Random, world: World) -> Draft:
     for_s = rng.choice((0.1, 0.5, 3.0, 15.0))
     return Draft(target=rng.choice(targets.everybody(world)), for_s=for_s)
+
+
+def _draw_broker(rng: random.Random, world: World) -> Draft:
+    return Draft(target=targets.broker(world), for_s=rng.choice((0.2, 3.0, 15.0)))
 
 
 def _draw_crash_loop(rng: random.Random, world: World) -> Draft:
@@ -187,6 +205,7 @@ def _draw_inside(rng: random.Random, world: World) -> Draft:
 
 KINDS = (
     Kind("kill", kill, _draw_process),
+    Kind("broker-restart", broker_restart, _draw_broker),
     Kind("crash-loop", crash_loop, _draw_crash_loop),
     Kind("sigterm", sigterm, _draw_sigterm),
     Kind("freeze", freeze, _draw_freeze),
