@@ -198,12 +198,17 @@ class MessageService:
     async def _take(self, item: Job | Told) -> None:
         if isinstance(item, Told):
             await self._carry_out(item)
-            return
+        else:
+            await self._end(item)
+        # Nobody acknowledges what the hold or a sweeper told, yet it leaves room like the others.
+        self._consumer.offer_waiting()
+
+    async def _end(self, job: Job) -> None:
         try:
-            await self._process(item)
+            await self._process(job)
         except (_Left, Superseded):
-            if item.delivery is None and not self._stopping.is_set():
-                self._holds.tell_again(item.message.message_id)
+            if job.delivery is None and not self._stopping.is_set():
+                self._holds.tell_again(job.message.message_id)
 
     async def _carry_out(self, told: Told) -> None:
         try:

@@ -65,7 +65,7 @@ class Consumer:
     """Consumes ``queue`` through ``link`` with at most ``prefetch`` deliveries unsettled.
 
     ``feed`` must not wait; where it raises `MailboxFull` the delivery waits here (they are bounded
-    by the prefetch) and is offered again when others are settled.
+    by the prefetch) and is offered again when others are settled, and by `offer_waiting`.
     """
 
     def __init__(
@@ -96,7 +96,19 @@ class Consumer:
             return
         self._channel.ack(delivery.tag)
         self._unsettled -= 1
-        self._offer_waiting()
+        self.offer_waiting()
+
+    def offer_waiting(self) -> None:
+        """Offer again what found no room before: there may be some now."""
+        for _ in range(len(self._waiting)):
+            delivery = self._waiting.popleft()
+            try:
+                self._feed(delivery)
+            except MailboxFull:
+                self._waiting.append(delivery)
+            except MailboxClosed:
+                self._waiting.clear()
+                return
 
     def statistics(self) -> ConsumerStatistics:
         """Return this moment's figures."""
@@ -230,7 +242,7 @@ class Consumer:
         self._unsettled += 1
         self._link.quarantine.good()
         self._waiting.append(delivery)
-        self._offer_waiting()
+        self.offer_waiting()
 
     def _oversized(self, header: ContentHeader) -> None:
         self._deliveries += 1
@@ -241,17 +253,6 @@ class Consumer:
             message_id=header.properties.message_id,
             size=header.body_size,
         )
-
-    def _offer_waiting(self) -> None:
-        for _ in range(len(self._waiting)):
-            delivery = self._waiting.popleft()
-            try:
-                self._feed(delivery)
-            except MailboxFull:
-                self._waiting.append(delivery)
-            except MailboxClosed:
-                self._waiting.clear()
-                return
 
 
 async def _count(channel: Channel, queue: str) -> int:

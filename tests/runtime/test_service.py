@@ -205,6 +205,18 @@ async def test_messages_of_one_key_keep_their_order_and_others_overtake(shop: Sh
     assert [call.message_id for call in shop.calls] == ["evt_1", "evt_3", "evt_2", "evt_4"]
 
 
+async def test_a_delivery_that_waits_for_room_gets_it_when_told_work_ends(shop: Shop) -> None:
+    shop.prefetch = shop.lanes = 1
+    gate = anyio.Event()
+    async with shop.open():
+        for key in ("a", "a", "b", "b"):
+            shop.service.tell(key, gate.wait)
+        await send(shop, order(1))
+        await until(lambda: shop.service.statistics().consumer.waiting == 1)
+        gate.set()
+        await until(lambda: shop.counted("ok") == 1)
+
+
 async def test_work_that_fails_harms_nobody(shop: Shop) -> None:
     async def work() -> None:
         raise ZeroDivisionError
