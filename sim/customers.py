@@ -234,6 +234,7 @@ class _Command:
                 self._keyed,
                 self._body,
                 engine.now,
+                self._key != self._name,
             )
         )
         try:

@@ -14,7 +14,10 @@ Kind = Literal["place", "pay", "move", "cancel", "ship"]
 
 
 class Sent(msgspec.Struct, frozen=True, tag="sent"):
-    """A request is about to leave; ``attempt`` counts from 1, ``mark`` is unique to the command."""
+    """A request is about to leave; ``attempt`` counts from 1, ``mark`` is unique to the command.
+
+    ``reuses``: it asks for something else under the key of another command.
+    """
 
     command: str
     attempt: int
@@ -24,6 +27,7 @@ class Sent(msgspec.Struct, frozen=True, tag="sent"):
     keyed: bool
     body: Mapping[str, Any]
     at: float = 0.0
+    reuses: bool = False
 
 
 class Answered(msgspec.Struct, frozen=True, tag="answered"):
@@ -39,7 +43,7 @@ class Answered(msgspec.Struct, frozen=True, tag="answered"):
 class Command(msgspec.Struct, frozen=True):
     """One command with all its attempts: what was asked, and every answer that came back.
 
-    ``sent_at`` is when it was sent for the first time.
+    ``sent_at`` is when it was sent for the first time. ``reuses``: see `Sent`.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Command(msgspec.Struct, frozen=True):
     attempts: int
     answers: tuple[Answered, ...]
     sent_at: float = 0.0
+    reuses: bool = False
 
     @property
     def definite(self) -> tuple[Answered, ...]:
@@ -88,6 +93,7 @@ def commands(entries: Iterable[Sent | Answered]) -> list[Command]:
             attempts=len(tries),
             answers=tuple(answered.get(name, ())),
             sent_at=tries[0].at,
+            reuses=tries[0].reuses,
         )
         for name, tries in sent.items()
     ]

@@ -172,6 +172,7 @@ def _settings(rng: random.Random) -> dict[str, Any]:
         "payment.sweep_s": rng.choice((5.0, 30.0)),
         "payment.personality": rng.choice(("stores-all", "stores-success")),
         "retry.tiers_s": rng.choice(((1,), (1, 2), (1, 5, 30, 60), (2, 3, 5))),
+        "retry.attempts_max": 1000,  # an outage outlives ten attempts of a second each
         "broker.prefetch": rng.choice((1, 3, 16, 128)),
         "broker.queue_type": rng.choice(("quorum", "quorum", "classic")),
         "broker.confirm_timeout_s": rng.choice((1.0, 3.0, 10.0)),
@@ -183,5 +184,4 @@ def _settings(rng: random.Random) -> dict[str, Any]:
         "outbox.batch_max": rng.choice((1, 8, 256)),
         "outbox.poll_s": rng.choice((0.5, 0.5, 3.0)),
         "api.deadline_s": rng.choice((1.0, 10.0)),
-        "dedup.retention_s": rng.choice((604800.0, 604800.0, 2.0)),
     }

@@ -154,7 +154,10 @@ def refusals_are_deserved(evidence: Evidence) -> Iterator[str | None]:
         slug = str(refused.body.get("type", "")).rpartition("/")[2]
         types = {event.type for event in streams.get(command.order_id, [])}
         blamed = REFUSED_FOR.get(slug)
-        if blamed is None or refused.status != 409:
+        if command.reuses:
+            right = (refused.status, slug) == (422, "idempotency-key-reused")
+            yield None if right else f"{command.name}: another's key, {refused.status} {slug}"
+        elif blamed is None or refused.status != 409:
             yield f"{command.name}: {command.kind} was answered {refused.status} {slug}"
         elif blamed and not types & set(blamed):
             yield f"{command.name}: refused as {slug}, but the log knows no such thing"
@@ -165,8 +168,9 @@ def refusals_are_deserved(evidence: Evidence) -> Iterator[str | None]:
 def answers_are_expected(evidence: Evidence) -> Iterator[str | None]:
     """Every answer says yes, says no by a rule, or asks to try again: never that we have a bug."""
     for command in evidence.commands:
+        expected = (0, 422, 503) if command.reuses else (0, 200, 201, 409, 503)
         for answer in command.answers:
-            right = answer.status in (0, 200, 201, 409, 503)
+            right = answer.status in expected
             yield None if right else f"{command.name}: answered {answer.status} {answer.body}"
 
 

@@ -33,7 +33,7 @@ def test_fresh_processes_with_another_heap_hash_seed_zone_and_log_level_repeat_e
 
 
 def test_the_first_event_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sim.customers, "LOOK_S", 0.9)  # here, and in what is forked from here
+    monkeypatch.setattr(sim.customers, "LOOK_S_MIN", 0.2)  # here, and in what is forked from here
     [parted] = _gate().compare(_pairs([Task("everything", 1, plan=plan())]))
     assert parted is not None
     assert parted.where is not None
