@@ -23,6 +23,7 @@ import anyio
 import anyio.abc
 import msgspec
 
+from runtime.endings import StrayCancellation, was_meant
 from runtime.errors import StoreBroken, StoreUnavailable
 from runtime.groups import Group, Groups, Slot
 from runtime.host import Disk
@@ -220,11 +221,22 @@ class Database:
     async def _guard(self, run: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
         try:
             await run()
-        except StoreBroken as broken:
-            message = str(broken)
-            self.broken = self.broken or broken_by(self._path, broken.__cause__ or broken)
-            self._refuse(lambda: StoreBroken(message))
-            scope.cancel()
+        except StoreBroken as error:
+            self._break(error, scope)
+        except anyio.get_cancelled_exc_class():
+            if was_meant():
+                raise
+            # The group would take it for an ordinary end, and the process would end in silence.
+            cause = StrayCancellation(f"a task of {self._name} was cancelled from outside")
+            broken = StoreBroken(f"{self._name}: {cause}")
+            broken.__cause__ = cause
+            self._break(broken, scope)
+
+    def _break(self, broken: StoreBroken, scope: anyio.CancelScope) -> None:
+        message = str(broken)
+        self.broken = self.broken or broken_by(self._path, broken.__cause__ or broken)
+        self._refuse(lambda: StoreBroken(message))
+        scope.cancel()
 
     def _refuse(self, refusal: Callable[[], BaseException]) -> None:
         self._works.refuse(refusal)

@@ -1,5 +1,6 @@
 """One writer, group commit: what is told is committed, and nothing else is kept."""
 
+import asyncio
 import random
 import sqlite3
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import anyio
@@ -14,7 +16,7 @@ import anyio.lowlevel
 import pytest
 
 from runtime.database import Database, Transaction, open_database
-from runtime.errors import ConfigurationError, Rejection, StoreUnavailable
+from runtime.errors import ConfigurationError, Rejection, StoreBroken, StoreUnavailable
 from runtime.host import Disk, production_host
 from tests.harness.waiting import until
 
@@ -209,6 +211,33 @@ async def test_a_group_under_way_is_finished_and_told_when_the_opener_is_cancell
         assert answers == []
         gate.released.set()
     assert answers == ["gate"]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["writer", "reader", "tidy"])
+async def test_a_stray_cancellation_of_an_owner_is_an_error_not_a_silent_end(
+    disk: Disk, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """anyio takes it for a task that ended, cancels the others, and leaves without an exception."""
+    owners: list[asyncio.Task[Any] | None] = []
+    guard = Database._guard
+
+    async def noted(database: Database, run: Any, scope: anyio.CancelScope) -> None:
+        owners.append(asyncio.current_task())
+        await guard(database, run, scope)
+
+    async def use() -> None:
+        async with open_database(disk, "notes.db", [SCHEMA]) as database:
+            await database.write(insert("before"))
+            owner = owners[number]
+            assert owner is not None
+            owner.cancel()
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr(Database, "_guard", noted)
+    with pytest.raises(StoreBroken):
+        await use()
+    async with open_database(disk, "notes.db", [SCHEMA]) as database:
+        assert await database.read(texts) == ["before"]
 
 
 async def test_an_exception_of_the_body_comes_out_as_it_is(disk: Disk) -> None:
