@@ -69,6 +69,7 @@ class Network:
         self.defaults = Path()
         self.on_connect: Callable[[Wire], None] | None = None
         self.bystander: Callable[[Wire], None] | None = None
+        self.on_refused: Callable[[str, str, int], None] | None = None
         self.wires: dict[int, Wire] = {}
         self.waiting: dict[tuple[int, bool], list[tuple[str, bytes]]] = {}
         self._paths: dict[tuple[str, str], Path] = {}
@@ -188,6 +189,8 @@ class Network:
         if server is None or self.path(here, there).refusing or not _reaches(here, there, server):
             self.path(here, there).touched += self.path(here, there).refusing
             self.trace.note(self.loop.time(), "refused", here, there, port)
+            if self.on_refused is not None:
+                self.on_refused(here, there, port)
             raise ConnectionRefusedError(111, f"Connect call failed ('{there}', {port})")
         return self._join(factory, here, there, server)
 

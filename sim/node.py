@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 
+from runtime.endings import fatal_error, sole_error
 from runtime.host import Host
 from sim.bystander import Chronicle
 from sim.disk import Storage
@@ -90,9 +91,9 @@ class Node:
         await self._boot(self, host)
 
     def _exited(self, owner: Incarnation, task: "asyncio.Task[None]") -> None:
-        error = None if task.cancelled() else task.exception()
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if self.incarnation is owner:
-            self._end("exited" if error is None else f"exited: {type(error).__name__}", told=True)
+            self._end("exited" if error is None else f"exited: {_name(error)}", told=True)
 
     def _end(self, reason: str, *, told: bool) -> None:
         owner, self.incarnation = self.incarnation, None
@@ -119,3 +120,8 @@ class Node:
 def _described(task: "asyncio.Task[None]") -> str:
     work = task.get_coro()
     return f"{task.get_name()} ({getattr(work, '__qualname__', type(work).__name__)})"
+
+
+def _name(error: BaseException) -> str:
+    """Name what a process ended with, as the command would: a group is what is in it."""
+    return type(fatal_error(error) or sole_error(error)).__name__

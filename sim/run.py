@@ -7,7 +7,6 @@ judges read what is left: histories, ledgers, database files. (After TigerBeetle
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from sim.faults.injector import Injector
 from sim.loop import OutOfSteps, Stalled
 from sim.past import read_the_past
 from sim.plan import Plan
+from sim.probes.table import hits
 from sim.seed import Seed
 from sim.verdict import evidence_of, judge
 from sim.world import SimulatedWorld
@@ -67,6 +67,7 @@ class Running:
         self.plan = plan
         self.world = SimulatedWorld(engine, plan)
         self.injector = Injector(self.world)
+        self.injector.on_effect = self.world.witness.fault
         self.violations: list[Violation] = []
         self.at_rest = False
         self.dead: tuple[str, ...] = ()
@@ -153,15 +154,15 @@ def run(
             made.run(running.play())
         except (Stalled, OutOfSteps) as error:
             running.violations.append(Violation("progress", "the run goes on", str(error)))
-        violations, cases = _judged(running)
+        verdict = _judged(running)
         return Result(
             plan=plan,
             digest=made.trace.digest(),
             steps=made.loop.steps,
             virtual_s=made.now,
-            violations=violations,
-            cases=cases,
-            probes=dict(Counter()),
+            violations=verdict.violations,
+            cases=verdict.cases,
+            probes=verdict.probes,
             fired=dict(running.injector.fired),
             missed=dict(running.injector.missed),
             effects=dict(running.injector.effects),
@@ -169,8 +170,14 @@ def run(
         )
 
 
-def _judged(running: Running) -> tuple[list[Violation], dict[str, int]]:
-    """Judge a run that is over: what it has violated, and how many cases each claim had."""
+class _Verdict(msgspec.Struct, frozen=True):
+    violations: list[Violation]
+    cases: dict[str, int]
+    probes: dict[str, int]
+
+
+def _judged(running: Running) -> _Verdict:
+    """Judge a run that is over: what it has violated, how many cases each claim had, and hits."""
     made = running.engine
     running.world.witness.faulty = any(running.injector.fired.values())
     evidence = evidence_of(running.world, running.dead, made.mishaps)
@@ -183,4 +190,4 @@ def _judged(running: Running) -> tuple[list[Violation], dict[str, int]]:
             Violation(claim.name, claim.text, breach, kind, made.trace.count, made.now)
             for breach in finding.breaches
         ]
-    return violations, cases
+    return _Verdict(violations, cases, dict(hits(evidence)))

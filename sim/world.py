@@ -73,6 +73,7 @@ class SimulatedWorld:
             self.witness.attend(node)
         gateway = "gateway" if plan.world.shape == "apart" else "shop"
         self.shop = Shop(engine, gateway, _PORTS["gateway"], OPERATOR)
+        self.witness.history = self.shop.history
         self.stopping: dict[str, anyio.Event] = {}
         self.broker: BrokerServer | None = None
 

@@ -14,14 +14,15 @@ from sim.world import SimulatedWorld
 class Injector:
     """The faults of one run. ``effects`` counts, by kind, the differences that they made.
 
-    Varieties count as ``kind/variety``, too. ``on_effect`` is called with every fault that does.
+    Varieties count as ``kind/variety``, too. ``on_effect`` is called with every fault that does,
+    and the variety.
     """
 
     def __init__(self, world: SimulatedWorld) -> None:
         self.fired: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
         self.effects: Counter[str] = Counter()
-        self.on_effect: Callable[[Fault], None] | None = None
+        self.on_effect: Callable[[Fault, str], None] | None = None
         self._world = world
         self._stopped = False
         self._healing: dict[int, Heal] = {}
@@ -66,4 +67,4 @@ class Injector:
         if variety:
             self.effects[f"{fault.kind}/{variety}"] += 1
         if self.on_effect is not None:
-            self.on_effect(fault)
+            self.on_effect(fault, variety)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sim.judges.evidence import Evidence
 from sim.judges.observed import Child, Incident, Life
 
-STOP_GRACE_S = 1.0
+STOP_GRACE_S = 0.05
 # An error of these is never the world's doing: somebody wrote a bug, or a check has failed.
 BUGS = (
     "AssertionError", "AttributeError", "ImportError", "IndexError", "KeyError", "LookupError",
@@ -20,6 +20,14 @@ _TELLS_OF_ERRORS = (
     "message.retry", "message.stuck", "order_events.failed", "supervisor.escalated", "work.failed",
     "outbox.refused", "payment.sweep-postponed", "neighbour.lost",
 )  # fmt: skip
+# What a process may end with, and the kinds of faults that explain it.
+_ENDED_BY: dict[str, tuple[str, ...]] = {
+    "StoreBroken": ("disk-", "stray-cancel", "task-cancelled"),
+    "StrayCancellation": ("stray-cancel", "task-cancelled"),
+    "Injected": ("actor-exception",),
+    "CancelledError": ("task-cancelled",),
+    "RestartIntensityExceeded": ("",),
+}
 _WORD = re.compile(r"[A-Za-z_]+")
 
 
@@ -35,17 +43,16 @@ def stopping_raises_no_attempt(evidence: Evidence) -> Iterator[str | None]:
 
 
 def _raised_while_stopping(evidence: Evidence, life: Life) -> Iterator[str]:
-    """What failed before may still be put back; its copy is out within a moment."""
+    """What failed before it was told may still be put back, and its copy is out at once."""
     assert life.told_at is not None
-    quiet = life.told_at + (STOP_GRACE_S if life.in_hand else 0.0)
     if any(_lost_its_broker(one, life) for one in evidence.observed.incidents):
         return  # a copy may have had to wait for the connection
-    for service, box in evidence.inboxes.items():
-        for state in ("requeued", "parked"):
-            for settled, _ in box.settled(state):
-                if (settled.node, settled.life) == (life.node, life.number) and settled.at > quiet:
-                    late_s = settled.at - life.told_at
-                    yield f"{service}: {settled.message_id} {state} {late_s:.2f} s after SIGTERM"
+    for copy in evidence.observed.written:
+        mine = (copy.node, copy.incarnation) == (life.node, life.number)
+        back = ".retry." in copy.routing_key or copy.routing_key.endswith(".dead")
+        if mine and back and copy.at > life.told_at + STOP_GRACE_S:
+            late_s = copy.at - life.told_at
+            yield f"{copy.message_id} put into {copy.routing_key} {late_s:.3f} s after SIGTERM"
 
 
 def _lost_its_broker(one: Incident, life: Life) -> bool:
@@ -117,15 +124,15 @@ def processes_end_as_they_are_told(evidence: Evidence) -> Iterator[str | None]:
 
 
 def _may_end(evidence: Evidence, error: str) -> bool:
-    """Ends that faults explain: an I/O error at a commit, or a tree that could not go on."""
-    legal = ("StoreBroken", "RestartIntensityExceeded")
-    return evidence.observed.faulty and error in legal
+    """Whether a fault explains that a process could not go on."""
+    causes = _ENDED_BY.get(error, ())
+    return any(one.kind.startswith(causes) for one in evidence.observed.struck)
 
 
 def nothing_is_left_behind(evidence: Evidence) -> Iterator[str | None]:
-    """A process that ends by itself leaves no task behind."""
+    """A process that stops in order leaves no task behind."""
     for life in evidence.observed.lives:
-        if life.reason.startswith("exited"):
+        if life.reason == "exited":
             yield f"{life.node}: {life.leaked}" if life.leaked else None
 
 

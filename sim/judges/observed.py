@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from sim.history import Answered, Sent
+
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """One row of a table of interest was changed for good.
@@ -45,6 +47,18 @@ class Publication(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Written(msgspec.Struct, frozen=True):
+    """A process has written a message to its connection; whether it arrives is another matter."""
+
+    at: float
+    step: int
+    node: str
+    incarnation: int
+    exchange: str
+    routing_key: str
+    message_id: str
+
+
 class Removal(msgspec.Struct, frozen=True):
     """An outbox row was removed; what its relay had been told by then.
 
@@ -60,6 +74,19 @@ class Removal(msgspec.Struct, frozen=True):
     sent: int
     acked: int
     returned: int
+
+
+class Fate(msgspec.Struct):
+    """What one process knows of a message that it has published, as counts.
+
+    ``blocked``: the broker said that it takes nothing while this was without a confirm.
+    """
+
+    sent: int = 0
+    acked: int = 0
+    nacked: int = 0
+    returned: int = 0
+    blocked: int = 0
 
 
 class Consuming(msgspec.Struct):
@@ -161,6 +188,32 @@ class Child(msgspec.Struct, frozen=True):
     window_s: float = 30.0
 
 
+class Struck(msgspec.Struct, frozen=True):
+    """A fault made a difference. ``states``: how each process of ours stood at that moment.
+
+    *down*, *starting*, *idle*, *working* (it held deliveries), *stopping*.
+    """
+
+    at: float
+    step: int
+    kind: str
+    variety: str
+    target: str
+    facts: dict[str, Any]
+    states: dict[str, str]
+    lives: dict[str, int]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Somebody wanted to change an inbox row that is no longer his: nothing was written."""
+
+    at: float
+    step: int
+    node: str
+    message_id: str
+    worker: str
+
+
 class Reading(msgspec.Struct, frozen=True):
     """How many rows each ledger had before the past was read, and after it.
 
@@ -186,11 +239,15 @@ class Rebuilt(msgspec.Struct, frozen=True):
 class Observed(msgspec.Struct, kw_only=True):
     """Everything that was seen, in the order in which it happened.
 
+    ``fates``: what became of a message that a node's process has published, as that process was
+    told. ``disks``: what was made of each node's statements. ``attempts``: when a node tried to
+    reach the broker. ``torn``: connections that ended inside a frame.
     ``unacked`` deliveries were out at rest. ``mishaps`` are what no code has handled: exceptions of
     tasks that nobody waits for, coroutines that nobody awaited.
     """
 
     commits: list[Commit] = []
+    written: list[Written] = []
     published: list[Publication] = []
     removals: list[Removal] = []
     consuming: list[Consuming] = []
@@ -201,6 +258,13 @@ class Observed(msgspec.Struct, kw_only=True):
     children: list[Child] = []
     readings: list[Reading] = []
     rebuilt: list[Rebuilt] = []
+    struck: list[Struck] = []
+    refused: list[Refused] = []
+    history: list[Sent | Answered] = []
+    fates: list[tuple[str, int, str, Fate]] = []
+    disks: dict[str, list[str]] = {}
+    attempts: list[tuple[float, str]] = []
+    torn: int = 0
     mailboxes: list[tuple[str, int, int]] = []
     mishaps: list[str] = []
     unacked: int = 0

@@ -5,12 +5,14 @@ The broker's side of a wire tells what the broker got and gave, behind whatever 
 (`sim.watch.client_side`). Only wires that open with AMQP's greeting are listened to.
 """
 
-from sim.judges.observed import Consuming, Delivery, Publication
+from sim.judges.observed import Consuming, Delivery, Publication, Written
 from sim.watch import frames
 from sim.watch.client_side import ClientSide, Fates
 from sim.watch.clock import Clock
 from sim.watch.server_side import ServerSide
 from sim.wire import Wire
+
+HTTP_PORTS = range(8080, 8090)
 
 
 class BrokerWatch:
@@ -18,15 +20,22 @@ class BrokerWatch:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.written: list[Written] = []
         self.published: list[Publication] = []
         self.consuming: list[Consuming] = []
         self.delivered: list[Delivery] = []
         self.fates = Fates()
         self.links: list[Link] = []
+        self.attempts: list[tuple[float, str]] = []
 
     def listen(self, wire: Wire) -> None:
         """Listen to a new wire."""
         wire.listener = _Stranger(self, wire)
+
+    def refused(self, node: str, _host: str, port: int) -> None:
+        """A connection was refused; one to a broker is an attempt to reach it."""
+        if port not in HTTP_PORTS:
+            self.attempts.append((self.clock()[0], node))
 
     def finish(self) -> None:
         """Account for channels that ended with their wires."""
@@ -61,6 +70,7 @@ class _Stranger:
         if client and data.startswith(frames.GREETING):
             link = self._wire.listener = Link(self._watch, self._wire)
             self._watch.links.append(link)
+            self._watch.attempts.append((self._watch.clock()[0], self._wire.nodes[0]))
             link.wrote(data, client=client)
 
     def got(self, data: bytes, *, client: bool) -> None:
@@ -74,7 +84,8 @@ class Link:
         self.wire = wire
         owner = wire.client.owner
         whose = wire.nodes[0], 0 if owner is None else owner.number
-        self.client = ClientSide(watch.clock, whose, watch.fates, watch.delivered)
+        seen = watch.written, watch.delivered
+        self.client = ClientSide(watch.clock, whose, watch.fates, *seen)
         self.server = ServerSide(watch.clock, whose[0], watch.published, watch.consuming)
 
     def wrote(self, data: bytes, *, client: bool) -> None:

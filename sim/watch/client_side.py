@@ -6,7 +6,7 @@ given to it, and its acks count from when they are written.
 
 from typing import Any, NamedTuple
 
-from sim.judges.observed import Delivery
+from sim.judges.observed import Delivery, Fate, Written
 from sim.watch import frames
 from sim.watch.clock import Clock
 from sim.watch.frames import Frame, Reader
@@ -18,18 +18,6 @@ class Address(NamedTuple):
     message_id: str
     exchange: str
     routing_key: str
-
-
-class Fate:
-    """What one incarnation knows of a message that it has published, as counts.
-
-    ``blocked``: the broker said that it takes nothing while this was without a confirm.
-    """
-
-    __slots__ = ("acked", "blocked", "nacked", "returned", "sent")
-
-    def __init__(self) -> None:
-        self.sent = self.acked = self.nacked = self.returned = self.blocked = 0
 
 
 class Fates:
@@ -57,12 +45,18 @@ class ClientSide:
     """``whose``: the node and the incarnation that has made the connection."""
 
     def __init__(
-        self, clock: Clock, whose: tuple[str, int], fates: Fates, delivered: list[Delivery]
+        self,
+        clock: Clock,
+        whose: tuple[str, int],
+        fates: Fates,
+        written: list[Written],
+        delivered: list[Delivery],
     ) -> None:
         self.reader = Reader()
         self._clock = clock
         self._whose = whose
         self._fates = fates
+        self._written = written
         self._delivered = delivered
         self._writing = Reader()
         self._confirms: dict[int, _Confirms] = {}
@@ -109,10 +103,13 @@ class ClientSide:
     # -- publishing -------------------------------------------------------------------------------
 
     def _published(self, frame: Frame) -> None:
+        exchange, routing_key = frames.short_texts(frame.payload, 2, 2)
+        address = _address(frame, exchange, routing_key)
+        where = exchange, routing_key, address.message_id
+        self._written.append(Written(*self._clock(), *self._whose, *where))
         confirms = self._confirms.get(frame.channel)
         if confirms is not None:
-            exchange, routing_key = frames.short_texts(frame.payload, 2, 2)
-            fate = self._fates.of(self._whose, _address(frame, exchange, routing_key))
+            fate = self._fates.of(self._whose, address)
             fate.sent += 1
             confirms.last += 1
             confirms.open[confirms.last] = fate

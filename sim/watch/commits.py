@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from sim.judges.observed import Commit
+from sim.judges.observed import Commit, Refused
 from sim.watch.clock import Clock
 
 TABLES = frozenset(
@@ -90,6 +90,7 @@ class CommitWatch:
     def __init__(self, clock: Clock, tell: Callable[[Commit], None]) -> None:
         self.clock = clock
         self.tell = tell
+        self.refused: list[Refused] = []
         self._forms: dict[str, Form | str | None] = {}
 
     def watch(self, node: str, incarnation: int, database: str) -> "Writer":
@@ -129,7 +130,9 @@ class Writer:
         if form is None:
             return
         if isinstance(form, Form):
-            if changed:
+            if not changed and form.verb == "update" and form.table == "inbox":
+                self._refused(form, rows)
+            elif changed:
                 self._rows += [(form, row, changed, row_id) for row in rows]
                 if not open_:
                     self._commit(certain=certain)
@@ -141,6 +144,13 @@ class Writer:
             self._commit(certain=certain)
         else:  # ROLLBACK; or BEGIN, after SQLite has rolled back by itself
             self._rows.clear()
+
+    def _refused(self, form: Form, rows: Sequence[Any]) -> None:
+        at, step = self._commits.clock()
+        for row in rows:
+            _, where = form.filled(row)
+            told = where.get("message_id", ""), where.get("incarnation", "")
+            self._commits.refused.append(Refused(at, step, self._whose[0], *told))
 
     def _commit(self, *, certain: bool) -> None:
         rows, self._rows = self._rows, []

@@ -7,6 +7,7 @@ import msgspec
 from runtime.child import SupervisorSpec
 from runtime.node import NodeStatus
 from sim.engine import Engine
+from sim.history import Answered, Sent
 from sim.incarnation import CURRENT
 from sim.judges.observed import (
     Call,
@@ -17,13 +18,16 @@ from sim.judges.observed import (
     Observed,
     Reading,
     Removal,
+    Struck,
 )
 from sim.node import Node
+from sim.plan import Fault
 from sim.watch.broker import BrokerWatch
 from sim.watch.client_side import Address
 from sim.watch.commits import CommitWatch
 
 Trees = tuple[SupervisorSpec, Callable[[], NodeStatus]]
+PARTIES = ("provider", "carrier", "mailer")
 Depths = Callable[[], Sequence[tuple[str, int, int]]]
 """Returns each mailbox's name, how much is in it, and how much it takes."""
 _TEXT = (str, int, float, bool)
@@ -49,12 +53,17 @@ class Witness:
         self._trees: dict[str, Trees] = {}
         self._statements = CommitWatch(self.clock, self._committed)
         self._outbox: dict[tuple[str, int], Address] = {}
+        self.struck: list[Struck] = []
+        self.history: list[Sent | Answered] = []
+        self._nodes: dict[str, Node] = {}
         engine.network.bystander = self.broker.listen
+        engine.network.on_refused = self.broker.refused
 
     def attend(self, node: Node) -> None:
         """Watch a node's disk, and the coming and going of its processes."""
         node.storage.bystander = self._statements.watch
         node.chronicle = self
+        self._nodes[node.name] = node
 
     def clock(self) -> tuple[float, int]:
         """Return virtual seconds and the trace's step of now."""
@@ -65,6 +74,7 @@ class Witness:
         self.broker.finish()
         return Observed(
             commits=self.commits,
+            written=self.broker.written,
             published=self.broker.published,
             removals=self.removals,
             consuming=self.broker.consuming,
@@ -74,6 +84,16 @@ class Witness:
             lives=self.lives,
             children=self.children,
             readings=self.readings,
+            struck=self.struck,
+            refused=self._statements.refused,
+            history=self.history,
+            fates=[
+                (node, number, address.message_id, fate)
+                for (node, number, address), fate in self.broker.fates.by_sender.items()
+            ],
+            disks={name: list(node.storage.fired) for name, node in self._nodes.items()},
+            attempts=self.broker.attempts,
+            torn=self.broker.torn(),
             mailboxes=[(name, *figures) for name, figures in self._fullest.items()],
             unacked=self.unacked,
             faulty=self.faulty,
@@ -112,6 +132,31 @@ class Witness:
         for node, (wanted, found) in self._trees.items():
             if node in living:
                 self.children += _census(node, wanted, found())
+
+    # -- faults -----------------------------------------------------------------------------------
+
+    def fault(self, fault: Fault, variety: str) -> None:
+        """A fault has made a difference."""
+        at, step = self.clock()
+        states = {name: self._state(name) for name in self._trees_of_ours()}
+        lives = {name: self.life(name).number for name in states}
+        about = fault.kind, variety, fault.target, fault.facts
+        self.struck.append(Struck(at, step, *about, states, lives))
+
+    def _trees_of_ours(self) -> list[str]:
+        """Return the names of the nodes that run something of ours, as far as they have begun."""
+        begun = {life.node for life in self.lives}
+        return [name for name in self._nodes if name in begun and name not in PARTIES]
+
+    def _state(self, node: str) -> str:
+        life = self.life(node)
+        if life.ended_at is not None:
+            return "down"
+        if life.told_at is not None:
+            return "stopping"
+        if life.ready_at is None:
+            return "starting"
+        return "working" if self.broker.held_by(node) else "idle"
 
     # -- what they say, ask and write -------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import pytest
 from sim.history import Answered
 from sim.judges.checker import check
 from sim.judges.evidence import Evidence
-from sim.judges.observed import Call, Delivery, Incident, Life
+from sim.judges.observed import Call, Delivery, Incident, Life, Struck, Written
 from sim.judges.table import CLAIMS
 from tests.sim.judges.witnessed import commit, witnessed
 
@@ -26,11 +26,9 @@ def first_call(evidence: Evidence, what: str) -> Call:
 
 
 def put_back_late(evidence: Evidence) -> None:
-    """A message is put back two seconds after the process was told to stop."""
-    row = {"message_id": "m9", "incarnation": "inc_1"}
-    evidence.observed.commits.append(
-        commit("inbox", "update", 10.0, database="shipping.db", where=row, state="requeued")
-    )
+    """A message is put back although the process was told to stop before."""
+    copy = Written(8.2, 1, "shop", 1, "", "shipping.retry.1s", "m9")
+    evidence.observed.written.append(copy)
 
 
 def claimed_by(evidence: Evidence, order_id: str, position: int, worker: str = "inc_1") -> None:
@@ -225,6 +223,6 @@ def test_a_process_may_end_by_itself_where_its_disk_failed() -> None:
         Life("shop", 2, 9.5, told_at=None, ended_at=9.9, reason="exited: StoreBroken")
     )
     claim = next(claim for claim in SEEN if claim.name == "processes_end_as_they_are_told")
-    assert check(evidence, [claim.judge])[0].green
-    evidence.observed.faulty = False
     assert check(evidence, [claim.judge])[0].breaches
+    evidence.observed.struck.append(Struck(9.8, 1, "disk-error", "", "shop", {}, {}, {}))
+    assert check(evidence, [claim.judge])[0].green

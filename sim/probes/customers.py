@@ -1,0 +1,62 @@
+"""Sometimes, between a customer and the shop: replies get lost, requests are sent twice at once."""
+
+from itertools import pairwise
+
+from sim.history import Sent
+from sim.judges.evidence import Evidence
+
+
+def reply_lost_and_the_stored_answer_given(evidence: Evidence) -> int:
+    """The command was carried out, its reply lost; the same key got the stored answer later."""
+    found = 0
+    for command in evidence.commands:
+        answer = command.accepted
+        if not command.keyed or answer is None:
+            continue
+        lost = [one for one in command.answers if one.status == 0 and one.at <= answer.at]
+        sent = _sent(evidence, command.name).get(answer.attempt)
+        committed_at = _committed_at(evidence, str(answer.body["id"]), answer.body["version"])
+        found += bool(lost) and sent is not None and committed_at < sent.at
+    return found
+
+
+def same_key_twice_at_once(evidence: Evidence) -> int:
+    """Two requests with one key were under way at the same time."""
+    found = 0
+    for command in evidence.commands:
+        ended = {answer.attempt: answer.at for answer in command.answers}
+        tries = list(_sent(evidence, command.name).values())
+        found += command.keyed and any(
+            ended.get(before.attempt, float("inf")) > after.at for before, after in pairwise(tries)
+        )
+    return found
+
+
+def told_to_come_back_and_served(evidence: Evidence) -> int:
+    """Somebody got a 503, came back, and got what he wanted."""
+    return sum(
+        command.accepted is not None and any(one.status == 503 for one in command.answers)
+        for command in evidence.commands
+    )
+
+
+def shipped_twice_the_same(evidence: Evidence) -> int:
+    """The same *shipped* was stated again and got the original answer."""
+    return sum(
+        command.kind == "ship" and sum(one.status in (200, 201) for one in command.answers) > 1
+        for command in evidence.commands
+    )
+
+
+def _sent(evidence: Evidence, name: str) -> dict[int, Sent]:
+    return {
+        one.attempt: one
+        for one in evidence.observed.history
+        if isinstance(one, Sent) and one.command == name
+    }
+
+
+def _committed_at(evidence: Evidence, order_id: str, version: int) -> float:
+    events = evidence.streams.get(order_id, [])
+    event = next((one for one in events if one.version == version), None)
+    return evidence.moments.get(event.id, float("inf")) if event is not None else float("inf")
