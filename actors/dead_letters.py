@@ -13,16 +13,20 @@ from typing import Annotated
 import msgspec
 from quart import Blueprint, Response, request
 
-from actors.operators import Why, decoded, deed, number, operator_routes
+from actors.domain.values import refuse_issued_card_number, tidy_free_text
+from actors.operators import Why, decoded, deed, number, operator_routes, order_named
 from actors.status import answer
 from runtime.amqp.dead_letters import DeadLetter, DeadLetters, Wanted
 from runtime.errands import Done
 from runtime.errors import Rejection
 from runtime.inbox import State
 from runtime.message import HeaderValue, Message
+from runtime.redaction import printable
 from runtime.service import MessageService
 
 NAMED_MAX = 20
+Label = Annotated[str, msgspec.Meta(max_length=255)]
+"""As long as an AMQP short string can be."""
 
 Erase = Callable[[str], Awaitable[None]]
 
@@ -31,9 +35,15 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which messages: of these ids, of this type, or all; ``max`` at most; and why."""
 
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=500)] = ()
-    type: str | None = None
+    ids: Annotated[tuple[Label, ...], msgspec.Meta(max_length=500)] = ()
+    type: Label | None = None
     max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "reason", tidy_free_text("reason", self.reason))
+        for text in self.ids:
+            refuse_issued_card_number("ids", text)
+        refuse_issued_card_number("type", self.type or "")
 
 
 class Ids(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,7 +120,7 @@ def message_service_operator(
 def _add_erasure(routes: Blueprint, service: MessageService, erase: Erase) -> None:
     @routes.post("/erasures/<order_id>")
     async def forget(order_id: str) -> Response:
-        what = deed("order-erase", order_id, (await decoded(Why)).reason)
+        what = deed("order-erase", order_named(order_id), (await decoded(Why)).reason)
 
         async def work() -> Done:
             await erase(order_id)
@@ -128,12 +138,13 @@ async def _deal(letters: DeadLetters, action: str, selection: Selection) -> Done
 
 def _named(selection: Selection) -> str:
     which = _some(list(selection.ids)) or "all"
-    return f"{which}, type {selection.type}" if selection.type else which
+    return f"{which}, type {printable(selection.type)}" if selection.type else which
 
 
 def _some(ids: list[str]) -> str:
+    """Name some ids; a foreign one may hold anything."""
     more = f" and {len(ids) - NAMED_MAX} more" if len(ids) > NAMED_MAX else ""
-    return ", ".join(ids[:NAMED_MAX]) + more
+    return ", ".join(map(printable, ids[:NAMED_MAX])) + more
 
 
 def _shown(message: Message) -> LetterReply:

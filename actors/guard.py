@@ -20,7 +20,12 @@ _TARGET_BYTES_MAX = 2048
 # Quart takes off all leading slashes but one, percent-encoded ones too: what a proxy in front knows
 # as //metrics or /%2Fmetrics would be /metrics here.
 _PATH = re.compile("/(?!/)")
-_HOST = re.compile(rb"[A-Za-z0-9._\[\]:-]{1,255}")
+# Names as DNS has them, and addresses. Werkzeug 3.1 fails on a label of more than 63 characters, or
+# of none (it encodes them as IDNA).
+_LABEL = rb"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(
+    rb"(?=.{1,255}\Z)(?:%b(?:\.%b)*\.?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?" % (_LABEL, _LABEL)
+)
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
 

@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from quart import Blueprint, Response, request
 
+from actors.domain.values import TidyText, refuse_issued_card_number, tidy_text
 from actors.status import answer, problem
 from runtime.audit import AuditEntry, Deed
 from runtime.errands import Errands
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 # msgspec's messages quote what was sent; the place at their end is made of our own fields' names.
 _PLACE = re.compile(r" - at `(\$[\w.\[\]]*)`$")
+_OWN = re.compile("`[a-z_]+` must [a-z ,-]+")
+_ORDER_ID = re.compile("ord_[0-9A-Z]{26}")
 
 
 class AuditReply(msgspec.Struct, frozen=True):
@@ -33,7 +36,7 @@ class AuditReply(msgspec.Struct, frozen=True):
     data: list[AuditEntry]
 
 
-class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Why(TidyText, frozen=True):
     """The reason that goes into the audit, in the operator's own words."""
 
     reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
@@ -46,6 +49,11 @@ class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target: Annotated[str, msgspec.Meta(max_length=400)]
     outcome: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            refuse_issued_card_number(name, getattr(self, name))
+            msgspec.structs.force_setattr(self, name, tidy_text(name, getattr(self, name)))
 
 
 def operator_routes(token: str, errands: Errands) -> Blueprint:
@@ -92,13 +100,17 @@ def operator_routes(token: str, errands: Errands) -> Blueprint:
 
 
 async def decoded(kind: type[T]) -> T:
-    """Return the request's body; Rejection validation-failed or malformed-json, not quoting it."""
+    """Return the request's body; Rejection validation-failed or malformed-json, not quoting it.
+
+    What is kept of it goes into the audit, so no text of it may hold a card's number.
+    """
     raw = await request.get_data(as_text=False)
     try:
         return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        found = _PLACE.search(str(error))
-        message = f"The body is not valid at {found[1] if found else '$'}."
+        place, own = _PLACE.search(str(error)), _OWN.match(str(error))
+        message = f"The body is not valid at {place[1] if place else '$'}"
+        message = f"{message}: {own[0]}." if own else f"{message}."
         refusal = Rejection("validation-failed", message, status_hint=422)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         refusal = Rejection("malformed-json", "The body is not JSON.", status_hint=400)
@@ -112,6 +124,16 @@ def number(name: str, default: int, most: int = LIMIT_MAX) -> int:
         message = f"The parameter `{name}` must be a whole number, {most} at most."
         raise Rejection("validation-failed", message, status_hint=422)
     return int(text)
+
+
+def order_named(order_id: str) -> str:
+    """Return the id of an order as it stands in a path; Rejection not-found where it can be none.
+
+    Whatever else was typed stays out of the audit.
+    """
+    if not _ORDER_ID.fullmatch(order_id):
+        raise Rejection("not-found", "That is no order's id.", status_hint=404)
+    return order_id
 
 
 def deed(action: str, target: str, reason: str) -> Deed:

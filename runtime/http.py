@@ -28,10 +28,10 @@ from hypercorn.utils import wrap_app
 
 from runtime.child import ChildContext
 from runtime.errors import EnvironmentUnready
-from runtime.http_connection import HEAD_BYTES_MAX, Connection
+from runtime.http_connection import BUFFER_BYTES, HEAD_BYTES_MAX, Connection
 
 CONNECTIONS_MAX = 1000
-_SOCKET_BYTES = 64 * 1024  # of each direction in the kernel, which doubles it
+_SOCKET_BYTES = 32 * 1024  # of each direction in the kernel, which doubles it
 _CUT_S = 1.0
 _CONNECTIONS_LEAST = 16
 
@@ -91,7 +91,9 @@ class HttpServer:
         worker = WorkerContext(None)
         async with _lifespan(app, config):
             accept = self._acceptor(app, config, worker)
-            server = await asyncio.start_server(accept, sock=listening, backlog=config.backlog)
+            server = await asyncio.start_server(
+                accept, sock=listening, backlog=config.backlog, limit=BUFFER_BYTES
+            )
             try:
                 context.started()
                 await context.stopping.wait()

@@ -10,8 +10,8 @@ The law of this file:
   transfer coding.
 - Every connection ends. A client that takes no bytes is cut off, where Hypercorn waits for it for
   ever; one whose request was answered before all of it had arrived is heard out for a moment, so
-  that it can read the answer; and what an application leaves unread blocks nobody (Hypercorn waits
-  for room in a queue that nobody empties any more).
+  that it can read the answer; and what is left unread blocks nobody (Hypercorn waits for room in an
+  application's queue, or for the turn of a second request, although both are over).
 """
 
 import asyncio
@@ -36,7 +36,7 @@ HEAD_LINES_MAX = 128
 STALL_S = 10.0
 LINGER_S = 5.0
 LINGER_BYTES_MAX = 1024 * 1024
-_READ_BYTES = 64 * 1024
+BUFFER_BYTES = 16 * 1024
 
 _HEAD = re.compile(rb"(?:(?![ \t])[\t\x20-\x7e\x80-\xff]*\r\n)+")
 _PROBLEM = b'{"type":"about:blank","title":"%b","status":%d}'
@@ -49,10 +49,17 @@ _BUSY = (
 
 
 class StrictRequests(h11.Connection):
-    """h11's server side; a head that RFC 9112 only tolerates is an error of the client's."""
+    """h11's server side; a head that RFC 9112 only tolerates is an error of the client's.
+
+    ``over``: nothing that comes is looked at any more.
+    """
+
+    over = False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Return the next event, as h11 does; the bytes of a head are looked at once more."""
+        if self.over:
+            return h11.NEED_DATA
         waiting = self.trailing_data[0] if self.their_state is h11.IDLE else b""
         event = super().next_event()
         if type(event) is h11.Request:
@@ -69,7 +76,7 @@ class Http1(H11Protocol):
 
     def __init__(self, *parts: object) -> None:
         super().__init__(*parts)  # type: ignore[arg-type]
-        self.connection: h11.Connection = StrictRequests(
+        self.connection: StrictRequests = StrictRequests(
             h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
         )
 
@@ -82,6 +89,17 @@ class Http1(H11Protocol):
     def was_cut_short(self) -> bool:
         """Whether the client may be sending a request that nobody wants to hear any more."""
         return self.connection.their_state in (h11.SEND_BODY, h11.ERROR)
+
+    async def handle(self, event: Event) -> None:
+        """Take bytes, or the end of them."""
+        if isinstance(event, Closed):
+            await self.finish()
+        await super().handle(event)
+
+    async def finish(self) -> None:
+        """Read no more: whoever waits for the end of a request, to read the next one, goes on."""
+        self.connection.over = True
+        await self.can_read.set()
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Hypercorn would switch to HTTP/2 here."""
@@ -162,6 +180,7 @@ class Connection(TCPServer):
         used: Callable[["Connection"], None],
     ) -> None:
         super().__init__(app, asyncio.get_running_loop(), config, context, {}, reader, writer)
+        writer.transport.set_write_buffer_limits(BUFFER_BYTES)
         self._http: Http1 | None = None
         self._used = used
         self._end: asyncio.TimerHandle | None = None
@@ -212,7 +231,7 @@ class Connection(TCPServer):
         if isinstance(event, RawData):
             await self._send(event.data)
         elif isinstance(event, Closed):
-            self._begin_end()
+            await self._begin_end()
         else:
             await super().protocol_send(event)
             if isinstance(event, Updated) and event.idle:
@@ -223,6 +242,7 @@ class Connection(TCPServer):
         async with self.send_lock:
             if self._end is not None or transport.is_closing():
                 await asyncio.sleep(0)  # whoever sends on and on must hear that nobody listens
+                await self._protocol.handle(Closed())
                 return
             self.writer.write(data)
             if not transport.get_write_buffer_size():
@@ -244,7 +264,7 @@ class Connection(TCPServer):
         heard_out = 0
         while not self.reader.at_eof() and heard_out <= LINGER_BYTES_MAX:
             try:
-                data = await self.reader.read(_READ_BYTES)
+                data = await self.reader.read(BUFFER_BYTES)
             except OSError:
                 break
             if self._end is None:
@@ -255,9 +275,9 @@ class Connection(TCPServer):
 
     async def _initiate_server_close(self) -> None:
         await self._protocol.handle(Closed())
-        self._begin_end()
+        await self._begin_end()
 
-    def _begin_end(self) -> None:
+    async def _begin_end(self) -> None:
         """Send what is still to be sent, then close; in a bounded time, whatever the client does.
 
         A socket closed with bytes unread resets the connection, and the client loses our answer.
@@ -265,6 +285,7 @@ class Connection(TCPServer):
         if self._end is not None:
             return
         self._end = self.loop.call_later(LINGER_S, self.abort)
+        await self._protocol.finish()
         if not self._protocol.was_cut_short:
             self.writer.close()
             return

@@ -60,6 +60,29 @@ def holds_card_number(text: str) -> bool:
     )
 
 
+# The first digits of Visa, Mastercard, American Express, Discover and JCB (ISO/IEC 7812-1).
+_ISSUED = re.compile("4[0-9]{12}(?:[0-9]{3})?|(?:5[1-5]|2[2-7]|6[05]|35)[0-9]{14}|3[47][0-9]{13}")
+
+
+def is_issued_card_number(digits: str) -> bool:
+    """Whether these digits are a card number by their beginning, too.
+
+    For what has many digits of its own, such as a tracking number or a time: a tenth of those pass
+    for card numbers by their check digit alone.
+
+    >>> is_issued_card_number("4242424242424242"), is_issued_card_number("20261126143910")
+    (True, False)
+    """
+    return _ISSUED.fullmatch(digits) is not None and luhn_valid(digits)
+
+
+def refuse_issued_card_number(name: str, text: str) -> None:
+    """Raise ValueError naming the field where the text holds such a number."""
+    runs = (re.sub(r"\D", "", run.group()) for run in _DIGIT_RUN.finditer(text))
+    if any(map(is_issued_card_number, runs)):
+        raise ValueError(f"`{name}` must not hold a payment card number")
+
+
 def tidy_text(name: str, text: str) -> str:
     """Return the text in NFC, stripped; ValueError naming the field where it may not be stored."""
     tidied = unicodedata.normalize("NFC", text).strip()

@@ -17,12 +17,9 @@ from actors.domain.values import (
     Quantity,
     Sku,
     TidyText,
-    luhn_valid,
+    is_issued_card_number,
     tidy_text,
 )
-
-# The first digits of Visa, Mastercard, American Express, Discover and JCB (ISO/IEC 7812-1).
-_ISSUED = re.compile("4[0-9]{12}(?:[0-9]{3})?|(?:5[1-5]|2[2-7]|6[05]|35)[0-9]{14}|3[47][0-9]{13}")
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,8 +80,8 @@ class CancelRequest(TidyText, frozen=True):
 class ShipRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which carrier took the parcel, and the number it is tracked by.
 
-    A tracking number is often 15 digits or more, a tenth of which would pass for a card number by
-    their check digit alone: it is refused only where its first digits are a card issuer's too.
+    A tracking number is often 15 digits or more: it is refused only where its first digits are a
+    card issuer's too.
     """
 
     carrier: Annotated[str, Meta(min_length=1, max_length=40)]
@@ -95,7 +92,7 @@ class ShipRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         msgspec.structs.force_setattr(self, "carrier", carrier)
         msgspec.structs.force_setattr(self, "tracking", self.tracking.strip())
         digits = re.sub("[ ./_-]", "", self.tracking)
-        if _ISSUED.fullmatch(digits) and luhn_valid(digits):
+        if is_issued_card_number(digits):
             raise ValueError("`tracking` must not be a payment card number")
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import msgspec
 from quart import Blueprint, Response
 
-from actors.operators import Why, decoded, deed
+from actors.operators import Why, decoded, deed, order_named
 from actors.order_events import erasures
 from actors.order_events.erasure import erase
 from actors.order_events.erasures import STEPS, Erasure
@@ -39,12 +39,12 @@ def add_erasures(routes: Blueprint, parts: OrderEventsParts, clock: Clock) -> No
 
     @routes.post("/erasures/<order_id>")
     async def begin(order_id: str) -> Response:
-        what = deed(ACTION, order_id, (await decoded(Why)).reason)
+        what = deed(ACTION, order_named(order_id), (await decoded(Why)).reason)
         return answer(await parts.errands.carry_out(what, partial(work.begin, order_id)))
 
     @routes.post(f"/erasures/<order_id>/<any({','.join(STEPS)}):step>")
     async def finish(order_id: str, step: str) -> Response:
-        what = deed(f"{ACTION}-{step}", order_id, (await decoded(Why)).reason)
+        what = deed(f"{ACTION}-{step}", order_named(order_id), (await decoded(Why)).reason)
         return answer(await parts.errands.carry_out(what, partial(work.finish, order_id, step)))
 
 

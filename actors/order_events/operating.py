@@ -16,6 +16,7 @@ from quart import Blueprint, Response, request
 
 from actors.domain.event_json import EventJson, event_json
 from actors.domain.events import EVENT_TYPES
+from actors.domain.values import TidyText
 from actors.operators import Why, decoded, deed, number, operator_routes
 from actors.order_events.appending import message_from
 from actors.order_events.forgetting import add_erasures
@@ -42,12 +43,12 @@ Subscriptions = Mapping[str, Sequence[str]]
 class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One event for one service; ``replayed`` where the service waits for a copy of its own."""
 
-    event_id: str
-    queue: str
+    event_id: Annotated[str, msgspec.Meta(pattern=r"^evt_[0-9A-Z]{26}$(?!\n)")]
+    queue: Annotated[str, msgspec.Meta(pattern=r"^[a-z-]{1,64}$(?!\n)")]
     replayed: bool = False
 
 
-class Reoffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Reoffer(TidyText, frozen=True):
     """What to publish again, in one commit, and why."""
 
     offers: Annotated[tuple[Offer, ...], msgspec.Meta(min_length=1, max_length=500)]

@@ -14,7 +14,7 @@ from actors.domain.event_json import EventJson, event_json
 from actors.domain.events import Carrier, Tracking
 from actors.domain.order_events import CorrelationId
 from actors.domain.shipments import Shipments
-from actors.domain.values import tidy_text
+from actors.domain.values import refuse_issued_card_number, tidy_text
 from actors.status import Check, StatusQuery, answer, problem, status_app
 from runtime.errors import Rejection
 from runtime.host import Ids
@@ -32,6 +32,7 @@ class ShippedRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name in ("carrier", "tracking"):
+            refuse_issued_card_number(name, getattr(self, name))
             msgspec.structs.force_setattr(self, name, tidy_text(name, getattr(self, name)))
 
 

@@ -3,8 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.routing import Map
 
-from actors.guard import Guarded, joined
+from actors.guard import Guarded, joined, objection
 from actors.status import status_app
 from runtime.http import HttpServer
 from runtime.telemetry import Telemetry
@@ -55,6 +58,31 @@ async def test_what_is_let_through_is_kept_by_no_cache(port: int) -> None:
     assert (status, body) == (200, b'{"status":"ok"}')
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
+
+
+NAMES = st.text("aZ09-_.:[]", max_size=80).map(str.encode)
+
+
+@given(NAMES | st.from_regex(rb"[a-z0-9-]{60,66}(\.[a-z]+)?(:[0-9]{1,6})?", fullmatch=True))
+def test_a_host_that_is_taken_is_one_that_werkzeug_takes(host: bytes) -> None:
+    scope = {"http_version": "1.1", "path": "/", "raw_path": b"/", "query_string": b""}
+    if objection(scope, {b"host": host}) is None:
+        Map().bind(host.decode())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"shop.example", b"shop.example.", b"127.0.0.1:8080", b"[::1]:80", b"a_b", b"a" * 63, b"x"],
+)
+def test_ordinary_hosts_are_taken(host: bytes) -> None:
+    scope = {"http_version": "1.1", "path": "/", "raw_path": b"/", "query_string": b""}
+    assert objection(scope, {b"host": host}) is None
+
+
+@pytest.mark.parametrize("host", [b"", b"a" * 64, b"a..b", b".a", b"-a", b"a:b", b"[]", b"a b"])
+def test_odd_hosts_are_not(host: bytes) -> None:
+    scope = {"http_version": "1.1", "path": "/", "raw_path": b"/", "query_string": b""}
+    assert "Host" in (objection(scope, {b"host": host}) or "")
 
 
 @pytest.mark.parametrize("path", [b"//healthz", b"/%2Fhealthz", b"///healthz", b"//other/healthz"])

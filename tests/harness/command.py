@@ -15,7 +15,7 @@ FREE_PORTS = (
     *("--set", "http.port=0", "--set", "order_events.port=0", "--set", "payment.port=0"),
     *("--set", "shipping.port=0", "--set", "notification.port=0"),
 )
-_MAIN = (sys.executable, "-c", "from actors.cli import main; main()")
+MAIN = (sys.executable, "-c", "from actors.cli import main; main()")
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -29,7 +29,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     return subprocess.run(
-        [*_MAIN, *arguments],
+        [*MAIN, *arguments],
         cwd=cwd,
         env=environment(**(variables or {})),
         capture_output=True,
@@ -45,7 +45,7 @@ class Serving:
     def __init__(self, arguments: Sequence[str], cwd: Path) -> None:
         self.output = ""
         self._process = subprocess.Popen(
-            [*_MAIN, *arguments],
+            [*MAIN, *arguments],
             cwd=cwd,
             env=environment(),
             stdout=subprocess.PIPE,

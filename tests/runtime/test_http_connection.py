@@ -20,7 +20,10 @@ LARGE = b"x" * 100_000
 
 
 class App:
-    """Says what it was asked; refuses all posts without reading them; ``/large`` repeats itself."""
+    """Says what it was asked; refuses all posts without reading them.
+
+    ``/large`` and ``/ticks`` repeat themselves until the client goes; ``/hang`` waits.
+    """
 
     def __init__(self) -> None:
         self.in_work = 0
@@ -55,21 +58,27 @@ class App:
         status = 413 if scope["method"] == "POST" else 200
         body = f"{scope['method']} {scope['path']} HTTP/{scope['http_version']}".encode()
         headers = [(b"content-length", b"%d" % len(body))]
-        if scope["path"] == "/large":
-            await self._answer_at_length(receive, send)
+        if scope["path"] in ("/large", "/ticks"):
+            tick_s = 0.02 if scope["path"] == "/ticks" else 0.0
+            await self._answer_at_length(receive, send, tick_s)
             return
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     async def _answer_at_length(
-        self, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+        self,
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+        tick_s: float,
     ) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         async with anyio.create_task_group() as group:
 
             async def repeat() -> None:
+                part = b"tick" if tick_s else LARGE
                 while True:
-                    await send({"type": "http.response.body", "body": LARGE, "more_body": True})
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                    await anyio.sleep(tick_s)
 
             group.start_soon(repeat)
             while (await receive())["type"] != "http.disconnect":
@@ -233,12 +242,13 @@ async def test_but_not_for_ever(server: HttpServer, monkeypatch: pytest.MonkeyPa
         await until(lambda: server.connections == 0)
 
 
+@pytest.mark.parametrize("requests", [1, 2])
 async def test_a_client_that_takes_no_bytes_is_cut_off(
-    app: App, server: HttpServer, monkeypatch: pytest.MonkeyPatch
+    app: App, server: HttpServer, monkeypatch: pytest.MonkeyPatch, requests: int
 ) -> None:
     monkeypatch.setattr(http_connection, "STALL_S", 0.2)
     async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
-        await stream.send(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
+        await stream.send((b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n") * requests)
         await until(lambda: app.in_work == 1)
         await until(lambda: (server.connections, app.in_work) == (0, 0))
 
@@ -253,6 +263,24 @@ async def test_a_client_that_takes_its_time_is_not(
         while taken < 40 * len(LARGE):
             taken += len(await stream.receive())
         assert app.in_work == 1
+    await until(lambda: server.connections == 0)
+
+
+async def test_a_client_that_asks_twice_and_goes_is_noticed_when_it_is_answered(
+    app: App, server: HttpServer
+) -> None:
+    """Hypercorn would wait for the first answer's end before it reads on, hence for ever."""
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send((b"GET /ticks HTTP/1.1\r\n" + HOST + b"\r\n") * 2)
+        await until(lambda: app.in_work == 1)
+    await until(lambda: (server.connections, app.in_work) == (0, 0))
+
+
+async def test_what_follows_a_last_request_holds_up_nobody(server: HttpServer) -> None:
+    last = b"GET / HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(last + b"GET / HTTP/1.1\r\n" * 1000)
+        assert (await until_closed(stream)).startswith((b"HTTP/1.1 200", b"HTTP/1.1 400"))
     await until(lambda: server.connections == 0)
 
 

@@ -83,7 +83,7 @@ main()
 def test_a_bug_in_a_handler_is_one_line_that_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_MAIN", (sys.executable, "-c", BUGS))
+    monkeypatch.setattr(command, "MAIN", (sys.executable, "-c", BUGS))
     with up(tmp_path, "log.format=json") as (serving, url):
         token = (tmp_path / "data" / "secrets" / "operator-token").read_text()
         head = {"authorization": f"Bearer {token}"}

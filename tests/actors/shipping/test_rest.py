@@ -91,6 +91,8 @@ async def test_only_services_may_ask(tmp_path: Path, authorization: str) -> None
         (b'{"carrier": "", "tracking": "JJD1"}', 422, "validation-failed"),
         (b'{"carrier": " ", "tracking": "JJD1"}', 422, "validation-failed"),
         (b'{"carrier": "DHL", "tracking": "J\\u202e1"}', 422, "validation-failed"),
+        (b'{"carrier": "DHL", "tracking": "4242 4242 4242 4242"}', 422, "validation-failed"),
+        (b'{"carrier": "4242424242424242", "tracking": "JJD1"}', 422, "validation-failed"),
         (b'{"carrier": "DHL", "tracking": "JJD1", "extra": 1}', 422, "validation-failed"),
         (b'{"carrier": "%s", "tracking": "JJD1"}' % (b"D" * 41), 422, "validation-failed"),
     ],
