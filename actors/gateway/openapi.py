@@ -22,7 +22,7 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 Object = dict[str, Json]
 
 _REF = "#/components/schemas/{name}"
-_WHOLE: Object = {"type": "integer", "minimum": 0}
+_WHOLE: Object = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
 _TIME: Object = {"type": "string", "format": "date-time"}
 
 # name -> (in, schema, description)
@@ -32,7 +32,7 @@ PARAMETERS: dict[str, tuple[str, Object, str]] = {
     "slug": ("path", {"enum": list(PROBLEMS)}, "The last part of a problem's type."),
     "at": (
         "query",
-        {"anyOf": [{"type": "integer", "minimum": 1}, _TIME]},
+        {"anyOf": [{**_WHOLE, "minimum": 1}, _TIME]},
         "Show the order as it was at this version or time.",
     ),
     "after": ("query", _WHOLE, "Only events after this version."),
@@ -40,13 +40,17 @@ PARAMETERS: dict[str, tuple[str, Object, str]] = {
     "status": ("query", {"enum": [name for name, _ in STATUSES]}, "Only orders of this status."),
     "email": ("query", {"type": "string"}, "Only orders of this e-mail address."),
     "since": ("query", _TIME, "Only orders placed at or after this time."),
-    "cursor": ("query", {"type": "string"}, "next_cursor of the page before."),
-    "If-Match": ("header", {"type": "string"}, 'The ETag of the order as you know it, or "*".'),
+    "cursor": ("query", {**_WHOLE, "minimum": 1}, "next_cursor of the page before."),
+    "If-Match": (
+        "header",
+        {"type": "string", "pattern": r'^(\*|"[0-9]{1,9}")$'},
+        'The ETag of the order as you know it, or "*".',
+    ),
     "If-None-Match": ("header", {"type": "string"}, "Answer 304 if the ETag is still this one."),
     "Last-Event-ID": ("header", _WHOLE, "Resume a stream: like after."),
     "Idempotency-Key": (
         "header",
-        {"type": "string", "minLength": 1, "maxLength": 255},
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
         "The same key and body give the same answer, whatever happened in between.",
     ),
 }
@@ -178,6 +182,7 @@ def _schemas_of(used: tuple[type[msgspec.Struct], ...]) -> Object:
     bodies = [row.body for row in EVENT_TYPES.values()]
     structs = list(dict.fromkeys((*used, ProblemBody, EventJson, *bodies)))
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REF)
-    data: Json = {"oneOf": [_ref(body) for body in bodies]}
+    # Not oneOf: clients must ignore fields that they do not know, so one body may be several.
+    data: Json = {"anyOf": [_ref(body) for body in bodies]}
     schemas[EventJson.__name__]["properties"]["data"] = data
     return schemas
