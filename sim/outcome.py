@@ -48,7 +48,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.plan is not None:
             return self.plan
         wishes = self.wishes
-        plan = draw(self.scenario, self.seed, orders=wishes.orders)
+        plan = draw(self.scenario, self.seed, orders=wishes.orders, intensity=wishes.intensity)
         if wishes.faults is None:
             return plan
         return msgspec.structs.replace(plan, faults=_only(plan, wishes.faults))
@@ -76,6 +76,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     probes: dict[str, int] = {}
     fired: dict[str, int] = {}
     missed: dict[str, int] = {}
+    effects: dict[str, int] = {}
+    mishaps: list[str] = []
 
     @property
     def passed(self) -> bool:
@@ -128,6 +130,8 @@ def outcome_of(task: Task, result: Result, cpu_s: float) -> Outcome:
         probes=result.probes,
         fired=result.fired,
         missed=result.missed,
+        effects=result.effects,
+        mishaps=result.mishaps,
     )
 
 

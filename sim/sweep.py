@@ -14,6 +14,7 @@ import msgspec
 
 from sim import guard
 from sim.batch import WALL_S_MAX, Lost, Pool
+from sim.determinism import Parted
 from sim.outcome import AS_DRAWN, Outcome, Task, Wishes, lost, perform
 
 SEED_BYTES = 4
@@ -52,12 +53,15 @@ class Tally:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.failures: list[Outcome] = []
+        self.same_again = 0
+        self.parted: list[Parted] = []
         self.passed = 0
         self.virtual_s = self.cpu_s = 0.0
         self.cases: Counter[str] = Counter()
         self.probes: Counter[str] = Counter()
         self.fired: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
+        self.effects: Counter[str] = Counter()
         self.shapes: Counter[str] = Counter()
         self.runs: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
@@ -91,6 +95,7 @@ class Tally:
             (self.probes, outcome.probes),
             (self.fired, outcome.fired),
             (self.missed, outcome.missed),
+            (self.effects, outcome.effects),
         ):
             total.update(part)
 
@@ -113,8 +118,8 @@ def sweep(
     *,
     tick: Callable[[], None] | None = None,
     tick_s: float = 0.5,
-) -> Generator[Outcome, None, None]:
-    """Run the tasks and yield their outcomes as they come."""
+) -> Generator[tuple[Task, Outcome], None, None]:
+    """Run the tasks and yield each with its outcome, as they come."""
     guard.install()
     began = time.monotonic()
 
@@ -128,6 +133,6 @@ def sweep(
     with made as pool, closing(pool.map(within_budget(), tick=tick, tick_s=tick_s)) as results:
         for task, result in results:
             outcome = lost(task, result) if isinstance(result, Lost) else result
-            yield outcome
+            yield task, outcome
             if limits.fail_fast and not outcome.passed:
                 return

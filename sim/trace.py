@@ -9,6 +9,7 @@ takes in: two runs that differ in a single step differ in their hash from there 
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -31,14 +32,18 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Trace:
-    """Append-only. ``keep`` holds the events too; without it only the hash goes on."""
+    """Append-only. ``keep`` holds the events too; without it only the hash goes on.
 
-    __slots__ = ("_hash", "_keep", "_lines", "count", "events", "mix")
+    ``watch``, if it is set, is shown each event that is kept.
+    """
+
+    __slots__ = ("_hash", "_keep", "_lines", "count", "events", "mix", "watch")
 
     def __init__(self, *, keep: bool = True) -> None:
         self.mix = 0
         self.count = 0
         self.events: list[Event] = []
+        self.watch: Callable[[Event], None] | None = None
         self._keep = keep
         self._lines: list[tuple[float, str, int, tuple[str | float | bytes, ...]]] = []
         self._hash = hashlib.blake2b(digest_size=16)
@@ -48,7 +53,10 @@ class Trace:
         self.count += 1
         self._lines.append((at, kind, self.mix, facts))
         if self._keep:
-            self.events.append(Event(self.count, at, kind, facts, self.mix))
+            event = Event(self.count, at, kind, facts, self.mix)
+            self.events.append(event)
+            if self.watch is not None:
+                self.watch(event)
         if len(self._lines) >= _LINES_MAX:
             self._take_in()
 

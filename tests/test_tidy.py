@@ -42,9 +42,9 @@ DOORS: dict[str, tuple[str, ...]] = {
     "hypercorn": ("runtime.http", "runtime.http_connection", "sim.guard"),
     "h11": ("runtime.http_connection",),
     "httpx": ("actors.commands", "actors.order_events", "actors.shipping", "actors.neighbours"),
-    "click": ("actors.cli", "actors.commands", "sim.cli", "bench.cli"),
+    "click": ("actors.cli", "actors.commands", "sim.cli", "sim.commands", "bench.cli"),
     "rich": ("actors.commands", "sim", "bench"),
-    "jinja2": ("actors.notification", "actors.gateway"),
+    "jinja2": ("actors.notification", "actors.gateway", "sim.report"),
     "structlog": ("runtime.telemetry",),
     "prometheus_client": ("runtime.telemetry",),
     "asyncio": (

@@ -49,6 +49,7 @@ class Injector:
         try:
             heal = KINDS[fault.kind].inject(strike)
         except NoVictim:
+            engine.note("missed", fault.number)
             self.missed[fault.kind] += 1
             return
         self.fired[fault.kind] += 1

@@ -1,0 +1,52 @@
+"""One line a property: held, broken, or never looked at; and what it claims."""
+
+import msgspec
+
+from sim.judges.table import CLAIMS
+from sim.report.result import Report
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """One property. ``cases``: how many it was evaluated on, as text; ``mark`` is its style."""
+
+    name: str
+    word: str
+    mark: str
+    cases: str
+    claim: str
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Properties of one kind: those that were broken first, then those without a case."""
+
+    title: str
+    verdicts: list[Verdict]
+
+
+def claims() -> dict[str, str]:
+    """Return what each property claims, by name."""
+    return {claim.name: claim.text for claim in CLAIMS}
+
+
+def verdicts_of(report: Report) -> list[Group]:
+    """Return the properties that the run was judged by, safety before liveness."""
+    live = {claim.name for claim in CLAIMS if claim.liveness}
+    live |= {found.name for found in report.violations if found.kind == "liveness"}
+    names = {**report.cases, **dict.fromkeys(found.name for found in report.violations)}
+    groups = []
+    for title, wanted in (("safety", False), ("liveness", True)):
+        rows = [_verdict(report, name) for name in sorted(names) if (name in live) == wanted]
+        rows.sort(key=lambda row: ("FAIL", "never", "ok").index(row.word))
+        groups.append(Group(title, rows))
+    return [group for group in groups if group.verdicts]
+
+
+def _verdict(report: Report, name: str) -> Verdict:
+    cases, claim = report.cases.get(name, 0), claims().get(name, "")
+    broken = [found for found in report.violations if found.name == name]
+    if broken:
+        times = f"{len(broken)}x" if len(broken) > 1 else ""
+        return Verdict(name, "FAIL", "no", times, broken[0].claim)
+    if cases:
+        return Verdict(name, "ok", "ok", f"{cases}x", claim)
+    return Verdict(name, "never", "never", "no case", claim)
