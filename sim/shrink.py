@@ -5,8 +5,8 @@ times. Then all of it again, until nothing more can go or the time is up. The sa
 violation of the same name is found.
 
 Each part of a plan moves the others in time (they share a scheduler), so a race that a candidate
-still holds may not show under the plan's own seed. A small candidate is therefore tried under a few
-seeds, and takes the one that shows it along.
+still holds may not show under the plan's own seed. A small candidate with fewer faults or orders is
+therefore tried under a few seeds, and takes the one that shows it along.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from sim.batch import Lost, Pool
 from sim.ddmin import minimise
 from sim.outcome import Outcome, Task, lost, perform
 from sim.plan import Plan
-from sim.simpler import STEPS, size_of
+from sim.simpler import STEPS, less_patience, size_of
 
 Tell = Callable[[str], None]
 BUDGET_S = 60.0
@@ -92,11 +92,19 @@ class Shrinker:
         return True
 
     def _pass(self) -> None:
+        if self._liveness():
+            self._take(less_patience(self._plan), 1)
         self._minimise("faults", lambda kept: _replace(self._plan, faults=kept), self._plan.faults)
         self._minimise("orders", lambda kept: _replace(self._plan, orders=kept), self._plan.orders)
         for what, variants in STEPS:
-            while (candidates := variants(self._plan)) and self._take(candidates) is not None:
+            while (candidates := variants(self._plan)) and self._take(candidates, 1) is not None:
                 self._told(what)
+
+    def _liveness(self) -> bool:
+        """Whether it is the waiting that takes long."""
+        assert self._outcome is not None, "the plan was seen to fail"
+        found = [one for one in self._outcome.violations if one.name == self._violation]
+        return any(one.kind == "liveness" for one in found)
 
     def _minimise(
         self, what: str, plan_with: Callable[[Any], Plan], items: Sequence[object]
@@ -111,9 +119,9 @@ class Shrinker:
         except StopIteration:
             return
 
-    def _take(self, candidates: Sequence[Plan]) -> int | None:
+    def _take(self, candidates: Sequence[Plan], seeds_max: int = SEEDS_MAX) -> int | None:
         """Make the first candidate that fails the plan; return its number, or None."""
-        tries = list(_tries(candidates))
+        tries = list(_tries(candidates, seeds_max))
         tasks = [self._task_of(plan) for _, plan in tries]
         # In the order of the tries, so that what is found does not hang on which worker is faster.
         with closing(self._pool.in_order(self._in_time(tasks))) as results:
@@ -143,13 +151,13 @@ class Shrinker:
         )
 
 
-def _tries(candidates: Sequence[Plan]) -> Iterator[tuple[int, Plan]]:
+def _tries(candidates: Sequence[Plan], seeds_max: int) -> Iterator[tuple[int, Plan]]:
     """Yield each candidate under its own seed, then those that are small under others."""
-    for attempt in range(SEEDS_MAX):
+    for attempt in range(seeds_max):
         for number, plan in enumerate(candidates):
             if attempt == 0:
                 yield number, plan
-            elif attempt * _weight(plan) < _WEIGHT_MAX:
+            elif plan.orders and attempt * _weight(plan) < _WEIGHT_MAX:
                 yield number, _replace(plan, seed=_other_seed(plan.seed, attempt))
 
 

@@ -1,0 +1,142 @@
+"""``ordermill sim run``: seeds of scenarios, on all cores, and what they showed."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from actors.cli import Options
+from runtime.errors import ConfigurationError
+from sim.commands.options import CORPUS, JOBS, REPORT, known_scenarios
+from sim.commands.summary import head, print_summary
+from sim.commands.sweeping import Sweeping, Wanted
+from sim.console import Live
+from sim.faults.table import KINDS
+from sim.outcome import Wishes
+from sim.profiles import PROFILES, Profile
+from sim.provenance import Provenance, provenance
+from sim.shrink import BUDGET_S
+from sim.sweep import Limits
+from sim.token import parse_seed
+
+
+class Share(click.ParamType[float]):
+    """A share: 5%, or 0.05."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it."""
+        text = str(value)
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            self.fail(f"{text!r} is no share: expected something like 5%", param, ctx)
+        return share
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
+@click.option("--seed", help="This seed only, of each scenario.")
+@click.option("--seeds", type=click.IntRange(1), help="How many, over all scenarios (200).")
+@click.option("--seed-base", default=None, help="git, random, or a number: where seeds come from.")
+@click.option("--profile", type=click.Choice(list(PROFILES)), default="dev", show_default=True)
+@click.option("--faults", default="default", help="default, none, or kinds: kill,freeze,...")
+@click.option("--intensity", type=click.FloatRange(0, 10), default=1.0, help="How many faults.")
+@click.option("--orders", type=click.IntRange(1, 1000), default=20, show_default=True)
+@CORPUS
+@JOBS
+@click.option("--time-budget", type=click.FloatRange(0), default=0.0, help="Seconds; no new runs.")
+@click.option("--keep-going/--fail-fast", default=True, help="Go on after a failure.")
+@click.option("--check-determinism", type=Share(), help="Share of runs to be repeated (5%).")
+@click.option("--require-reached", is_flag=True, default=None, help="Fail if a probe is not hit.")
+@REPORT
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "junit", "github"]),
+    default="text",
+    show_default=True,
+)
+@click.option("--shrink/--no-shrink", default=True, help="Make failing runs small.")
+@click.option("--shrink-budget", type=click.FloatRange(1), default=BUDGET_S, help="Seconds each.")
+@click.option("--progress/--no-progress", default=True, help="Show a bar on a terminal.")
+@click.pass_obj
+def run(
+    options: Options, /, scenarios: tuple[str, ...], format_: str, progress: bool, **given: Any
+) -> int:
+    """Run seeds of scenarios (all, if none is named), and judge every run.
+
+    Exits with 1 if something was violated, with 4 if a run was not the same again.
+    """
+    made_with = provenance()
+    wanted = _wanted(known_scenarios(scenarios), made_with, given)
+    live = Live(
+        wanted.tasks()[0],
+        bar=progress and sys.stderr.isatty(),
+        color=options.color != "never",
+        quiet=options.verbosity < 0,
+    )
+    sweeping = Sweeping(wanted, made_with, options.environment, live)
+    stream = sys.stdout if format_ == "text" else sys.stderr
+    if live.quiet and format_ != "text":
+        stream = None
+    if stream is not None:
+        stream.write("\n".join(head(sweeping)) + "\n")
+        stream.flush()
+    sweeping.go()
+    print_summary(sweeping, format_)
+    return sweeping.exit_code()
+
+
+def _wanted(scenarios: tuple[str, ...], made_with: Provenance, given: dict[str, Any]) -> Wanted:
+    profile: Profile = PROFILES[given["profile"]]
+    base, base_name = _base(given["seed_base"] or profile.base, made_with)
+    sample = given["check_determinism"]
+    required = given["require_reached"]
+    return Wanted(
+        scenarios=scenarios,
+        seeds=given["seeds"] or profile.seeds,
+        seed=None if given["seed"] is None else parse_seed(given["seed"]),
+        base=base,
+        base_name=base_name,
+        wishes=Wishes(given["orders"], _faults(given["faults"]), given["intensity"]),
+        limits=Limits(given["jobs"] or 0, given["time_budget"], fail_fast=not given["keep_going"]),
+        sample=profile.sample if sample is None else sample,
+        require_reached=profile.require_reached if required is None else required,
+        shrink_s=given["shrink_budget"] if given["shrink"] else 0.0,
+        reports=Path(given["report"]),
+        corpus=Path(given["corpus"]),
+    )
+
+
+def _base(text: str, made_with: Provenance) -> tuple[int, str]:
+    """Return the number that seeds follow from, and how it is called."""
+    if text == "random":
+        base = time.time_ns() // 1000 % 2**32
+        return base, f"random:{base:#x}"
+    if text == "git":
+        commit = made_with.commit
+        if not commit:
+            return parse_seed("0x0"), f"version:{made_with.package}"
+        return parse_seed(f"0x{commit}"), f"git:{commit}"
+    base = parse_seed(text)
+    return base, f"{base:#x}"
+
+
+def _faults(text: str) -> tuple[str, ...] | None:
+    if text in ("default", "none"):
+        return None if text == "default" else ()
+    kinds = tuple(kind.strip() for kind in text.split(","))
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ConfigurationError(
+                f"--faults: there is no kind {kind}", hint="ordermill sim list shows all"
+            )
+    return kinds
