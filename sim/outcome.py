@@ -59,13 +59,16 @@ def _only(plan: Plan, kinds: tuple[str, ...]) -> tuple[Fault, ...]:
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How one run ended. ``digest`` is its trace's, empty where it was lost."""
+    """How one run ended. ``digest`` is its trace's, empty where it was lost.
+
+    ``wishes`` as in its task: unless they are `AS_DRAWN`, the token does not say all of it.
+    """
 
     scenario: str
     seed: int
     plan_hash: str = ""
     corpus: str = ""
-    drawn: bool = True
+    wishes: Wishes = AS_DRAWN
     shape: str = ""
     digest: str = ""
     steps: int = 0
@@ -88,6 +91,25 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def token(self) -> Token:
         """What replays it."""
         return Token(self.scenario, self.seed, self.plan_hash)
+
+    @property
+    def again(self) -> str:
+        """The command that shows it again, where nothing is written down yet."""
+        if self.corpus:
+            return f"ordermill sim replay {self.corpus}"
+        if self.wishes == AS_DRAWN:
+            return f"ordermill sim replay {self.token}"
+        wishes = self.wishes
+        options = [f"--seed {seed_text(self.seed)}"]
+        if wishes.orders != AS_DRAWN.orders:
+            options.append(f"--orders {wishes.orders}")
+        if wishes.faults is not None:
+            options.append(f"--faults {','.join(wishes.faults) or 'none'}")
+        if wishes.intensity != AS_DRAWN.intensity:
+            options.append(f"--intensity {wishes.intensity:g}")
+        if wishes.mutation:
+            options.append(f"--mutate {wishes.mutation}")
+        return f"ordermill sim run {self.scenario} {' '.join(options)}"
 
     @property
     def name(self) -> str:
@@ -119,7 +141,7 @@ def outcome_of(task: Task, result: Result, cpu_s: float) -> Outcome:
         seed=task.seed,
         plan_hash=result.plan.digest(),
         corpus=task.corpus,
-        drawn=task.plan is None and task.wishes == AS_DRAWN,
+        wishes=task.wishes,
         shape=result.plan.world.shape,
         digest=result.digest,
         steps=result.steps,
@@ -140,5 +162,9 @@ def lost(task: Task, how: Lost) -> Outcome:
     claim = "every run ends, and with a result"
     violation = Violation(f"run-{how.why}", claim, how.text.strip(), kind="engine")
     return Outcome(
-        scenario=task.scenario, seed=task.seed, corpus=task.corpus, violations=[violation]
+        scenario=task.scenario,
+        seed=task.seed,
+        corpus=task.corpus,
+        wishes=task.wishes,
+        violations=[violation],
     )

@@ -1,7 +1,7 @@
 """``ordermill sim replay``: one run again, compared with what was recorded, told as a story."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -17,10 +17,12 @@ from sim.report.files import REPLAY, folder_name, write_run
 from sim.report.recording import Recorded, record
 from sim.report.result import Report
 from sim.report.story import story_of, text_lines
+from sim.run import Violation
 from sim.token import Token
 from sim.trace_files import Divergence, first_difference, read_trace, show
 
 LAST = 40
+TEXTS = 3
 
 
 @click.command()
@@ -32,6 +34,7 @@ LAST = 40
 @click.option(
     "--ignore-version", is_flag=True, help="Other code or libraries are no reason to warn."
 )
+@click.option("--anew", is_flag=True, help="Do not compare: replace what was recorded.")
 @REPORT
 @CORPUS
 def replay(
@@ -41,6 +44,7 @@ def replay(
     log_: str,
     serve: bool,
     ignore_version: bool,
+    anew: bool,
     report: Path,
     corpus: Path,
 ) -> int:
@@ -56,7 +60,7 @@ def replay(
     if until is not None or break_on is not None:
         return _stop_at(found, Breakpoint(until or 0, break_on or ""))
     recorded = record(found.task)
-    divergence = _divergence(found, recorded)
+    divergence = None if anew else _divergence(found, recorded)
     folder = found.folder or report / folder_name(Token(found.task.scenario, found.task.seed))
     if divergence is None:
         before = found.report
@@ -65,6 +69,7 @@ def replay(
         _tell(recorded, made, folder, full=log_ == "full")
     else:
         click.echo("\n".join(divergence.lines("recorded", "now")))
+        click.echo("hint: --anew replaces what was recorded, if other code is the reason", err=True)
     if serve:
         serve_folder(folder, "report.html")
     if divergence is not None:
@@ -105,11 +110,7 @@ def _lines(recorded: Recorded, made: Report, *, full: bool) -> Iterator[str]:
     scene = recorded.scene
     if full:
         yield from recorded.log
-    for found in made.violations:
-        at = f"  step {found.step}, t=+{found.at:.3f}s" if found.step else ""
-        yield f"FAIL {found.name} ({found.kind}){at}"
-        yield f"  {found.claim}"
-        yield from (f"  {line}" for line in found.text.splitlines()[:20])
+    yield from violation_lines(made.violations)
     if scene.focus_order:
         yield f"story of order o{scene.focus_order}"
         yield from text_lines(story_of(scene, scene.focus_order))
@@ -118,6 +119,21 @@ def _lines(recorded: Recorded, made: Report, *, full: bool) -> Iterator[str]:
         f"{word}   {len(recorded.events)} events, {made.steps} scheduler steps, "
         f"{made.virtual_s:.3f}s virtual, trace {made.digest}"
     )
+
+
+def violation_lines(violations: Sequence[Violation]) -> Iterator[str]:
+    """Yield each broken property once, with the first things that broke it."""
+    names = dict.fromkeys(found.name for found in violations)
+    for name in names:
+        found = [one for one in violations if one.name == name]
+        first = found[0]
+        at = f"  step {first.step}, t=+{first.at:.3f}s" if first.step else ""
+        yield f"FAIL {name} ({first.kind}){at}"
+        yield f"  {first.claim}"
+        for one in found[:TEXTS]:
+            yield from (f"  - {line}" for line in one.text.splitlines()[:10])
+        if len(found) > TEXTS:
+            yield f"  - and {len(found) - TEXTS} more"
 
 
 def _stop_at(found: Found, where: Breakpoint) -> int:

@@ -14,6 +14,7 @@ from sim.commands.summary import head, print_summary
 from sim.commands.sweeping import Sweeping, Wanted
 from sim.console import Live
 from sim.faults.table import KINDS
+from sim.mutations.catalogue import MUTATIONS
 from sim.outcome import Wishes
 from sim.profiles import PROFILES, Profile
 from sim.provenance import Provenance, provenance
@@ -48,6 +49,7 @@ class Share(click.ParamType[float]):
 @click.option("--seed-base", default=None, help="git, random, or a number: where seeds come from.")
 @click.option("--profile", type=click.Choice(list(PROFILES)), default="dev", show_default=True)
 @click.option("--faults", default="default", help="default, none, or kinds: kill,freeze,...")
+@click.option("--mutate", "mutation", default="", help="Plant a defect (see ordermill sim list).")
 @click.option("--intensity", type=click.FloatRange(0, 10), default=1.0, help="How many faults.")
 @click.option("--orders", type=click.IntRange(1, 1000), default=20, show_default=True)
 @CORPUS
@@ -106,7 +108,12 @@ def _wanted(scenarios: tuple[str, ...], made_with: Provenance, given: dict[str, 
         seed=None if given["seed"] is None else parse_seed(given["seed"]),
         base=base,
         base_name=base_name,
-        wishes=Wishes(given["orders"], _faults(given["faults"]), given["intensity"]),
+        wishes=Wishes(
+            given["orders"],
+            _faults(given["faults"]),
+            given["intensity"],
+            _mutation(given["mutation"]),
+        ),
         limits=Limits(given["jobs"] or 0, given["time_budget"], fail_fast=not given["keep_going"]),
         sample=profile.sample if sample is None else sample,
         require_reached=profile.require_reached if required is None else required,
@@ -128,6 +135,14 @@ def _base(text: str, made_with: Provenance) -> tuple[int, str]:
         return parse_seed(f"0x{commit}"), f"git:{commit}"
     base = parse_seed(text)
     return base, f"{base:#x}"
+
+
+def _mutation(name: str) -> str:
+    if name and name not in MUTATIONS:
+        raise ConfigurationError(
+            f"there is no mutation {name}", hint="ordermill sim list shows all"
+        )
+    return name
 
 
 def _faults(text: str) -> tuple[str, ...] | None:

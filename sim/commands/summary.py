@@ -88,6 +88,7 @@ def _failures(sweeping: Sweeping) -> Iterator[str]:
             yield from (f"  {line}" for line in case_lines(cases[id(outcome)]))
         else:
             yield f"  {first.text.splitlines()[0][:160] if first.text else ''}"
+            yield f"  replay   {outcome.again}"
 
 
 def case_lines(case: Case) -> Iterator[str]:
@@ -114,8 +115,7 @@ def case_lines(case: Case) -> Iterator[str]:
 def _replay(case: Case) -> str:
     if case.report is not None and case.folder.parent != REPORTS:
         return f"{REPLAY} {case.folder}"
-    token = case.outcome.token if case.report is None else case.report.token
-    return f"{REPLAY} {token}"
+    return case.outcome.again if case.report is None else f"{REPLAY} {case.report.token}"
 
 
 def _figures(sweeping: Sweeping) -> str:
@@ -135,7 +135,7 @@ def _last(sweeping: Sweeping) -> str:
     if sweeping.cases:
         return f"replay   {_replay(sweeping.cases[0])}"
     if sweeping.tally.failures:
-        return f"replay   {REPLAY} {sweeping.tally.failures[0].token}"
+        return f"replay   {sweeping.tally.failures[0].again}"
     names = " ".join(wanted.scenarios)
     if wanted.seed is not None:
         return f"replay   {REPLAY} {Token(wanted.scenarios[0], wanted.seed)}"
@@ -148,10 +148,10 @@ def print_summary(sweeping: Sweeping, format_: str) -> None:
     if format_ == "text":
         lines = list(text(sweeping))
     elif format_ == "github":
-        lines = [*github(tally.failures, REPLAY), _figures(sweeping)]
+        lines = [*github(tally.failures), _figures(sweeping)]
     elif format_ == "junit":
         passed = {name: runs - tally.failed[name] for name, runs in tally.runs.items()}
-        lines = [junit(tally.failures, passed, REPLAY).rstrip()]
+        lines = [junit(tally.failures, passed).rstrip()]
     else:
         lines = [_json(sweeping)]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -50,7 +50,7 @@ def write_run(
         "faults.json": _readable(faults),
         "log.txt": "\n".join(recorded.log),
         "timeline.svg": draw(scene, first_view(scene), standalone=True),
-        "junit.xml": junit([outcome], {task.scenario: int(outcome.passed)}, REPLAY),
+        "junit.xml": junit([outcome], {task.scenario: int(outcome.passed)}),
         "report.html": page(shown, report, f"{REPLAY} {folder}"),
     }
     for name, text in texts.items():

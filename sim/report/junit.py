@@ -8,13 +8,10 @@ from sim.outcome import Outcome
 _CONTROL = {code: None for code in range(32) if code not in (9, 10, 13)}
 
 
-def junit(outcomes: Sequence[Outcome], passed: dict[str, int], replay: str) -> str:
-    """Return one test case for each failure, and one for all runs of a scenario that passed.
-
-    ``replay`` is the command in front of a run's token.
-    """
+def junit(outcomes: Sequence[Outcome], passed: dict[str, int]) -> str:
+    """Return one test case for each failure, and one for all runs of a scenario that passed."""
     failures = [one for one in outcomes if not one.passed]
-    cases = [_failure(one, replay) for one in failures]
+    cases = [_failure(one) for one in failures]
     cases += [
         f'  <testcase classname="ordermill.sim" name={quoteattr(f"{name}: {count} seeds passed")}/>'
         for name, count in passed.items()
@@ -28,10 +25,10 @@ def junit(outcomes: Sequence[Outcome], passed: dict[str, int], replay: str) -> s
     )
 
 
-def _failure(outcome: Outcome, replay: str) -> str:
+def _failure(outcome: Outcome) -> str:
     first = outcome.violations[0]
     told = "\n".join(f"{found.name}: {found.text}" for found in outcome.violations)
-    text = f"{told}\nreplay: {replay} {outcome.token}".translate(_CONTROL)
+    text = f"{told}\nreplay: {outcome.again}".translate(_CONTROL)
     message = f"{first.name}: {first.text}".translate(_CONTROL)
     return (
         f'  <testcase classname="ordermill.sim" name={quoteattr(outcome.name)}'
@@ -41,12 +38,12 @@ def _failure(outcome: Outcome, replay: str) -> str:
     )
 
 
-def github(outcomes: Sequence[Outcome], replay: str) -> Iterator[str]:
+def github(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Yield a line for each failure (see GitHub's workflow commands)."""
     for one in outcomes:
         if not one.passed:
             first = one.violations[0]
-            text = f"{first.name} {one.name}: {first.text}  replay: {replay} {one.token}"
+            text = f"{first.name} {one.name}: {first.text}  replay: {one.again}"
             yield f"::error title={_property(f'sim {one.scenario}')}::{_data(text)}"
 
 

@@ -63,7 +63,7 @@ def page(recorded: Recorded, report: Report, replay: str) -> str:
         "report": report,
         "seed": seed_text(report.seed),
         "first": violations[0] if violations else None,
-        "violations": violations,
+        "broken": list(_by_name(violations).items()),
         "focus": focus,
         "fired_total": sum(report.fired.values()),
         "replay": replay,
@@ -95,6 +95,13 @@ def _plain(found: Violation, scene: Scene) -> dict[str, Any]:
         if order.id:
             text = text.replace(order.id, f"o{order.number}")
     return {**msgspec.structs.asdict(found), "text_plain": text}
+
+
+def _by_name(violations: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in violations:
+        found.setdefault(one["name"], []).append(one)
+    return found
 
 
 def _stories(scene: Scene, focus: int) -> Iterator[tuple[OrderLine, list[Mark]]]:

@@ -44,7 +44,6 @@ _TOLD = _TROUBLE | {"message.duplicate", "message.retry", "actor.restarted", "br
 # A violation this near to the end of the trace was found by judging what is left.
 _END = 5
 _DEEDS = ("event", "call", "work", "request")
-_FLAGS_MAX = 20
 
 
 def stage(running: Running, result: Result) -> Scene:
@@ -91,7 +90,8 @@ class _Focus(msgspec.Struct):
 
 
 def _focus(result: Result, names: Names, marks: Sequence[Mark], last_step: int) -> _Focus:
-    flags = [_flag(found, names, marks, last_step) for found in result.violations[:_FLAGS_MAX]]
+    firsts = {found.name: found for found in reversed(result.violations)}
+    flags = [_flag(found, names, marks, last_step) for found in reversed(firsts.values())]
     if not flags:
         return _Focus(0, 0.0, 0, [])
     return _Focus(flags[0].step, flags[0].at, flags[0].order, flags)
@@ -100,12 +100,13 @@ def _focus(result: Result, names: Names, marks: Sequence[Mark], last_step: int) 
 def _flag(found: Violation, names: Names, marks: Sequence[Mark], last_step: int) -> Mark:
     """Put up a flag where a violation was seen.
 
-    Most are seen when the run is over. Those go to the last thing that the order did which they
-    name, because what went wrong is before that.
+    Most are seen when the run is over, or has waited long enough. Those go to the last thing that
+    the order did which they name, because what went wrong is before that.
     """
     order = names.order_in(found.text)
     step, at = found.step, found.at
-    if step >= last_step - _END or not step:
+    waited = found.kind == "liveness" and order
+    if waited or step >= last_step - _END or not step:
         own = [one for one in marks if order and one.order == order and one.shape in _DEEDS]
         rest = [one for one in marks if one.shape == "event"]
         last = max(own or rest, key=lambda one: one.step, default=None)

@@ -12,7 +12,7 @@ FAILED = Outcome(scenario="cancel-races", seed=0x7F3A91, plan_hash="b81e", viola
 
 def test_each_failure_is_a_case_with_its_replay_line() -> None:
     passed = Outcome(scenario="everything", seed=1)
-    root = ElementTree.fromstring(junit([FAILED, passed], {"everything": 12}, "sim replay"))
+    root = ElementTree.fromstring(junit([FAILED, passed], {"everything": 12}))
     assert root.get("tests") == "2"
     assert root.get("failures") == "1"
     failure = root.find("testcase/failure")
@@ -25,7 +25,7 @@ def test_each_failure_is_a_case_with_its_replay_line() -> None:
 
 
 def test_github_gets_one_line_a_failure() -> None:
-    [line] = github([FAILED, Outcome(scenario="everything", seed=1)], "sim replay")
+    [line] = github([FAILED, Outcome(scenario="everything", seed=1)])
     assert "\n" not in line
     assert line.startswith("::error title=sim cancel-races::captured-once cancel-races:0x7f3a91")
     assert "%0A<twice>" in line

@@ -1,0 +1,118 @@
+"""Sweeps: which seeds, in which order, when they end; and a small one of everything there is."""
+
+import os
+import random
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sim import corpus, outcome
+from sim import sweep as sweeps
+from sim.batch import Lost
+from sim.determinism import Gate
+from sim.outcome import Outcome, Task, Wishes, lost
+from sim.run import Violation
+from sim.scenarios import SCENARIOS
+from sim.sweep import Limits, Tally, generated, seed_of, sweep
+
+SEEDS = Path("tests/seeds")
+BASE = 1
+EACH = 3
+FOUND = Violation("kept", "it is kept", "it is not")
+
+
+def test_one_base_gives_the_same_seeds_and_another_one_others() -> None:
+    seeds = [task.seed for task in generated(("everything", "slow-disk"), 6, 5)]
+    assert seeds == [task.seed for task in generated(("everything", "slow-disk"), 6, 5)]
+    assert len(set(seeds)) == 6
+    assert seeds[::2] == [seed_of(5, "everything", number) for number in range(3)]
+    assert not set(seeds) & {task.seed for task in generated(("everything", "slow-disk"), 6, 6)}
+
+
+def _quick(task: Task) -> Outcome:
+    found = [FOUND] if task.seed == 3 else []
+    return Outcome(
+        scenario=task.scenario,
+        seed=task.seed,
+        virtual_s=2.0,
+        violations=found,
+        probes={"reached": 1, "never": 0},
+        fired={"kill": 2},
+    )
+
+
+def test_a_sweep_ends_at_the_first_failure_if_it_is_told_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeps, "perform", _quick)
+    tasks = [Task("everything", seed) for seed in range(10)]
+    seeds = [task.seed for task, _ in sweep(tasks, Limits(jobs=1, fail_fast=True))]
+    assert seeds == [0, 1, 2, 3]
+    assert len(list(sweep(tasks, Limits(jobs=1)))) == 10
+
+
+def test_no_run_begins_when_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "perform", _quick)
+    endless = (Task("everything", 10 + seed) for seed in range(10**9))
+    done = list(sweep(endless, Limits(jobs=2, time_budget_s=0.5)))
+    assert 0 < len(done) < 10**6
+
+
+def test_sums_are_kept_of_everything_and_outcomes_of_failures_only() -> None:
+    tally = Tally()
+    for seed in range(5):
+        tally.add(_quick(Task("everything", seed)))
+    tally.add(msgspec.structs.replace(_quick(Task("everything", 9)), corpus="old"))
+    assert (tally.done, tally.passed) == (6, 5)
+    assert [one.seed for one in tally.failures] == [3]
+    assert dict(tally.probes) == {"reached": 6, "never": 0}
+    assert dict(tally.fired) == {"kill": 12}
+    assert dict(tally.runs) == {"everything": 5, "corpus": 1}
+    assert tally.virtual == {"everything": 10.0, "corpus": 2.0}
+
+
+def test_a_run_without_a_result_is_a_failure_that_says_why() -> None:
+    missing = lost(Task("everything", 7), Lost("hung", "no result within 120 s\nin spin"))
+    assert not missing.passed
+    assert missing.violations[0].name == "run-hung"
+    assert "spin" in missing.violations[0].text
+
+
+def test_wishes_leave_kinds_of_faults_out() -> None:
+    drawn = Task("everything", 1).planned()
+    kinds = {fault.kind for fault in drawn.faults}
+    for kind in islice(kinds, 3):
+        only = Task("everything", 1, Wishes(faults=(kind,))).planned()
+        assert {fault.kind for fault in only.faults} == {kind}
+    assert Task("everything", 1, Wishes(faults=())).planned().faults == ()
+    assert Wishes() == outcome.AS_DRAWN
+
+
+def test_every_plan_of_the_corpus_holds_now() -> None:
+    entries = corpus.read_corpus(SEEDS)
+    failed = [
+        f"{outcome_.name}: {[one.text for one in outcome_.violations][:3]}"
+        for _, outcome_ in sweep(corpus.tasks(entries))
+        if not outcome_.passed
+    ]
+    assert failed == []
+
+
+def test_a_small_sweep_of_every_scenario_holds_and_is_the_same_again() -> None:
+    names = tuple(SCENARIOS)
+    tasks = generated(names, EACH * len(names), BASE, Wishes(orders=8))
+    done = list(sweep(tasks))
+    failed = [
+        f"{one.again}: {[found.text for found in one.violations][:3]}"
+        for _, one in done
+        if not one.passed
+    ]
+    assert failed == []
+    assert len(done) == EACH * len(names)
+    again = [
+        next(pair for pair in done if pair[1].shape == shape) for shape in ("together", "apart")
+    ]
+    gate = Gate(dict(os.environ), random.Random(BASE))
+    assert list(gate.compare(again)) == [None, None]
