@@ -18,7 +18,7 @@ def test_each_failure_is_a_case_with_its_replay_line() -> None:
     failure = root.find("testcase/failure")
     assert failure is not None
     assert failure.get("type") == "captured-once"
-    assert "replay: sim replay cancel-races:0x7f3a91:b81e" in (failure.text or "")
+    assert "replay: ordermill sim replay cancel-races:0x7f3a91:b81e" in (failure.text or "")
     assert "<twice>" in (failure.text or "")
     names = [case.get("name") for case in root.iter("testcase")]
     assert names == ["cancel-races:0x7f3a91", "everything: 12 seeds passed"]
