@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup up test chaos lint check-python rabbitmq clean
+.PHONY: setup up test chaos attack lint check-python rabbitmq clean
 
 setup: $(VENV)/.ready
 
@@ -50,6 +50,10 @@ chaos: setup rabbitmq
 	$(BIN)/python -m tests.chaos --seed $(SEED) --kills 200 --orders 2000
 	$(BIN)/python -m tests.chaos --seed $(SEED) --kills 150 --orders 1000 --split
 	$(BIN)/python -m tests.chaos --seed $(SEED) --kills 40 --orders 400 --broker rabbitmq
+
+# Long: a hundred thousand malformed requests, then floods. Another attack: SEED=7.
+attack: setup
+	$(BIN)/python -m tests.attacks --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
