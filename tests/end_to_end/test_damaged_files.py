@@ -120,8 +120,8 @@ def test_restore_drill(tmp_path: Path) -> None:
         kept = [operator.place("--wait", "prepared") for _ in range(2)]
         operator.ok("store", "backup", "backup")
         lost = operator.place("--wait", "prepared", "--idempotency-key", "the-third")
-        command.signal(signal.SIGKILL)
-        command.ended()
+        command.signal(signal.SIGTERM)
+        assert command.ended() == 0
     damage(tmp_path / "data" / "orders.db")
     with serving("up", cwd=tmp_path) as command:
         assert command.ended() == 3
