@@ -52,7 +52,7 @@ def every_end_is_one_that_the_model_allows(evidence: Evidence) -> Iterator[str |
     """Each order ended as it could have without faults, by the commands that were accepted."""
     asked: dict[str, list[Intent]] = {}
     for command in evidence.commands:
-        if command.kind != "place":
+        if command.kind != "place" and not command.reuses:
             asked.setdefault(command.order_id, []).append(_intent(command))
     for order_id, events in evidence.streams.items():
         end = _end_of(evidence, events)
