@@ -227,6 +227,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._queue.extend(held)
 
     def _note_mishap(self, _loop: asyncio.AbstractEventLoop, facts: dict[str, Any]) -> None:
+        owner = getattr(facts.get("task") or facts.get("future"), "owner", None)
+        if owner is not None and not owner.alive:
+            return  # what a process leaves behind when it ends is told to nobody
         error = facts.get("exception")
         text = f"{facts.get('message')}: {type(error).__name__ if error else ''}: {error}"
         self.mishaps.append(f"{self._now:.6f} {text}")

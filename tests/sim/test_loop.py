@@ -166,6 +166,22 @@ def test_an_error_that_nobody_awaits_is_a_mishap() -> None:
     assert "ValueError" in mishap
 
 
+def test_what_a_dead_process_leaves_unheard_is_no_mishap() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        async def fail() -> None:
+            raise ValueError("it was dead before anybody could have asked")
+
+        owner = Incarnation("node", 1)
+        task = owner.spawn(fail())
+        await asyncio.sleep(1)
+        loop.kill(owner)
+        loop.graveyard.clear()
+        del task
+
+    _, loop, _ = play(main)
+    assert loop.mishaps == []
+
+
 def test_an_error_of_a_callback_is_a_mishap_and_the_loop_goes_on() -> None:
     async def main(loop: VirtualLoop) -> str:
         loop.call_soon(lambda: [][0])
