@@ -94,6 +94,12 @@ async def test_an_opening_that_fails_half_way_leaves_no_thread(
     await until(lambda: set(threading.enumerate()) <= before)
 
 
+async def test_another_file_that_breaks_is_told_as_it_is_not_in_a_group(tmp_path: Path) -> None:
+    with pytest.raises(StoreBroken, match="b.db"):
+        async with open_database(production_host(tmp_path).disk, "a.db", []):
+            raise StoreBroken("b.db: the outcome is unknown")
+
+
 async def test_who_writes_after_the_owner_was_cancelled_from_outside_is_told() -> None:
     started = anyio.Event()
 
