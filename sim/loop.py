@@ -191,7 +191,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         except (SystemExit, KeyboardInterrupt, OutOfSteps):
             raise
         except BaseException as error:
-            self.call_exception_handler({"message": "a callback failed", "exception": error})
+            # Before 3.12 asyncio's streams ask a cancelled connection's task for its exception.
+            cancelled = isinstance(error, asyncio.CancelledError)
+            if not (cancelled and getattr(callback, "__module__", "") == "asyncio.streams"):
+                self.call_exception_handler({"message": "a callback failed", "exception": error})
 
     # -- life and death ---------------------------------------------------------------------------
 

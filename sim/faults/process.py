@@ -13,6 +13,7 @@ from sim.plan import World
 RESTART_S_MIN = 0.1
 BROKER_TASK = "ordermill/broker"
 _OURS = ("runtime.", "actors.")
+_WHOLE = ("Node._run",)  # a process's main task: it would end as if nobody were left
 
 
 class Injected(Exception):
@@ -159,7 +160,8 @@ def _victim(
         waited_for = task._fut_waiter  # type: ignore[attr-defined]  # noqa: SLF001
         plain = isinstance(waited_for, asyncio.Future) and not isinstance(waited_for, asyncio.Task)
         name = task.get_name()
-        wanted = anybody or name.startswith(_OURS) or "/" in name
+        ours = name.startswith(_OURS) or "/" in name
+        wanted = ours or (anybody and getattr(task.get_coro(), "__qualname__", "") not in _WHOLE)
         wanted = wanted and named in name and strike.fact("only", "") in name
         if plain and wanted and not waited_for.done():
             found.append((task, waited_for))

@@ -10,7 +10,8 @@ POINTS = (
     *(f"{moment} {what}" for what in ("publish", "ack", "call") for moment in ("before", "after")),
 )
 STATES = ("starting", "idle", "working", "stopping")
-CALLERS = {"provider": "payment", "carrier": "shipping", "mailer": "notification"}
+IMPOSSIBLE: frozenset[tuple[str, str]] = frozenset()
+"""Pairs of a fault's subject and a process's state that cannot be."""
 
 
 def killed_while_it_recovered(evidence: Evidence) -> int:
@@ -66,14 +67,10 @@ def crash_points(evidence: Evidence) -> Iterator[str]:
 
 
 def pairs(evidence: Evidence, subjects: dict[str, str]) -> Iterator[str]:
-    """Yield the subject of each fault that made a difference with the state of whom it hit.
-
-    What an outside party does hits who calls it.
-    """
+    """Yield the subject of each fault that made a difference with the state of whom it hit."""
     for one in evidence.observed.struck:
         subject = subjects.get(one.kind)
-        for target in one.target.split("|"):
-            node = CALLERS.get(target, target)
-            state = one.states.get(node, one.states.get("shop") if target in CALLERS else None)
+        for node in one.target.split("|"):
+            state = one.states.get(node)
             if subject is not None and state in STATES:
                 yield f"{subject} while {state}"

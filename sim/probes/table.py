@@ -98,6 +98,7 @@ PROBES: dict[str, Probe] = {
         )
         for subject in SUBJECTS
         for state in processes.STATES
+        if (subject, state) not in processes.IMPOSSIBLE
     },
 }
 
