@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup up test chaos attack lint check-python rabbitmq clean
+.PHONY: setup up test sim chaos attack lint check-python rabbitmq clean
 
 setup: $(VENV)/.ready
 
@@ -43,6 +43,13 @@ rabbitmq:
 WORKERS ?= 4
 test: setup rabbitmq lint
 	$(BIN)/pytest -n $(WORKERS) --benchmark-disable
+
+# Long: a thousand seeds of everything, some of every scenario, and an index of what they showed.
+sim: setup
+	$(BIN)/ordermill sim run everything --seeds 1000 --require-reached
+	$(BIN)/ordermill sim run --seeds 160 --report .ordermill/sim-scenarios
+	$(BIN)/ordermill sim view
+	$(BIN)/ordermill sim view .ordermill/sim-scenarios
 
 # Long: hundreds of SIGKILLs under load, and the ledgers compared. Another campaign: SEED=7.
 SEED ?= 1

@@ -104,10 +104,17 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing them."""
+        """Write the list of commands without importing ours."""
         with formatter.section("Commands"):
-            rows = [(name, SUMMARIES.get(name, "")) for name in self.list_commands(ctx)]
+            rows = [(name, self._summary(ctx, name)) for name in self.list_commands(ctx)]
             formatter.write_dl(rows)
+
+    def _summary(self, ctx: click.Context, name: str) -> str:
+        """Return our own words; of another distribution's command, the first ones of its help."""
+        if name in SUMMARIES:
+            return SUMMARIES[name]
+        command = self.get_command(ctx, name)
+        return "" if command is None else command.get_short_help_str(limit=80)
 
 
 def _plugins() -> dict[str, metadata.EntryPoint]:

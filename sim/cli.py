@@ -47,4 +47,4 @@ class LazyCommands(click.Group):
 
 @click.group(cls=LazyCommands)
 def sim() -> None:
-    """Run the whole system in virtual time, break everything around it, and judge the outcome."""
+    """Simulate the whole system, break what is around it, and judge."""

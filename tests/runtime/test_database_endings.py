@@ -95,7 +95,7 @@ async def test_an_opening_that_fails_half_way_leaves_no_thread(
 
 
 async def test_another_file_that_breaks_is_told_as_it_is_not_in_a_group(tmp_path: Path) -> None:
-    with pytest.raises(StoreBroken, match="b.db"):
+    with pytest.raises(StoreBroken, match=r"b\.db"):
         async with open_database(production_host(tmp_path).disk, "a.db", []):
             raise StoreBroken("b.db: the outcome is unknown")
 
