@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, StrictUndefined, Template
 
+from sim.console import hours
 from sim.report.files import REPLAY, read_plan, read_report
 from sim.report.sweep_file import SweepFile, read_sweep
 from sim.sweep import Row
@@ -57,13 +58,15 @@ def write_index(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     entries = list(_entries(folder))
     sweep = read_sweep(folder)
-    failed = sorted({name for one in entries for name in one.properties})
+    properties = sorted({name for one in entries for name in one.properties})
     context: dict[str, Any] = {
         "sweep": sweep,
         "lines": [] if sweep is None else list(_lines(sweep, {one.folder for one in entries})),
+        "failed": 0 if sweep is None else sum(bool(row.violation) for row in sweep.rows),
+        "virtual": "" if sweep is None else hours(sweep.virtual_s),
         "unfinished": 0 if sweep is None else max(0, sweep.planned - len(sweep.rows)),
         "entries": entries,
-        "properties": failed,
+        "properties": properties,
         "css": _asset("palette.css") + _asset("style.css") + _asset("index.css"),
     }
     path = folder / "index.html"

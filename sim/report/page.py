@@ -34,11 +34,12 @@ class _Focus(msgspec.Struct, frozen=True):
 
 
 def first_view(scene: Scene) -> View:
-    """Return what is shown first: the marks round the violation, or the beginning of the run.
+    """Return what is shown first: the marks round the violation; of a run that passed, one order.
 
     Of an order that the violation names, only what concerns it.
     """
-    whole = View(0.0, scene.end_s, scene.focus_order)
+    order = scene.focus_order if scene.focus_step else _fullest(scene)
+    whole = View(0.0, scene.end_s, order)
     marks = [mark for _, mark in shown(scene, whole)]
     if not marks:
         return whole
@@ -47,7 +48,12 @@ def first_view(scene: Scene) -> View:
         near = marks[max(0, at - NEAR * 3 // 4) : at + NEAR // 4 + 1]
     else:
         near = marks[: 2 * NEAR]
-    return View(near[0].at, max(scene.focus_s, near[-1].at), scene.focus_order)
+    return View(near[0].at, max(scene.focus_s, near[-1].at), order)
+
+
+def _fullest(scene: Scene) -> int:
+    """Return the order with the most events: it shows most of what the system does."""
+    return max(scene.orders, key=lambda one: len(one.events), default=OrderLine(0, "", ())).number
 
 
 def page(recorded: Recorded, report: Report, replay: str) -> str:

@@ -17,7 +17,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Properties of one kind: those that were broken first, then those without a case."""
+    """Properties of one kind: those that were broken first, those without a case last."""
 
     title: str
     verdicts: list[Verdict]
@@ -36,7 +36,7 @@ def verdicts_of(report: Report) -> list[Group]:
     groups = []
     for title, wanted in (("safety", False), ("liveness", True)):
         rows = [_verdict(report, name) for name in sorted(names) if (name in live) == wanted]
-        rows.sort(key=lambda row: ("FAIL", "never", "ok").index(row.word))
+        rows.sort(key=lambda row: ("FAIL", "ok", "-").index(row.word))
         groups.append(Group(title, rows))
     return [group for group in groups if group.verdicts]
 
@@ -49,4 +49,4 @@ def _verdict(report: Report, name: str) -> Verdict:
         return Verdict(name, "FAIL", "no", times, broken[0].claim)
     if cases:
         return Verdict(name, "ok", "ok", f"{cases}x", claim)
-    return Verdict(name, "never", "never", "no case", claim)
+    return Verdict(name, "-", "never", "no case", claim)
