@@ -125,7 +125,7 @@ def _check_page(page: str) -> None:
 
 
 class _Page(HTMLParser):
-    void = ("meta", "link", "input", "br")
+    void = ("meta", "link", "input", "br", "wbr")
 
     def __init__(self) -> None:
         super().__init__()
