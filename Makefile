@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup up test sim chaos attack lint check-python rabbitmq clean
+.PHONY: setup up test sim chaos attack lint check-python rabbitmq strace clean
 
 setup: $(VENV)/.ready
 
@@ -38,10 +38,25 @@ rabbitmq:
 		fi; \
 	fi
 
+# Makes the disk fail under a running process. Without it those tests are skipped by name, unless
+# ORDERMILL_REQUIRE_FAULTS=1.
+strace:
+	@if ! command -v strace >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing strace"; \
+			(apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+				apt-get install -q -y --no-install-recommends strace) \
+				> strace-install.log 2>&1 && rm strace-install.log \
+				|| echo "could not install it, see strace-install.log"; \
+		else \
+			echo "strace is missing: the tests that need it are skipped"; \
+		fi; \
+	fi
+
 # More workers than cores: most of a test's time is waiting for processes, disks and deadlines.
 # Benchmarks are run as tests here; what they measure beside three others would say nothing.
 WORKERS ?= 4
-test: setup rabbitmq lint
+test: setup rabbitmq strace lint
 	$(BIN)/pytest -n $(WORKERS) --benchmark-disable
 
 # Long: a thousand seeds of everything, some of every scenario, and an index of what they showed.

@@ -9,6 +9,7 @@ import errno
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -172,11 +173,12 @@ def main(arguments: list[str] | None = None) -> None:
         code = group.main(arguments, prog_name="ordermill", standalone_mode=False)
     except BaseException as error:
         sole = fatal_error(error) or sole_error(error)
-        if "--traceback" in arguments:
-            raise
         code = _exit_code(sole)
         if code is None:
             raise
+        if "--traceback" in arguments:
+            with suppress(OSError):
+                traceback.print_exception(error)
     _flush()
     sys.exit(code if isinstance(code, int) else 0)
 

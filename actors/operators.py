@@ -12,7 +12,12 @@ from typing import Annotated, TypeVar
 import msgspec
 from quart import Blueprint, Response, request
 
-from actors.domain.values import TidyText, refuse_issued_card_number, tidy_text
+from actors.domain.values import (
+    TidyText,
+    holds_card_number,
+    refuse_issued_card_number,
+    tidy_text,
+)
 from actors.status import answer, problem
 from runtime.audit import AuditEntry, Deed
 from runtime.errands import Errands
@@ -28,6 +33,7 @@ T = TypeVar("T")
 _PLACE = re.compile(r" - at `(\$[\w.\[\]]*)`$")
 _OWN = re.compile("`[a-z_]+` must [a-z ,-]+")
 _ORDER_ID = re.compile("ord_[0-9A-Z]{26}")
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 
 
 class AuditReply(msgspec.Struct, frozen=True):
@@ -137,5 +143,11 @@ def order_named(order_id: str) -> str:
 
 
 def deed(action: str, target: str, reason: str) -> Deed:
-    """Return who does what, for the audit."""
+    """Return who does what, for the audit, which forgets nobody.
+
+    Rejection validation-failed where the reason names a person, or a card.
+    """
+    if _EMAIL.search(reason) or holds_card_number(reason):
+        message = "`reason` must hold no e-mail address and no card number: the audit keeps it."
+        raise Rejection("validation-failed", message, status_hint=422)
     return Deed(ACTOR, action, target, reason)

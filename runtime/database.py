@@ -42,7 +42,7 @@ from runtime.sqlite import (
 from runtime.sqlite_thread import SqliteThread
 
 T = TypeVar("T")
-REFUSED_S = 5.0
+REFUSED_S = 3.0
 
 
 class Transaction:
@@ -162,9 +162,10 @@ class Database:
         )
 
     def check(self) -> str:
-        """Return ``ok``, or why it could not commit lately, within ``REFUSED_S``.
+        """Return ``ok``, or why it could not commit within the last ``REFUSED_S``.
 
-        After that it is ``ok`` again: who is told to go elsewhere cannot find out that it is.
+        Time alone makes it ``ok`` again. A commit after it proves nothing: it may have had nothing
+        to write. And where everybody is told to go elsewhere there would be none.
         """
         refused_at, refusal = self._refused
         recently = refusal and anyio.current_time() - refused_at < REFUSED_S
@@ -172,7 +173,8 @@ class Database:
 
     async def _commit(self, group: Group[Transaction]) -> None:
         await self._writing.visit(partial(_commit, self._name, group))
-        self._refused = anyio.current_time(), group.refusal
+        if group.refusal:
+            self._refused = anyio.current_time(), group.refusal
         self._dirty.set()
 
     async def _answer(self, group: Group[sqlite3.Connection]) -> None:

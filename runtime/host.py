@@ -315,6 +315,11 @@ def allow_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def forbid_core_dumps() -> None:
+    """Have no crash of this process leave its memory on a disk: secrets pass through it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def is_locked(path: Path) -> bool:
     """Whether a process holds the lock of this file (`Disk.lock`) now."""
     try:

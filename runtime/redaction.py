@@ -2,7 +2,8 @@
 
 One line stays one line: control characters, line separators and bidirectional marks are escaped,
 so that no input can forge a log line or hide part of one. Long runs of digits (13 or more, as in a
-card number) are masked. The text of a decoding error is never shown: msgspec quotes the input.
+card number) and e-mail addresses are masked. The text of a decoding error is never shown: msgspec
+quotes the input.
 """
 
 import re
@@ -13,6 +14,7 @@ import msgspec
 
 _TEXT_MAX = 500
 _DIGITS = re.compile(r"\d(?:[ -]?\d){12,}")
+_EMAIL = re.compile(r"[\w.!#$%&'+/=?^`{|}~-]+@(?:[\w-]+\.)+[^\W\d_]{2,}")
 _FRAMES_MAX = 4
 
 
@@ -21,12 +23,14 @@ def printable(text: str, length_max: int = _TEXT_MAX) -> str:
 
     >>> printable("paid\n2024 forged line")
     'paid\\n2024 forged line'
-    >>> printable("card 4111 1111 1111 1111 declined")
-    'card [digits] declined'
+    >>> printable("card 4111 1111 1111 1111 of ada@example.org declined")
+    'card [digits] of [e-mail] declined'
     """
     if len(text) > 4 * length_max:  # what is cut in two could be half of a number
         text = text[: 4 * length_max].rstrip("0123456789 -")
     text = _DIGITS.sub("[digits]", text)
+    if "@" in text:
+        text = _EMAIL.sub("[e-mail]", text)
     if len(text) > length_max:
         text = text[: length_max - 1] + "…"
     if text.isprintable():

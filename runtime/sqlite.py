@@ -115,8 +115,8 @@ def set_up_writer(path: Path, migrations: Sequence[str], connection: sqlite3.Con
     _set(_WRITER_PRAGMAS, connection)
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     if mode != "wal":
-        # SQLite says so in its answer only, also after an I/O error. Without the log readers and
-        # the writer would lock each other out.
+        # SQLite says so in its answer only. Without the log, readers and the writer would lock each
+        # other out.
         raise EnvironmentUnready(
             f"{path}: SQLite cannot write ahead here, it stays in the mode {mode}",
             hint="check the disk; the data folder must be on a local one that can be written to",
@@ -151,7 +151,9 @@ def set_up_reader(connection: sqlite3.Connection) -> None:
 
 def _set(pragmas: Sequence[str], connection: sqlite3.Connection) -> None:
     for pragma in pragmas:
-        connection.execute(f"PRAGMA {pragma}")
+        # To its end: what fails after the first row (a commit, when the journal mode changes)
+        # would be lost with a cursor that nobody reads.
+        connection.execute(f"PRAGMA {pragma}").fetchall()
 
 
 def truncate_log(connection: sqlite3.Connection) -> bool:

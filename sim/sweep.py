@@ -15,7 +15,9 @@ import msgspec
 from sim import guard
 from sim.batch import WALL_S_MAX, Lost, Pool
 from sim.determinism import Parted
+from sim.judges.table import CLAIMS
 from sim.outcome import AS_DRAWN, Outcome, Task, Wishes, lost, perform
+from sim.probes.table import PROBES
 
 SEED_BYTES = 4
 
@@ -48,7 +50,10 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Tally:
-    """The sums over a sweep. It grows by a row a run, and by one outcome a failure."""
+    """The sums over a sweep. It grows by a row a run, and by one outcome a failure.
+
+    ``cases`` and ``probes`` hold every name there is, those without a hit as 0.
+    """
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -57,8 +62,8 @@ class Tally:
         self.parted: list[Parted] = []
         self.passed = 0
         self.virtual_s = self.cpu_s = 0.0
-        self.cases: Counter[str] = Counter()
-        self.probes: Counter[str] = Counter()
+        self.cases = Counter({claim.name: 0 for claim in CLAIMS})
+        self.probes = Counter(dict.fromkeys(PROBES, 0))
         self.fired: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
         self.effects: Counter[str] = Counter()

@@ -15,7 +15,7 @@ from runtime.broker.server import BrokerServer
 from runtime.child import ChildSpec, SupervisorSpec
 from runtime.database import open_database
 from runtime.errors import ConfigurationError
-from runtime.host import production_host
+from runtime.host import forbid_core_dumps, production_host
 from runtime.supervisor import Supervisor
 
 FILE = "broker.db"
@@ -61,6 +61,7 @@ async def _serve(
     account: dict[str, str],
     until_eof: bool,
 ) -> int:
+    forbid_core_dumps()
     host = production_host(Path(settings.data_dir))
     telemetry = telemetry_for(settings, options, host.clock.wall)
     async with (

@@ -12,7 +12,7 @@ from actors.commands.stopping import Stop
 from actors.process import Running, preflight, run_system
 from actors.services import ServiceName
 from actors.settings import Settings
-from runtime.host import allow_open_files, production_host
+from runtime.host import allow_open_files, forbid_core_dumps, production_host
 
 F = TypeVar("F", bound=Callable[..., object])
 Flags = Mapping[str, object]
@@ -59,6 +59,7 @@ async def serve_until_told(
     ``tell`` is called once they serve, with the seconds that took.
     """
     allow_open_files()
+    forbid_core_dumps()
     host = production_host(Path(settings.data_dir))
     telemetry = telemetry_for(settings, options, host.clock.wall)
     began = host.clock.monotonic()

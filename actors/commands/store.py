@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from actors.commands.operating import FORMAT, Services, operator_command, print_json
-from actors.operators import ACTOR
+from actors.operators import deed
 from actors.order_events.schema import MIGRATIONS
 from actors.order_events.verify import Fault, open_read_only, verify
 from runtime.audit import Deed, note
@@ -52,8 +52,8 @@ def backup(services: Services, folder: Path, reason: str) -> None:
     Secrets and mails are not copied. After a restore, `outbox reoffer` offers what is missing.
     """
     files = _files(services.data_dir)
-    deed = Deed(ACTOR, "store-backup", str(folder), reason)
-    audited = _note(services, deed, "started")
+    what = deed("store-backup", str(folder), reason)
+    audited = _note(services, what, "started")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path in files:
         if damage := damage_at_rest(path):
@@ -62,7 +62,7 @@ def backup(services: Services, folder: Path, reason: str) -> None:
         click.echo(f"copied  {path.name}")
     events = _verified(folder / ORDERS)
     if audited:
-        _note(services, deed, f"copied {len(files)} files, {events} events")
+        _note(services, what, f"copied {len(files)} files, {events} events")
     click.echo(f"ok      {events} events verified")
 
 
@@ -90,7 +90,7 @@ def _verified(path: Path) -> int:
         connection.close()
 
 
-def _note(services: Services, deed: Deed, outcome: str) -> bool:
+def _note(services: Services, what: Deed, outcome: str) -> bool:
     """Write into the audit: through order-events, or into its file while nobody owns it.
 
     Return whether it could be written. A damaged or full store is copied all the same.
@@ -101,29 +101,29 @@ def _note(services: Services, deed: Deed, outcome: str) -> bool:
             "POST",
             "/audit",
             {
-                "action": deed.action,
-                "target": deed.target,
-                "reason": deed.reason,
+                "action": what.action,
+                "target": what.target,
+                "reason": what.reason,
                 "outcome": outcome,
             },
         )
     except (EnvironmentUnready, ConfigurationError):
         if (services.data_dir / ORDERS).exists():
-            return _note_at_rest(services.data_dir, deed, outcome)
+            return _note_at_rest(services.data_dir, what, outcome)
     return True
 
 
-def _note_at_rest(data_dir: Path, deed: Deed, outcome: str) -> bool:
+def _note_at_rest(data_dir: Path, what: Deed, outcome: str) -> bool:
     try:
-        anyio.run(_note_here, data_dir, deed, outcome)
+        anyio.run(_note_here, data_dir, what, outcome)
     except ConfigurationError as error:
         click.echo(f"warning: the audit does not know of this copy: {error}", err=True)
         return False
     return True
 
 
-async def _note_here(data_dir: Path, deed: Deed, outcome: str) -> None:
+async def _note_here(data_dir: Path, what: Deed, outcome: str) -> None:
     host = production_host(data_dir)
     at_ms = int(host.clock.wall() * 1000)
     async with open_database(host.disk, ORDERS, MIGRATIONS) as database:
-        await database.write(lambda tx: note(tx, deed, outcome, at_ms))
+        await database.write(lambda tx: note(tx, what, outcome, at_ms))

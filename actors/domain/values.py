@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 import msgspec.inspect
 
-_DIGIT_RUN = re.compile(r"\d(?:[\s\u2010-\u2015-]*\d){12,}")
+_DIGIT_RUN = re.compile(r"\d(?:[\s._/\u2010-\u2015-]*\d){12,}")
 _EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
@@ -46,7 +46,7 @@ def luhn_valid(digits: str) -> bool:
 
 
 def holds_card_number(text: str) -> bool:
-    """Whether 13 to 19 digits (spaces and dashes ignored) in the text look like a card number.
+    """Whether 13 to 19 digits in the text look like a card number, whatever separates them.
 
     >>> holds_card_number("leave at no. 4242-4242 4242 4242"), holds_card_number("call 0301234567")
     (True, False)

@@ -8,6 +8,7 @@ import msgspec
 from sim.commands.options import FORMAT, OK
 from sim.faults.table import KINDS
 from sim.mutations.catalogue import MUTATIONS, claim_of
+from sim.probes.table import PROBES
 from sim.report.verdicts import claims
 from sim.scenarios import SCENARIOS
 
@@ -17,11 +18,12 @@ WIDTH = 98
 @click.command("list")
 @FORMAT
 def list_(format_: str) -> int:
-    """List scenarios, kinds of faults, properties and mutations, each with what it is."""
+    """List scenarios, kinds of faults, properties, probes and mutations, each with what it is."""
     tables: dict[str, Mapping[str, str]] = {
         "scenarios": {name: _first(scenario.__doc__) for name, scenario in SCENARIOS.items()},
         "faults": {name: kind.what for name, kind in KINDS.items()},
         "properties": claims(),
+        "probes": {name: probe.claim for name, probe in PROBES.items()},
         "mutations": {name: claim_of(name) for name in MUTATIONS},
     }
     if format_ == "json":

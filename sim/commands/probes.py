@@ -7,6 +7,7 @@ import msgspec
 
 from runtime.errors import ConfigurationError
 from sim.commands.options import FORMAT, OK, REPORT, VIOLATION
+from sim.probes.table import PROBES
 from sim.report.sweep_file import read_sweep
 
 
@@ -35,7 +36,9 @@ def probes(report: Path, format_: str) -> int:
         click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
     else:
         for name, count in rows:
-            click.echo(f"{count or 'NEVER':>8}  {name}")
+            claim = PROBES[name].claim if name in PROBES else ""
+            head = f"{count or 'NEVER':>8}  {name:<46}"
+            click.echo(head.rstrip() if count else click.wrap_text(claim, 98, head, " " * 12))
         for name in never:
             click.echo(f"{'NO CASE':>8}  {name}")
         hit = sum(count > 0 for _, count in rows)

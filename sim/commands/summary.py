@@ -15,6 +15,7 @@ from sim.sweep import Tally
 from sim.token import Token, seed_text
 
 _SHOWN_MAX = 20
+_NAMES_MAX = 12
 
 
 def head(sweeping: Sweeping) -> Iterator[str]:
@@ -47,20 +48,22 @@ def text(sweeping: Sweeping) -> Iterator[str]:
             yield from (f"  {line}" for line in parted.where.lines("here", "there"))
         elif not parted.failed:
             yield "  run once more, both were the same: it does not show every time"
-    reached = [
-        f"{name} {thousands(count)}" for name, count in sorted(tally.probes.items()) if count
-    ]
-    if tally.probes:
-        yield from wrapped("REACHED  ", reached)
-        yield from wrapped("NOT REACHED  ", sweeping.never_reached() or ["none"])
-    never = sweeping.never_evaluated()
-    if never:
-        yield from wrapped("NEVER EVALUATED  ", never)
+    yield from _reached(sweeping)
     again = tally.same_again + len(tally.parted)
     if again:
         yield f"DETERMINISM  {tally.same_again} of {again} re-runs in fresh processes identical"
     yield _figures(sweeping)
     yield _last(sweeping)
+
+
+def _reached(sweeping: Sweeping) -> Iterator[str]:
+    probes, never = sweeping.tally.probes, sweeping.never_reached()
+    more = "   (ordermill sim probes has all)" if never else ""
+    yield f"REACHED  {len(probes) - len(never)} of {len(probes)} probes{more}"
+    for title, names in (("NOT REACHED", never), ("NEVER EVALUATED", sweeping.never_evaluated())):
+        if names:
+            rest = [f"and {len(names) - _NAMES_MAX} more"] if len(names) > _NAMES_MAX else []
+            yield from wrapped(f"{title}  ", [*names[:_NAMES_MAX], *rest])
 
 
 def _scenarios(tally: Tally) -> Iterator[str]:

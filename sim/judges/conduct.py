@@ -13,8 +13,9 @@ BUGS = (
     "AssertionError", "AttributeError", "ImportError", "IndexError", "KeyError", "LookupError",
     "NameError", "RecursionError", "RuntimeError", "StopIteration",
     "SyntaxError", "TypeError", "UnboundLocalError", "UnicodeDecodeError", "ValidationError",
-    "ValueError", "ZeroDivisionError", "ChildReturned", "ConfigurationError", "EnvironmentUnready",
+    "ValueError", "ZeroDivisionError", "ConfigurationError", "EnvironmentUnready",
 )  # fmt: skip
+CANCELLING = ("stray-cancel", "task-cancelled")
 _TELLS_OF_ERRORS = (
     "actor.crashed", "actor.stop_failed", "http.failed", "library.log", "message.dead",
     "message.retry", "message.stuck", "order_events.failed", "supervisor.escalated", "work.failed",
@@ -160,20 +161,28 @@ def errors_have_a_cause_outside(evidence: Evidence) -> Iterator[str | None]:
         if one.name in _TELLS_OF_ERRORS:
             said = str(one.fields.get("error", one.fields.get("text", "")))
             words = _WORD.findall(said)
-            bug = next((word for word in words if word in BUGS), None)
-            explained = evidence.observed.faulty or one.name in ("message.retry", "work.failed")
-            # Whose task is cancelled from outside returns in silence: that is anyio's way.
-            excused = bug is None or (bug == "ChildReturned" and _cancelled_from_outside(evidence))
-            right = excused and (explained or one.name != "actor.crashed")
+            bug = any(word in BUGS for word in words)
+            explained = evidence.observed.faulty or one.name != "actor.crashed"
+            if "ChildReturned" in words:
+                explained = _cancelled_before(evidence, one.at)
             where = one.fields.get("where", "")
-            yield None if right else f"{one.node}: {one.name} at {one.at:.3f} s: {said} {where}"
-
-
-def _cancelled_from_outside(evidence: Evidence) -> bool:
-    return any(one.kind in ("stray-cancel", "task-cancelled") for one in evidence.observed.struck)
+            what = f"{one.node}: {one.name} at {one.at:.3f} s: {said} {where}"
+            yield what if bug or not explained else None
 
 
 def nothing_goes_wrong_unhandled(evidence: Evidence) -> Iterator[str | None]:
-    """No task fails with nobody waiting for it, no coroutine is forgotten, no callback raises."""
-    yield from evidence.observed.mishaps
+    """No task fails with nobody waiting for it, no coroutine is forgotten, no callback raises.
+
+    But asyncio's own: when somebody cancels the task that serves a connection, the callback that
+    asks it for its exception raises (streams.py, ``task.exception()`` of a cancelled task).
+    """
+    for mishap in evidence.observed.mishaps:
+        at, _, text = mishap.partition(" ")
+        asyncios = text.startswith("a callback failed: CancelledError")
+        yield None if asyncios and _cancelled_before(evidence, float(at)) else mishap
     yield None
+
+
+def _cancelled_before(evidence: Evidence, at: float) -> bool:
+    """Whether a fault had cancelled something, a moment before or longer ago."""
+    return any(one.kind in CANCELLING and one.at <= at for one in evidence.observed.struck)

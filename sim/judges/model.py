@@ -7,6 +7,7 @@ could tell from the one it saw: a command that was answered before another was s
 (Herlihy and Wing's linearizability, searched as Wing and Gong did.)
 """
 
+import math
 from collections.abc import Iterator
 
 import msgspec
@@ -35,11 +36,14 @@ class State(msgspec.Struct, frozen=True):
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """A command with its answer: whether it was accepted, and when it was sent and answered."""
+    """A command with its answer: whether it was accepted, and when it was sent and answered.
+
+    ``accepted`` is None where its client was never told: it was carried out once, or not at all.
+    """
 
     kind: str
     mark: str
-    accepted: bool
+    accepted: bool | None
     sent_at: float
     answered_at: float
 
@@ -48,14 +52,15 @@ def every_end_is_one_that_the_model_allows(evidence: Evidence) -> Iterator[str |
     """Each order ended as it could have without faults, by the commands that were accepted."""
     asked: dict[str, list[Intent]] = {}
     for command in evidence.commands:
-        if command.kind != "place" and command.definite and not command.reuses:
+        if command.kind != "place" and not command.reuses:
             asked.setdefault(command.order_id, []).append(_intent(command))
     for order_id, events in evidence.streams.items():
         end = _end_of(evidence, events)
         intents = asked.get(order_id, [])
         card = evidence.vault[events[0].data["payment"]["ref"]]
         if not reaches(State(card=card), intents, end):
-            done = [f"{one.kind} {'yes' if one.accepted else 'no'}" for one in intents]
+            words = {True: "yes", False: "no", None: "unknown"}
+            done = [f"{one.kind} {words[one.accepted]}" for one in intents]
             yield f"{order_id}: {end} cannot come of {done}"
         else:
             yield None
@@ -63,6 +68,8 @@ def every_end_is_one_that_the_model_allows(evidence: Evidence) -> Iterator[str |
 
 def _intent(command: Command) -> Intent:
     mark = command.mark if command.kind != "pay" else str(command.body["token"])
+    if not command.definite:
+        return Intent(command.kind, mark, None, command.sent_at, math.inf)
     told = command.definite[0].at
     return Intent(command.kind, mark, command.accepted is not None, command.sent_at, told)
 
@@ -77,6 +84,8 @@ def reaches(start: State, intents: list[Intent], end: State) -> bool:
             return True
         steps = [(after, open_) for after in _services(state)]
         for number in open_:
+            if intents[number].accepted is None:
+                steps.append((state, open_ - {number}))
             after = _command(state, intents[number])
             if after is not None and _may_be_next(intents, open_, number):
                 steps.append((after, open_ - {number}))
@@ -112,7 +121,7 @@ def _command(state: State, intent: Intent) -> State | None:
             again = state.shipped == intent.mark
             allowed = again or (state.shipping == "prepared" and not state.shipped)
             after = change(state, shipped=intent.mark)
-    if allowed != intent.accepted:
+    if allowed != (intent.accepted is not False):
         return None
     return after if allowed else state
 

@@ -160,7 +160,8 @@ class Life(msgspec.Struct):
     """One process of a node, from its start to its end, in virtual seconds.
 
     ``ready_at``: its tree had started. ``told_at``: it was told to stop (SIGTERM), while it held
-    ``in_hand`` deliveries. ``leaked`` are tasks that were still there when it ended by itself.
+    ``in_hand`` deliveries. ``ended_in`` is the state in which it was until its end (see `Struck`).
+    ``leaked`` are tasks that were still there when it ended by itself.
     """
 
     node: str
@@ -170,6 +171,7 @@ class Life(msgspec.Struct):
     told_at: float | None = None
     in_hand: int = 0
     ended_at: float | None = None
+    ended_in: str = ""
     reason: str = ""
     leaked: list[str] = []
 

@@ -10,8 +10,7 @@ POINTS = (
     *(f"{moment} {what}" for what in ("publish", "ack", "call") for moment in ("before", "after")),
 )
 STATES = ("starting", "idle", "working", "stopping")
-IMPOSSIBLE: frozenset[tuple[str, str]] = frozenset()
-"""Pairs of a fault's subject and a process's state that cannot be."""
+CALLERS = {"provider": "payment", "carrier": "shipping", "mailer": "notification"}
 
 
 def killed_while_it_recovered(evidence: Evidence) -> int:
@@ -67,10 +66,14 @@ def crash_points(evidence: Evidence) -> Iterator[str]:
 
 
 def pairs(evidence: Evidence, subjects: dict[str, str]) -> Iterator[str]:
-    """Yield the subject of each fault that made a difference with the state of whom it hit."""
+    """Yield the subject of each fault that made a difference with the state of whom it hit.
+
+    What an outside party does hits who calls it.
+    """
     for one in evidence.observed.struck:
         subject = subjects.get(one.kind)
-        for node in one.target.split("|"):
-            state = one.states.get(node)
+        for target in one.target.split("|"):
+            node = CALLERS.get(target, target)
+            state = one.states.get(node, one.states.get("shop") if target in CALLERS else None)
             if subject is not None and state in STATES:
                 yield f"{subject} while {state}"

@@ -98,7 +98,6 @@ PROBES: dict[str, Probe] = {
         )
         for subject in SUBJECTS
         for state in processes.STATES
-        if (subject, state) not in processes.IMPOSSIBLE
     },
 }
 

@@ -108,6 +108,7 @@ class Witness:
     def ended(self, node: str, number: int, reason: str, leaked: Sequence[str]) -> None:
         """A process has ended."""
         life = self.life(node)
+        life.ended_in = self._state(node)
         life.ended_at, life.reason, life.leaked = self._engine.now, reason, list(leaked)
 
     def ready(self, node: str, trees: Trees, depths: Depths) -> None:
@@ -150,8 +151,8 @@ class Witness:
 
     def _state(self, node: str) -> str:
         life = self.life(node)
-        if life.ended_at is not None:
-            return "down"
+        if life.ended_at is not None:  # a kill is told of once it has been done
+            return life.ended_in if life.ended_at == self._engine.now else "down"
         if life.told_at is not None:
             return "stopping"
         if life.ready_at is None:

@@ -109,3 +109,12 @@ async def test_a_wrong_body_is_told_where_and_not_quoted(
     assert found == status
     assert told in text
     assert "hunter2" not in text
+
+
+async def test_a_reason_that_names_a_person_is_refused_and_not_quoted(http: Http) -> None:
+    body = {"reason": "ada@example.org asked to"}
+    for path in ("/outbox/flush", "/erasures/ord_" + "0" * 26):
+        status, text = await posted(http, path, body)
+        assert (status, "no e-mail address" in text, "ada" in text) == (422, True, False)
+    assert await audited(http) == []
+    assert (await posted(http, "/outbox/flush", {"reason": "called, @ the desk"}))[0] == 200

@@ -5,19 +5,24 @@ everything that was logged or printed, every metric and every status are searche
 """
 
 import logging
+import re
+import signal
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
+import anyio
 import httpx
 import pytest
 
 from actors.domain.order_events import Service
 from tests.harness.canaries import Canaries
+from tests.harness.operating import Operator
 from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.system import ADDRESS, Json, LiveSystem, live_system
-from tests.harness.waiting import until
+from tests.harness.waiting import eventually, until
 
 NUMBER, DECLINED = "4242424242424242", "4000000000000002"
 CVC = "9173"
@@ -161,6 +166,67 @@ async def test_a_broker_that_cannot_be_reached_is_not_told_about_with_its_passwo
     assert canaries.escaped(tmp_path) == []
 
 
+async def shop_in(operator: Operator) -> list[str]:
+    """Place and settle two orders of one person: one is shipped, one declined and cancelled."""
+    body = {"customer": CUSTOMER, "items": [{"sku": "MUG-1", "quantity": 1}]}
+    tokens = {"operator": (operator.folder / "data/secrets/operator-token").read_text()}
+    async with httpx.AsyncClient(base_url=operator.url, trust_env=False, timeout=60) as client:
+
+        async def call(method: str, path: str, who: str, sent: Json | None = None) -> Json:
+            headers = {"authorization": f"Bearer {tokens[who]}", "idempotency-key": f"{who}{path}"}
+            answer = await client.request(method, f"/v1/orders{path}", json=sent, headers=headers)
+            assert answer.status_code in (200, 201), answer.text
+            told: Json = answer.json()
+            return told
+
+        async def reaches(order_id: str, status: str) -> None:
+            async def there() -> bool:
+                return bool((await call("GET", f"/{order_id}", "operator"))["status"] == status)
+
+            await eventually(there, within_s=60)
+
+        ids = []
+        for number in (NUMBER, DECLINED):
+            whole = {**body, "shipping_address": HOME, "payment": card(number)}
+            placed = (await client.post("/v1/orders", json=whole)).json()
+            ids.append(placed["id"])
+            tokens[placed["id"]] = placed["access_token"]
+        shipped, declined = ids
+        await call("PUT", f"/{shipped}/shipping-address", shipped, MOVED)
+        await reaches(shipped, "prepared")
+        await call("POST", f"/{shipped}/shipment", "operator", {"carrier": "A", "tracking": "B1"})
+        await reaches(declined, "payment_failed")
+        await call("POST", f"/{declined}/cancellation", declined, {})
+    return ids
+
+
+async def test_after_an_erasure_the_person_is_nowhere(
+    tmp_path: Path, broker: tuple[str, Path | None]
+) -> None:
+    """No file, no queue, no log and no audit keeps the person behind an erased order."""
+    url, brokers_files = broker
+    operator = Operator(tmp_path)
+    # The provider's own books know the tokens that it gave out itself.
+    tokens = {name: (text, (PROVIDER,)) for name, (text, _) in PERSONAL.items() if "token" in name}
+    erased = Canaries({name: (text, ()) for name, (text, _) in PERSONAL.items()} | tokens)
+    with operator.up(f"broker.url={url}", "payment.hold_s=2", "log.level=debug") as command:
+        orders = await shop_in(operator)
+        before = {line.partition(":")[0] for line in erased.escaped(tmp_path / "data")}
+        assert before >= {"name", "e-mail", "address", "new address", *list(tokens)[:2]}
+        telling = ("--reason", f"{CUSTOMER['email']} asked")
+        refused = operator.run("order", "erase", orders[0], "--yes", *telling)
+        assert (refused.returncode, "no e-mail address" in refused.stderr) == (1, True)
+        for order_id in orders:
+            operator.ok("order", "erase", order_id, "--yes", "--reason", "asked to")
+        assert erased.escaped(tmp_path / "data") == []
+        command.signal(signal.SIGTERM)
+        assert command.ended() == 0
+    assert erased.escaped(tmp_path / "data") == []
+    assert brokers_files is None or erased.escaped(brokers_files) == []
+    assert erased.in_text([command.output], "log") == []
+    assert operator.ok("events", "verify").startswith("ok")
+
+
 TEXTS: list[tuple[str, str, Json]] = [
     ("POST", "", {"customer": {**CUSTOMER, "name": SMUGGLED}}),
     ("POST", "", {"customer": {**CUSTOMER, "email": f"{SMUGGLED}@vogelhaus.example"}}),
@@ -180,7 +246,25 @@ TEXTS: list[tuple[str, str, Json]] = [
     ("POST", "/cancellation", {"reason": f"charge {SMUGGLED[:8]} {SMUGGLED[8:]} instead"}),
     ("POST", "/shipment", {"carrier": SMUGGLED, "tracking": "JD01"}),
     ("POST", "/shipment", {"carrier": "DHL", "tracking": SMUGGLED}),
+    # as a number, and as people group digits
+    ("POST", "", {"items": [{"sku": "MUG-1", "quantity": int(SMUGGLED)}]}),
+    ("POST", "/cancellation", {"reason": int(SMUGGLED)}),
+    *(
+        ("POST", "/cancellation", {"reason": mark.join(re.findall("....", SMUGGLED))})
+        for mark in ("-", ".", " . ", "/", "_", "\u00a0", "\u2013")
+    ),
 ]
+HEADERS = (
+    *("Request-Id", "traceparent", "tracestate", "User-Agent", "Cookie", "X-Forwarded-For"),
+    *("Referer", "Accept", "Accept-Language", "Origin", "Forwarded", "If-None-Match", "X-Card"),
+)
+GARBAGE = (
+    f"GET /v1/orders/{SMUGGLED} HTTP/9.9\r\n\r\n",
+    f"{SMUGGLED}\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: a\r\n{SMUGGLED}\r\n\r\n",
+    f"POST /v1/orders HTTP/1.1\r\nHost: a\r\nContent-Length: {SMUGGLED}\r\n\r\n",
+    f"POST /v1/orders HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{SMUGGLED}",
+)
 
 
 async def test_a_card_number_in_the_wrong_place_is_refused_and_leaves_no_trace(
@@ -216,7 +300,7 @@ async def _in_headers_and_paths(system: LiveSystem, whole: Json, token: str) -> 
         "/v1/orders", json=whole, headers={"Idempotency-Key": SMUGGLED}
     )
     assert refused.status_code == 422
-    for name in ("Request-Id", "traceparent", "User-Agent", "Cookie", "X-Forwarded-For"):
+    for name in HEADERS:
         taken = await system.client.post("/v1/orders", json=whole, headers={name: SMUGGLED})
         assert taken.status_code == 201
         said.append(str(taken.headers))
@@ -224,9 +308,30 @@ async def _in_headers_and_paths(system: LiveSystem, whole: Json, token: str) -> 
         gone = await system.call("GET", path, token=token)
         assert gone.status_code == 404
         said += [gone.text, str(gone.headers)]
-    asked = await system.call("GET", f"/v1/orders?email={SMUGGLED}", token="operator")
-    assert asked.status_code in (200, 422)
-    return [*said, refused.text, asked.text]
+    for name in ("email", "limit", "cursor", "status", "since", SMUGGLED):
+        asked = await system.call("GET", f"/v1/orders?{name}={SMUGGLED}", token="operator")
+        assert asked.status_code in (200, 422)
+        said.append(asked.text)
+    for headers in ({"Authorization": f"Bearer {SMUGGLED}"}, {"If-Match": f'"{SMUGGLED}"'}):
+        told = await system.client.post("/v1/orders/ord_1/cancellation", headers=headers)
+        assert 400 <= told.status_code < 500
+        said.append(told.text)
+    for garbage in GARBAGE:
+        said.append(await _raw(system, garbage))
+    return [*said, refused.text]
+
+
+async def _raw(system: LiveSystem, sent: str) -> str:
+    """Send bytes that are hardly HTTP; return what comes back."""
+    port = system.running.system.servers["gateway"].port
+    told = b""
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+        await stream.send(sent.encode())
+        await stream.send_eof()
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError), anyio.move_on_after(20):
+            while True:
+                told += await stream.receive()
+    return told.decode(errors="replace")
 
 
 def test_the_search_finds_what_escaped(tmp_path: Path) -> None:

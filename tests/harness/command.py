@@ -42,12 +42,12 @@ def run(
 class Serving:
     """A command that serves. ``output`` is what it has printed so far, both streams."""
 
-    def __init__(self, arguments: Sequence[str], cwd: Path) -> None:
+    def __init__(self, arguments: Sequence[str], cwd: Path, **variables: str) -> None:
         self.output = ""
         self._process = subprocess.Popen(
             [*MAIN, *arguments],
             cwd=cwd,
-            env=environment(),
+            env=environment(**variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -83,6 +83,10 @@ class Serving:
         data = os.read(self._process.stdout.fileno(), 65536)
         self.output += data.decode(errors="replace")
         return bool(data)
+
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from runtime.database import Transaction, open_database
 from runtime.errors import EnvironmentUnready, StoreBroken, StoreUnavailable
 from runtime.host import Disk, production_host
-from runtime.sqlite import unopened
+from runtime.sqlite import set_up_writer, unopened
 from runtime.wal import damage_at_rest
 from tests.harness.waiting import until
 
@@ -152,9 +153,16 @@ async def test_a_database_says_for_a_while_that_it_could_not_commit(
         await database.write(limited(4))
         with pytest.raises(StoreUnavailable):
             await database.write(insert("x" * 20_000))
+        await database.write(lambda _: "nothing to commit, so no proof")
         assert database.check() == "cannot commit: database or disk is full"
         monkeypatch.setattr("runtime.database.REFUSED_S", 0.0)
         assert database.check() == "ok", "else nobody would ever try again"
-        monkeypatch.undo()
-        await database.write(limited(1000))
-        assert database.check() == "ok"
+
+
+def test_where_sqlite_cannot_write_ahead_nothing_is_opened(tmp_path: Path) -> None:
+    """It says so in the answer of a PRAGMA, and goes on in another mode."""
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(f"file:{path}?vfs=unix-dotfile", uri=True)) as connection:
+        with pytest.raises(EnvironmentUnready, match="it stays in the mode delete") as refused:
+            set_up_writer(path, [SCHEMA], connection)
+        assert "local" in refused.value.hint

@@ -9,7 +9,9 @@ import pytest
 from sim import corpus, outcome
 from sim import sweep as sweeps
 from sim.batch import Lost
+from sim.judges.table import CLAIMS
 from sim.outcome import Outcome, Task, Wishes, lost
+from sim.probes.table import PROBES
 from sim.run import Violation
 from sim.sweep import Limits, Tally, generated, seed_of, sweep
 
@@ -61,7 +63,9 @@ def test_sums_are_kept_of_everything_and_outcomes_of_failures_only() -> None:
     tally.add(msgspec.structs.replace(_quick(Task("everything", 9)), corpus="old"))
     assert (tally.done, tally.passed) == (6, 5)
     assert [one.seed for one in tally.failures] == [3]
-    assert dict(tally.probes) == {"reached": 6, "never": 0}
+    assert (tally.probes["reached"], tally.probes["never"]) == (6, 0)
+    assert all(tally.probes[name] == 0 for name in PROBES)
+    assert all(tally.cases[claim.name] == 0 for claim in CLAIMS)
     assert dict(tally.fired) == {"kill": 12}
     assert dict(tally.runs) == {"everything": 5, "corpus": 1}
     assert tally.virtual == {"everything": 10.0, "corpus": 2.0}

@@ -5,17 +5,14 @@
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.harness.command import PATIENCE_S, environment
+from tests.harness.command import MAIN, PATIENCE_S, environment
 from tests.harness.operating import Operator
 from tests.harness.waiting import eventually
-
-MAIN = (sys.executable, "-c", "from actors.cli import main; main()")
 
 
 def started(folder: Path, *arguments: str, out: str, err: str) -> subprocess.Popen[bytes]:

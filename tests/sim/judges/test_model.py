@@ -1,5 +1,7 @@
 """The small model of one order: which ends it allows, and which no order of commands leads to."""
 
+import math
+
 import pytest
 
 from sim.judges.model import Intent, State, reaches
@@ -122,3 +124,12 @@ def test_at_the_same_time_either_order_will_do() -> None:
 def test_a_declined_card_is_the_end_of_payment() -> None:
     assert reaches(State(card="pm_card_declined"), [], DECLINED)
     assert not reaches(State(card="pm_card_declined"), [], PREPARED)
+
+
+def test_what_a_client_was_never_told_of_has_happened_or_not_but_only_where_it_may() -> None:
+    unknown = [Intent("cancel", "", None, 0.0, math.inf)]
+    assert reaches(START, unknown, PREPARED)
+    assert reaches(START, unknown, State(cancelled=True, card="pm_card_visa"))
+    cancelled = [asked("cancel", to=1.0), Intent("move", "Moved", None, 2.0, math.inf)]
+    moved = State(cancelled=True, card="pm_card_visa", address="Moved")
+    assert not reaches(START, cancelled, moved), "it came after the cancel"

@@ -165,6 +165,7 @@ DOCTORS: dict[str, list[Doctor]] = {
     "errors_have_a_cause_outside": [
         crash("AssertionError: nothing like that"),
         crash("ExceptionGroup of 2: TypeError: no; Unavailable: gone"),
+        crash("ChildReturned: hold returned without being told to"),
         lambda e: setattr(e.observed, "faulty", False),
     ],
     "nothing_goes_wrong_unhandled": [lambda e: e.observed.mishaps.append("1.0 never awaited")],
@@ -226,3 +227,14 @@ def test_a_process_may_end_by_itself_where_its_disk_failed() -> None:
     assert check(evidence, [claim.judge])[0].breaches
     evidence.observed.struck.append(Struck(9.8, 1, "disk-error", "", "shop", {}, {}, {}))
     assert check(evidence, [claim.judge])[0].green
+
+
+def test_what_a_fault_has_cancelled_may_end_and_asyncio_may_complain_of_it() -> None:
+    evidence = witnessed()
+    crash("ChildReturned: hold returned without being told to")(evidence)
+    evidence.observed.mishaps.append("5.000000 a callback failed: CancelledError: ")
+    names = ("errors_have_a_cause_outside", "nothing_goes_wrong_unhandled")
+    judges = [claim.judge for claim in SEEN if claim.name in names]
+    assert all(finding.breaches for finding in check(evidence, judges))
+    evidence.observed.struck.append(Struck(4.9, 1, "task-cancelled", "", "shop", {}, {}, {}))
+    assert all(finding.green for finding in check(evidence, judges))
