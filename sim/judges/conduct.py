@@ -8,6 +8,7 @@ from sim.judges.evidence import Evidence
 from sim.judges.observed import Child, Incident, Life
 
 STOP_GRACE_S = 0.05
+DRAIN_S_MAX = 20.0
 # An error of these is never the world's doing: somebody wrote a bug, or a check has failed.
 BUGS = (
     "AssertionError", "AttributeError", "ImportError", "IndexError", "KeyError", "LookupError",
@@ -173,14 +174,20 @@ def errors_have_a_cause_outside(evidence: Evidence) -> Iterator[str | None]:
 def nothing_goes_wrong_unhandled(evidence: Evidence) -> Iterator[str | None]:
     """No task fails with nobody waiting for it, no coroutine is forgotten, no callback raises.
 
-    But asyncio's own: when somebody cancels the task that serves a connection, the callback that
-    asks it for its exception raises (streams.py, ``task.exception()`` of a cancelled task).
+    But Quart's own, where a store is broken: its task of a request says so as the process ends by
+    just that, and nobody is left to ask (asgi.py is cancelled while it waits for that task).
     """
     for mishap in evidence.observed.mishaps:
-        at, _, text = mishap.partition(" ")
-        asyncios = text.startswith("a callback failed: CancelledError")
-        yield None if asyncios and _cancelled_before(evidence, float(at)) else mishap
+        yield None if _ends_the_process(evidence, mishap) else mishap
     yield None
+
+
+def _ends_the_process(evidence: Evidence, mishap: str) -> bool:
+    at, _, text = mishap.partition(" ")
+    return "exception was never retrieved: StoreBroken" in text and any(
+        life.reason == "exited: StoreBroken" and 0 <= (life.ended_at or 0) - float(at) < DRAIN_S_MAX
+        for life in evidence.observed.lives
+    )
 
 
 def _cancelled_before(evidence: Evidence, at: float) -> bool:

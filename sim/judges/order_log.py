@@ -128,10 +128,11 @@ def refused_means_no_event(evidence: Evidence) -> Iterator[str | None]:
 
 
 def unknown_means_at_most_one_event(evidence: Evidence) -> Iterator[str | None]:
-    """A command of which its client never heard has one event at most."""
+    """A command of which its client, once or for ever, heard nothing has one event at most."""
     events = _by_mark(evidence)
     for command in evidence.commands:
-        if not command.definite:
+        cut_off = any(answer.status == 0 for answer in command.answers)
+        if cut_off or not command.definite:
             found = events.get(_asked(command), [])
             yield f"{command.name}: unknown, {len(found)} events" if len(found) > 1 else None
 

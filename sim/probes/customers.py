@@ -1,5 +1,6 @@
 """Sometimes, between a customer and the shop: replies get lost, requests are sent twice at once."""
 
+from collections import defaultdict
 from itertools import pairwise
 
 from sim.history import Sent
@@ -8,13 +9,13 @@ from sim.judges.evidence import Evidence
 
 def reply_lost_and_the_stored_answer_given(evidence: Evidence) -> int:
     """The command was carried out, its reply lost; the same key got the stored answer later."""
-    found = 0
+    found, tries = 0, _tries(evidence)
     for command in evidence.commands:
         answer = command.accepted
         if not command.keyed or answer is None:
             continue
         lost = [one for one in command.answers if one.status == 0 and one.at <= answer.at]
-        sent = _sent(evidence, command.name).get(answer.attempt)
+        sent = tries[command.name].get(answer.attempt)
         committed_at = _committed_at(evidence, str(answer.body["id"]), answer.body["version"])
         found += bool(lost) and sent is not None and committed_at < sent.at
     return found
@@ -22,10 +23,10 @@ def reply_lost_and_the_stored_answer_given(evidence: Evidence) -> int:
 
 def same_key_twice_at_once(evidence: Evidence) -> int:
     """Two requests with one key were under way at the same time."""
-    found = 0
+    found, sent = 0, _tries(evidence)
     for command in evidence.commands:
         ended = {answer.attempt: answer.at for answer in command.answers}
-        tries = list(_sent(evidence, command.name).values())
+        tries = list(sent[command.name].values())
         found += command.keyed and any(
             ended.get(before.attempt, float("inf")) > after.at for before, after in pairwise(tries)
         )
@@ -48,12 +49,13 @@ def shipped_twice_the_same(evidence: Evidence) -> int:
     )
 
 
-def _sent(evidence: Evidence, name: str) -> dict[int, Sent]:
-    return {
-        one.attempt: one
-        for one in evidence.observed.history
-        if isinstance(one, Sent) and one.command == name
-    }
+def _tries(evidence: Evidence) -> dict[str, dict[int, Sent]]:
+    """Return the requests of each command by their number, in the order in which they left."""
+    found: dict[str, dict[int, Sent]] = defaultdict(dict)
+    for one in evidence.observed.history:
+        if isinstance(one, Sent):
+            found[one.command][one.attempt] = one
+    return found
 
 
 def _committed_at(evidence: Evidence, order_id: str, version: int) -> float:

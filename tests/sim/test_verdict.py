@@ -28,8 +28,8 @@ RACES = (
 )
 # Cancels and moves find the order still open: payment and shipping wait before they begin.
 HELD = World(settings={"payment.hold_s": 1, "shipping.hold_s": 3})
-# Only a gateway that never comes back leaves a command unknown; only crashes need restarts.
-NOT_HERE = {"unknown_means_at_most_one_event", "restarts_stay_within_their_intensity"}
+# Only actors that crash need restarts.
+NOT_HERE = {"restarts_stay_within_their_intensity"}
 
 
 @pytest.fixture(scope="module")

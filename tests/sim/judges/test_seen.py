@@ -229,12 +229,20 @@ def test_a_process_may_end_by_itself_where_its_disk_failed() -> None:
     assert check(evidence, [claim.judge])[0].green
 
 
-def test_what_a_fault_has_cancelled_may_end_and_asyncio_may_complain_of_it() -> None:
+def test_what_a_fault_has_cancelled_may_end() -> None:
     evidence = witnessed()
     crash("ChildReturned: hold returned without being told to")(evidence)
-    evidence.observed.mishaps.append("5.000000 a callback failed: CancelledError: ")
-    names = ("errors_have_a_cause_outside", "nothing_goes_wrong_unhandled")
-    judges = [claim.judge for claim in SEEN if claim.name in names]
-    assert all(finding.breaches for finding in check(evidence, judges))
+    judges = [one.judge for one in SEEN if one.name == "errors_have_a_cause_outside"]
+    assert check(evidence, judges)[0].breaches
     evidence.observed.struck.append(Struck(4.9, 1, "task-cancelled", "", "shop", {}, {}, {}))
-    assert all(finding.green for finding in check(evidence, judges))
+    assert check(evidence, judges)[0].green
+
+
+def test_a_broken_store_may_be_told_to_nobody_if_its_process_ends_by_it() -> None:
+    evidence = witnessed()
+    told = "9.600000 SimTask exception was never retrieved: StoreBroken: orders.db: unknown"
+    evidence.observed.mishaps.append(told)
+    judges = [one.judge for one in SEEN if one.name == "nothing_goes_wrong_unhandled"]
+    assert check(evidence, judges)[0].breaches
+    evidence.observed.lives.append(Life("shop", 2, 9.5, ended_at=9.9, reason="exited: StoreBroken"))
+    assert check(evidence, judges)[0].green
