@@ -4,6 +4,8 @@ import msgspec
 import pytest
 
 from runtime.outbox import Relay
+from sim.mutations.catalogue import MUTATIONS
+from sim.mutations.patching import planted
 from sim.plan import Act, Fault, Order, Plan, World
 from sim.run import Result, Running, run
 from tests.sim.plans import MUG, kill, plan
@@ -64,6 +66,26 @@ def test_a_row_that_leaves_the_outbox_unconfirmed_is_seen(monkeypatch: pytest.Mo
     names = {violation.name for violation in result.violations}
     assert "an_outbox_row_leaves_only_after_an_unreturned_ack" in names
     assert "comes-to-rest" in names
+
+
+@pytest.mark.parametrize("mutation", ["", "stopping-counts-as-failing"])
+def test_a_stop_in_the_midst_of_work_counts_no_attempt(mutation: str) -> None:
+    """Three payments wait for a slow card when the shop is told to stop."""
+    slow = tuple(
+        Order(number=number, at_s=0.5 + 0.01 * number, items=MUG, card="pm_card_slow")
+        for number in (1, 2, 3)
+    )
+    stop = Fault(
+        number=1, kind="sigterm", at_s=3.0, for_s=1.0, target="shop", facts={"grace_s": 30.0}
+    )
+    made = plan(orders=slow, faults=(stop,))
+    made = msgspec.structs.replace(made, world=World(settings={"payment.hold_s": 0}))
+    with planted(MUTATIONS.get(mutation)):
+        result = run(made)
+    assert result.probes["told-to-stop-with-deliveries-in-hand"] == 1
+    names = {violation.name for violation in result.violations}
+    assert ("stopping_raises_no_attempt" in names) == bool(mutation)
+    assert bool(names) == bool(mutation)
 
 
 def test_who_is_stuck_and_what_it_waits_for_is_named() -> None:
