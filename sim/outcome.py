@@ -30,6 +30,19 @@ class Wishes(msgspec.Struct, frozen=True, omit_defaults=True):
     intensity: float = 1.0
     mutation: str = ""
 
+    def options(self) -> list[str]:
+        """Return the options of ``ordermill sim run`` that say the same."""
+        found: list[str] = []
+        if self.orders != AS_DRAWN.orders:
+            found.append(f"--orders {self.orders}")
+        if self.faults is not None:
+            found.append(f"--faults {','.join(self.faults) or 'none'}")
+        if self.intensity != AS_DRAWN.intensity:
+            found.append(f"--intensity {self.intensity:g}")
+        if self.mutation:
+            found.append(f"--mutate {self.mutation}")
+        return found
+
 
 AS_DRAWN = Wishes()
 
@@ -99,16 +112,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             return f"ordermill sim replay {self.corpus}"
         if self.wishes == AS_DRAWN:
             return f"ordermill sim replay {self.token}"
-        wishes = self.wishes
-        options = [f"--seed {seed_text(self.seed)}"]
-        if wishes.orders != AS_DRAWN.orders:
-            options.append(f"--orders {wishes.orders}")
-        if wishes.faults is not None:
-            options.append(f"--faults {','.join(wishes.faults) or 'none'}")
-        if wishes.intensity != AS_DRAWN.intensity:
-            options.append(f"--intensity {wishes.intensity:g}")
-        if wishes.mutation:
-            options.append(f"--mutate {wishes.mutation}")
+        options = [f"--seed {seed_text(self.seed)}", *self.wishes.options()]
         return f"ordermill sim run {self.scenario} {' '.join(options)}"
 
     @property

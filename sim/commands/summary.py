@@ -8,11 +8,12 @@ import msgspec
 from sim.commands.sweeping import Sweeping
 from sim.console import hours, thousands, wrapped
 from sim.investigation import Case
+from sim.outcome import Outcome
 from sim.report.files import REPLAY, REPORTS
 from sim.report.junit import github, junit
 from sim.simpler import size_of
 from sim.sweep import Tally
-from sim.token import Token, seed_text
+from sim.token import seed_text
 
 _SHOWN_MAX = 20
 _NAMES_MAX = 12
@@ -139,10 +140,14 @@ def _last(sweeping: Sweeping) -> str:
         return f"replay   {_replay(sweeping.cases[0])}"
     if sweeping.tally.failures:
         return f"replay   {sweeping.tally.failures[0].again}"
-    names = " ".join(wanted.scenarios)
     if wanted.seed is not None:
-        return f"replay   {REPLAY} {Token(wanted.scenarios[0], wanted.seed)}"
-    return f"again    ordermill sim run {names} --seeds {wanted.seeds} --seed-base {wanted.base:#x}"
+        one = Outcome(scenario=wanted.scenarios[0], seed=wanted.seed, wishes=wanted.wishes)
+        return f"replay   {one.again}"
+    names, options = " ".join(wanted.scenarios), " ".join(wanted.wishes.options())
+    again = (
+        f"ordermill sim run {names} --seeds {wanted.seeds} --seed-base {wanted.base:#x} {options}"
+    )
+    return f"again    {again}".rstrip()
 
 
 def print_summary(sweeping: Sweeping, format_: str) -> None:
