@@ -129,7 +129,7 @@ def _plugins() -> dict[str, metadata.EntryPoint]:
 @click.option("-q", "--quiet", count=True, help="Log less.")
 @click.option("--log-format", type=click.Choice(["auto", "text", "json"]))
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto")
-@click.option("--url", help="A running system (default http://127.0.0.1:8080).")
+@click.option("--url", help="A running system (default: where http.port says).")
 @click.option("--token", help="Access, operator or viewer token for it.")
 @click.option("--traceback", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
@@ -224,7 +224,9 @@ def _report(error: BaseException) -> None:
     lines = ["error: " + "\n".join(printable(line, _LINE_MAX) for line in str(error).splitlines())]
     cause = error.__cause__
     while cause is not None:
-        lines.append(f"  cause: {describe_error(cause)}")
+        line = f"  cause: {describe_error(cause)}"
+        if line != lines[-1]:  # a library that wraps another's error says the same again
+            lines.append(line)
         cause = cause.__cause__
     hint = getattr(error, "hint", "")
     if hint:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from runtime.errors import ConfigurationError
+from runtime.errors import ConfigurationError, EnvironmentUnready
 from runtime.sqlite import set_up_reader
 
 
@@ -43,18 +43,35 @@ def look_at(path: Path) -> FileFacts:
 
 
 def back_up(source: Path, target: Path) -> None:
-    """Copy the database; `ConfigurationError` where the target exists or the copy is damaged."""
+    """Copy the database; a copy that was not finished or is damaged is removed again.
+
+    `ConfigurationError` where the target exists, cannot be written, or would be damaged.
+    """
     try:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError as error:
         raise ConfigurationError(
             f"{target} exists already", hint="name a folder that is not there yet"
         ) from error
+    try:
+        _copy(source, target)
+    except BaseException as error:
+        target.unlink(missing_ok=True)
+        if not isinstance(error, sqlite3.Error | OSError):
+            raise
+        raise EnvironmentUnready(
+            f"{source} cannot be copied to {target}: {error}",
+            hint="make room on the disk of the copy; check the disk of the source",
+        ) from error
+
+
+def _copy(source: Path, target: Path) -> None:
     reader = _open(source)
     copy = sqlite3.connect(target, isolation_level=None)
     try:
         reader.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+        # One file, without a log beside it.
+        copy.execute("PRAGMA journal_mode = DELETE").fetchall()
         (verdict,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
     finally:
         copy.close()

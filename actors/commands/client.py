@@ -9,22 +9,22 @@ import click
 import httpx
 
 from actors.cli import Options
-from runtime.errors import EnvironmentUnready, Rejection, Unavailable
+from actors.settings import Settings, url_at
+from runtime.errors import ConfigurationError, EnvironmentUnready, Rejection, Unavailable
 
-DEFAULT_URL = "http://127.0.0.1:8080"
 Json = dict[str, object]
 
 
 class Api:
     """A running system, reached over its public API.
 
-    Without ``--token`` the operator token in the data folder is used, where this user may read it
-    and the system runs on this machine.
+    Without ``--url`` it is the one that these settings would start on this machine. Without
+    ``--token`` the operator token in its data folder is used, where this user may read it.
     """
 
-    def __init__(self, options: Options, data_dir: Path) -> None:
-        self.url = (options.url or DEFAULT_URL).rstrip("/")
-        self.token = options.token or self._local_token(data_dir)
+    def __init__(self, options: Options, settings: Settings) -> None:
+        self.url = (options.url or _local_url(settings)).rstrip("/")
+        self.token = options.token or self._local_token(Path(settings.data_dir))
         self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
 
     def _local_token(self, data_dir: Path) -> str | None:
@@ -81,6 +81,15 @@ class Api:
         if response.status_code >= 500:
             raise Unavailable(f"{title}: {answer.get('detail', '')}")
         raise Rejection(slug, title, status_hint=response.status_code, details=answer)
+
+
+def _local_url(settings: Settings) -> str:
+    if settings.http.port == 0:
+        raise ConfigurationError(
+            "http.port is 0, so nobody knows where the system listens",
+            hint="give --url, as ordermill up has printed it",
+        )
+    return url_at(settings.http.bind, settings.http.port)
 
 
 def _server_sent(lines: Iterator[str]) -> Iterator[tuple[str, Json]]:

@@ -86,7 +86,7 @@ def show(services: Services, event_id: str, format_: str) -> None:
 @ORDER
 @TYPE
 @AFTER
-@click.option("--out", type=click.File("w", atomic=True), default="-", help="A file.")
+@click.option("--out", type=click.File("w", lazy=False, atomic=True), default="-", help="A file.")
 @operator_command
 def export(
     services: Services, order: str | None, type_: str | None, after: int, out: TextIO

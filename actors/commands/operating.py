@@ -50,7 +50,7 @@ class Services:
                 hint=f"--set {key}.port=PORT, as ordermill up has printed it, or set it for both",
             )
         at = url or url_at(row.bind, row.port)
-        return Api(replace(self._options, url=at), self.data_dir)
+        return Api(replace(self._options, url=at), self.settings)
 
 
 def operator_command(

@@ -41,9 +41,8 @@ def _command(run: Callable[Concatenate[Api, P], int | None]) -> Callable[P, None
     def with_api(*args: P.args, **kwargs: P.kwargs) -> None:
         options = click.get_current_context().find_object(Options)
         assert options is not None, "global options are missing"
-        data_dir = Path(load_settings(options).settings.data_dir)
         try:
-            code = run(Api(options, data_dir), *args, **kwargs)
+            code = run(Api(options, load_settings(options).settings), *args, **kwargs)
         except Rejection as rejection:
             explain(rejection)
             code = 1

@@ -54,16 +54,26 @@ def backup(services: Services, folder: Path, reason: str) -> None:
     files = _files(services.data_dir)
     what = deed("store-backup", str(folder), reason)
     audited = _note(services, what, "started")
+    try:
+        events = _copied(files, folder)
+    except Exception as error:
+        if audited:
+            _note(services, what, f"failed: {type(error).__name__}")
+        raise
+    if audited:
+        _note(services, what, f"copied {len(files)} files, {events} events")
+    click.echo(f"ok      {events} events verified")
+
+
+def _copied(files: list[Path], folder: Path) -> int:
+    """Copy and check; return the number of events in the copy of the log."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path in files:
         if damage := damage_at_rest(path):
             click.echo(f"warning: {damage}: the copy is without them", err=True)
         back_up(path, folder / path.name)
         click.echo(f"copied  {path.name}")
-    events = _verified(folder / ORDERS)
-    if audited:
-        _note(services, what, f"copied {len(files)} files, {events} events")
-    click.echo(f"ok      {events} events verified")
+    return _verified(folder / ORDERS)
 
 
 def _files(data_dir: Path) -> list[Path]:

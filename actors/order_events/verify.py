@@ -9,6 +9,9 @@ may run beside the writer and on the file of a system that is stopped. What is c
     list       its row equals the one made again from the events
     vault      every reference leads to a row (an erased one counts)
     outbox     every waiting message is, byte for byte, that of an event that is published
+
+and of the log as a whole that no position is missing (an order taken out altogether leaves a gap),
+and that the triggers are there which keep events as they are.
 """
 
 import sqlite3
@@ -39,6 +42,7 @@ from runtime.sqlite import set_up_reader
 
 ORDERS_A_PAGE = 200
 MESSAGES_A_PAGE = 500
+KEEPERS = frozenset(("events_are_not_updated", "events_are_not_deleted"))
 
 
 class Fault(Exception):
@@ -101,6 +105,7 @@ def verify(
         after = page[-1][0]
     pending = _check_outbox(connection)
     _check_strays(connection)
+    _check_whole(connection)
     return Verified(orders, events, pending)
 
 
@@ -220,6 +225,20 @@ def _check_strays(connection: sqlite3.Connection) -> None:
         ).fetchone()
         if found is not None:
             raise Fault(f"{found[0]}: is in {table}, but has no events")
+
+
+def _check_whole(connection: sqlite3.Connection) -> None:
+    """Find what no single order shows: events that are missing, and a log that may be rewritten."""
+    missing, last = connection.execute(
+        "SELECT coalesce(max(position), 0) - count(*), max(position) FROM events"
+    ).fetchone()
+    if missing:
+        raise Fault(f"{missing} of the positions 1 to {last} are missing: events were taken out")
+    found = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'events'"
+    )
+    if absent := KEEPERS.difference(name for (name,) in found):
+        raise Fault(f"events can be changed: the trigger {min(absent)} is gone")
 
 
 def _name(event: StoredEvent) -> str:

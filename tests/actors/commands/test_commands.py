@@ -62,6 +62,16 @@ def test_nobody_to_talk_to_is_said_with_what_to_do(tmp_path: Path) -> None:
     done = run("--url", "http://127.0.0.1:9", "order", "show", "ord_1", cwd=tmp_path)
     assert done.returncode == 3
     assert "ordermill up" in done.stderr
+    told = done.stderr.splitlines()
+    assert len(told) == len(set(told)), "a cause is told twice"
+
+
+def test_the_settings_say_where_the_system_is(tmp_path: Path) -> None:
+    (tmp_path / "ordermill.toml").write_text("[http]\nport = 9\n")
+    done = run("order", "show", "ord_1", cwd=tmp_path)
+    assert "cannot reach a running system at http://127.0.0.1:9\n" in done.stderr
+    any_port = run("--set", "http.port=0", "order", "show", "ord_1", cwd=tmp_path)
+    assert (any_port.returncode, "--url" in any_port.stderr) == (2, True)
 
 
 def test_a_customer_and_an_operator_use_the_command_line(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ def test_the_log_is_read_and_verified_while_the_system_runs_and_after(tmp_path: 
         assert (shown["schema"], shown["order_id"]) == ("ordermill.event/v1", first)
         missing = operator.run("events", "show", "evt_none")
         assert (missing.returncode, "not-found" in missing.stderr) == (1, True)
+        operator.ok("events", "export", "--type", "shipped", "--out", "none.jsonl")
+        assert (tmp_path / "none.jsonl").read_text() == ""
         operator.ok("events", "export", "--out", "log.jsonl")
         exported = (tmp_path / "log.jsonl").read_text().splitlines()
         assert [json.loads(line) for line in exported] == events

@@ -13,12 +13,16 @@ def test_a_store_is_copied_while_the_system_runs_and_after(tmp_path: Path) -> No
         files = {one["file"]: one for one in operator.json("store", "info")["data"]}
         assert files["orders.db"]["rows"]["events"] == 5
         assert "5 events verified" in operator.ok("store", "backup", "one", "--reason", "daily")
-        assert operator.run("store", "backup", "one").returncode == 2
+        again = operator.run("store", "backup", "one")
+        assert (again.returncode, "exists already" in again.stderr) == (2, True)
         rows = operator.json("audit", "list")["data"]
-        assert [(row["action"], row["target"], row["reason"]) for row in rows[:2]] == [
-            ("store-backup", "one", "daily")
-        ] * 2
-        assert [row["outcome"].split()[0] for row in rows[:2]] == ["started", "copied"]
+        assert [(row["action"], row["target"], row["reason"]) for row in rows] == [
+            *[("store-backup", "one", "daily")] * 2,
+            *[("store-backup", "one", "")] * 2,
+        ]
+        assert [row["outcome"].split()[0] for row in rows] == [
+            *("started", "copied", "started", "failed:"),
+        ]
     assert "5 events verified" in operator.ok("store", "backup", "two")
     for folder in ("one", "two"):
         names = {path.name for path in (tmp_path / folder).iterdir()}
@@ -26,5 +30,5 @@ def test_a_store_is_copied_while_the_system_runs_and_after(tmp_path: Path) -> No
         copy = str(tmp_path / folder / "orders.db")
         assert operator.json("events", "verify", "--file", copy)["events"] == 5
     files = {one["file"]: one for one in operator.json("store", "info")["data"]}
-    assert files["orders.db"]["rows"]["audit"] == 5
+    assert files["orders.db"]["rows"]["audit"] == 6
     assert operator.ok("events", "verify").startswith("ok")

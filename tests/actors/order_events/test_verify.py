@@ -76,6 +76,31 @@ async def test_a_fault_is_named(tmp_path: Path, harm: str) -> None:
         _verify(tmp_path)
 
 
+async def test_an_order_that_was_taken_out_altogether_leaves_a_gap(tmp_path: Path) -> None:
+    order_id = await _log(tmp_path)
+    connection = sqlite3.connect(tmp_path / "orders.db")
+    connection.execute("DROP TRIGGER events_are_not_deleted")
+    for table, column in (
+        *(("events", "stream"), ("order_list", "order_id"), ("vault", "order_id")),
+        *(("outbox", "key"), ("idempotency", "order_id")),
+    ):
+        connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (order_id,))
+    connection.commit()
+    connection.close()
+    with pytest.raises(Fault, match="3 of the positions 1 to 4 are missing"):
+        _verify(tmp_path)
+
+
+@pytest.mark.parametrize("trigger", ["events_are_not_updated", "events_are_not_deleted"])
+async def test_a_log_that_can_be_changed_is_no_log(tmp_path: Path, trigger: str) -> None:
+    await _log(tmp_path)
+    connection = sqlite3.connect(tmp_path / "orders.db")
+    connection.execute(f"DROP TRIGGER {trigger}")
+    connection.close()
+    with pytest.raises(Fault, match=f"the trigger {trigger} is gone"):
+        _verify(tmp_path)
+
+
 async def test_what_is_no_order_store_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentUnready, match="no order store at"):
         open_read_only(tmp_path / "orders.db")
