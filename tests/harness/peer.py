@@ -8,7 +8,9 @@ import aiormq
 from aiormq.abc import AbstractChannel, ChannelFrame, DeliveredMessage
 from pamqp import commands, frame
 
-TEXTS = {"message_id": 0x80, "type": 0x20}
+from runtime.amqp.transport import Transport
+
+PART = 100_000
 
 
 class Peer:
@@ -39,10 +41,10 @@ class Peer:
             + struct.pack(">BHI", 2, number, len(content))
             + content
             + b"\xce"
-            + struct.pack(">BHI", 3, number, len(body))
-            + body
-            + b"\xce"
         )
+        for start in range(0, len(body), PART):
+            part = body[start : start + PART]
+            payload += struct.pack(">BHI", 3, number, len(part)) + part + b"\xce"
         self.channel.delivery_tag += 1
         await self.channel.connection.write_queue.put(ChannelFrame(payload, should_close=False))
 
@@ -62,5 +64,16 @@ async def peer_at(url: str) -> AsyncIterator[Peer]:
     connection = await aiormq.connect(url)
     try:
         yield Peer(await connection.channel())
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def immune_peer_at(url: str) -> AsyncIterator[Peer]:
+    """A peer that can take poison: plain aiormq would lose its connection. It confirms nothing."""
+    connection = aiormq.Connection(url, transport_factory=Transport(None))
+    await connection.connect()
+    try:
+        yield Peer(await connection.channel(publisher_confirms=False))
     finally:
         await connection.close()
