@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import anyio
 import pytest
+from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import commands
 
 from runtime.amqp.consumer import Consumer
@@ -15,10 +16,10 @@ from runtime.errors import DeadlineExceeded
 from runtime.host import Host
 from runtime.telemetry import Telemetry
 from tests.harness.false_broker import FalseBroker, false_broker, marshal
-from tests.harness.peer import peer_at
+from tests.harness.peer import Peer, peer_at
 from tests.harness.proxy import proxy_to
 from tests.harness.running import running
-from tests.harness.waiting import until
+from tests.harness.waiting import eventually, until
 from tests.runtime.amqp.test_publisher import message
 
 WRONG_PASSWORD = marshal(commands.Connection.Close(403, "ACCESS_REFUSED", 0, 0), 0)
@@ -88,8 +89,7 @@ async def test_a_queue_that_comes_back_with_other_arguments_is_not_consumed(
     async with peer_at(broker_url) as peer, proxy_to(broker_url) as proxy:
         link._address = link._address.parse(proxy.url(broker_url))
         async with running(link.run, consumer.run):
-            await link.session()
-            await until(lambda: consumer._epoch == 1)
+            await eventually(lambda: _consumers(peer))
             proxy.freeze()
             await peer.channel.queue_delete("q")
             await peer.queue("q")
@@ -103,6 +103,15 @@ async def test_a_queue_that_comes_back_with_other_arguments_is_not_consumed(
             with anyio.fail_after(20):
                 await link.session()
             await until(lambda: consumer._epoch >= 2)
+
+
+async def _consumers(peer: Peer) -> int:
+    try:
+        declared = await peer.channel.queue_declare("q", passive=True)
+    except ChannelNotFoundEntity:
+        peer.channel = await peer.channel.connection.channel()
+        return 0
+    return declared.consumer_count or 0
 
 
 async def test_a_blocked_connection_is_a_stall_with_the_brokers_reason(
