@@ -25,6 +25,7 @@ import hypercorn.config
 import pamqp.base
 import werkzeug.routing.rules
 
+from sim.handles import SimTask
 from sim.loop import VirtualLoop
 from sim.seed import EPOCH_S
 from sim.sqlite import InlineQueue, NoThread, SimConnection
@@ -252,12 +253,13 @@ def _routes() -> None:
 
 
 def at_rest() -> None:
-    """Collect what earlier runs have left, before the next one begins.
+    """Collect what runs have left, before the next one begins.
 
-    aiosqlite's ``__del__`` acts on the running loop, and anyio's table of task states never lets go
-    of tasks that did not finish (a leak of about 1 MB a run).
+    anyio's table of task states never lets go of tasks that did not finish (a leak of about 1 MB a
+    run). Other loops may run in other threads: their tasks are none of ours.
     """
     states = anyio_asyncio._task_states
     for task in list(states):
-        states.pop(task, None)
+        if isinstance(task, SimTask):
+            states.pop(task, None)
     gc.collect()

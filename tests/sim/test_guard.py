@@ -13,6 +13,7 @@ import aiormq.base
 import aiosqlite
 import anyio
 import anyio._backends._asyncio as anyio_asyncio
+import anyio.lowlevel
 import httpcore._backends.anyio as httpcore_anyio
 import hypercorn.config
 import pytest
@@ -187,3 +188,16 @@ def test_a_remembered_url_builder_builds_the_same_url() -> None:
     guard.install()
     assert [app("/x/<part>") for _ in range(2)] == ["/x/a%20b?more=1"] * 2
     assert app("/y/<part>") == "/y/a%20b?more=1"
+
+
+def test_the_end_of_a_run_leaves_tasks_of_other_loops_alone() -> None:
+    async def outside() -> bool:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep, 0.01)
+            await anyio.lowlevel.checkpoint()
+            guard.at_rest()
+            with anyio.move_on_after(5) as scope:
+                await anyio.sleep(0.05)
+            return not scope.cancelled_caught
+
+    assert asyncio.run(outside())
