@@ -13,8 +13,9 @@ from typing import Annotated
 import msgspec
 from quart import Blueprint, Response, request
 
+from actors.deeds import deed
 from actors.domain.values import refuse_issued_card_number, tidy_free_text
-from actors.operators import Why, decoded, deed, number, operator_routes, order_named
+from actors.operators import Why, decoded, number, operator_routes, order_named
 from actors.status import answer
 from runtime.amqp.dead_letters import DeadLetter, DeadLetters, Wanted
 from runtime.errands import Done

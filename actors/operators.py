@@ -12,19 +12,14 @@ from typing import Annotated, TypeVar
 import msgspec
 from quart import Blueprint, Response, request
 
-from actors.domain.values import (
-    TidyText,
-    holds_card_number,
-    refuse_issued_card_number,
-    tidy_text,
-)
+from actors.deeds import deed
+from actors.domain.values import TidyText, refuse_issued_card_number, tidy_text
+from actors.services import OPERATOR_PREFIX
 from actors.status import answer, problem
-from runtime.audit import AuditEntry, Deed
+from runtime.audit import AuditEntry
 from runtime.errands import Errands
 from runtime.errors import Rejection, Unavailable
 
-PREFIX = "/internal/v1/operator"
-ACTOR = "operator"
 LIMIT_MAX = 1000
 
 T = TypeVar("T")
@@ -33,7 +28,6 @@ T = TypeVar("T")
 _PLACE = re.compile(r" - at `(\$[\w.\[\]]*)`$")
 _OWN = re.compile("`[a-z_]+` must [a-z ,-]+")
 _ORDER_ID = re.compile("ord_[0-9A-Z]{26}")
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 
 
 class AuditReply(msgspec.Struct, frozen=True):
@@ -68,7 +62,7 @@ def operator_routes(token: str, errands: Errands) -> Blueprint:
 
     With an empty ``token`` nobody is admitted.
     """
-    routes = Blueprint("operator", __name__, url_prefix=PREFIX)
+    routes = Blueprint("operator", __name__, url_prefix=OPERATOR_PREFIX)
 
     @routes.before_request
     async def admit() -> Response | None:
@@ -140,14 +134,3 @@ def order_named(order_id: str) -> str:
     if not _ORDER_ID.fullmatch(order_id):
         raise Rejection("not-found", "That is no order's id.", status_hint=404)
     return order_id
-
-
-def deed(action: str, target: str, reason: str) -> Deed:
-    """Return who does what, for the audit, which forgets nobody.
-
-    Rejection validation-failed where the reason names a person, or a card.
-    """
-    if _EMAIL.search(reason) or holds_card_number(reason):
-        message = "`reason` must hold no e-mail address and no card number: the audit keeps it."
-        raise Rejection("validation-failed", message, status_hint=422)
-    return Deed(ACTOR, action, target, reason)

@@ -7,8 +7,9 @@ import click
 
 from actors.cli import Options
 from actors.commands.saying import say
-from actors.commands.settings import load_settings, telemetry_for
+from actors.commands.settings import load_settings
 from actors.commands.stopping import Stop
+from actors.commands.telemetry import telemetry_for
 from actors.settings import Settings
 from runtime.broker import journal
 from runtime.broker.server import BrokerServer

@@ -13,8 +13,9 @@ from anyio.abc import Process, TaskStatus
 from anyio.streams.text import TextReceiveStream
 
 from actors.cli import Options
-from actors.commands.settings import load_settings, telemetry_for
+from actors.commands.settings import load_settings
 from actors.commands.story import SCENARIOS, Scenario, Story
+from actors.commands.telemetry import telemetry_for
 from actors.process import Running, run_system
 from actors.settings import Settings
 from runtime.errors import Unavailable

@@ -18,8 +18,7 @@ import msgspec
 from actors.cli import Options
 from actors.commands.client import Api, Json, explain
 from actors.commands.settings import load_settings
-from actors.operators import PREFIX
-from actors.services import CONSUMERS, ServiceName
+from actors.services import CONSUMERS, OPERATOR_PREFIX, ServiceName
 from actors.settings import Settings, url_at
 from runtime.errors import ConfigurationError, Rejection
 
@@ -38,7 +37,7 @@ class Services:
 
     def call(self, service: ServiceName, method: str, path: str, body: object = None) -> Json:
         """Ask one service; see `Api.call`."""
-        return self._api(service).call(method, PREFIX + path, body)
+        return self._api(service).call(method, OPERATOR_PREFIX + path, body)
 
     def _api(self, service: ServiceName) -> Api:
         key = service.replace("-", "_")

@@ -7,8 +7,8 @@ from typing import TypeVar
 import click
 
 from actors.cli import Options
-from actors.commands.settings import telemetry_for
 from actors.commands.stopping import Stop
+from actors.commands.telemetry import telemetry_for
 from actors.process import Running, preflight, run_system
 from actors.services import ServiceName
 from actors.settings import Settings

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from actors.commands.operating import FORMAT, Services, operator_command, print_json
-from actors.operators import deed
+from actors.deeds import deed
 from actors.order_events.schema import MIGRATIONS
 from actors.order_events.verify import Fault, open_read_only, verify
 from runtime.audit import Deed, note

@@ -10,7 +10,8 @@ from functools import partial
 import msgspec
 from quart import Blueprint, Response
 
-from actors.operators import Why, decoded, deed, order_named
+from actors.deeds import deed
+from actors.operators import Why, decoded, order_named
 from actors.order_events import erasures
 from actors.order_events.erasure import erase
 from actors.order_events.erasures import STEPS, Erasure

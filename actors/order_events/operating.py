@@ -14,10 +14,11 @@ import anyio
 import msgspec
 from quart import Blueprint, Response, request
 
+from actors.deeds import deed
 from actors.domain.event_json import EventJson, event_json
 from actors.domain.events import EVENT_TYPES
 from actors.domain.values import TidyText
-from actors.operators import Why, decoded, deed, number, operator_routes
+from actors.operators import Why, decoded, number, operator_routes
 from actors.order_events.appending import message_from
 from actors.order_events.forgetting import add_erasures
 from actors.order_events.parts import OrderEventsParts

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from quart.typing import TestClientProtocol as Http
 
-from actors.operators import PREFIX
 from actors.order_events.operating import order_events_operator
 from actors.order_events.parts import OrderEventsParts
+from actors.services import OPERATOR_PREFIX
 from actors.topology import SUBSCRIPTIONS
 from tests.harness.order_events import order_events_app, order_events_parts
 
@@ -36,7 +36,7 @@ def http(parts: OrderEventsParts) -> Http:
 
 async def posted(http: Http, path: str, body: object) -> tuple[int, str]:
     data = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    response = await http.post(f"{PREFIX}{path}", data=data, headers=AUTH)
+    response = await http.post(f"{OPERATOR_PREFIX}{path}", data=data, headers=AUTH)
     return response.status_code, await response.get_data(as_text=True)
 
 
@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 async def audited(http: Http) -> list[dict[str, str]]:
-    response = await http.get(f"{PREFIX}/audit", headers=AUTH)
+    response = await http.get(f"{OPERATOR_PREFIX}/audit", headers=AUTH)
     return list((await response.get_json())["data"])
 
 
@@ -55,7 +55,7 @@ async def audited(http: Http) -> list[dict[str, str]]:
 async def test_every_route_needs_the_operators_token(http: Http, authorization: str) -> None:
     for method, path in (("GET", "/audit"), ("POST", "/audit"), ("POST", "/outbox/flush")):
         headers = {"Authorization": authorization}
-        response = await http.open(f"{PREFIX}{path}", method=method, headers=headers)
+        response = await http.open(f"{OPERATOR_PREFIX}{path}", method=method, headers=headers)
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
 

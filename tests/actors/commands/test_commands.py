@@ -1,6 +1,8 @@
 """The commands that only look, and those that talk to a running system."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,13 @@ def test_version_names_what_is_installed(tmp_path: Path) -> None:
     shown = json.loads(run("version", "--format", "json", cwd=tmp_path).stdout)
     assert shown["schema"] == "ordermill.version/v1"
     assert {"ordermill", "python", "sqlite", "aiormq"} <= set(shown)
+
+
+def test_a_command_that_only_asks_loads_no_service(tmp_path: Path) -> None:
+    asking = ("audit", "config", "dlq", "events", "order", "outbox", "store", "tokens")
+    load = "".join(f"import actors.commands.{name}\n" for name in asking)
+    tell = "import sys\nprint(*sorted({'quart', 'hypercorn', 'actors.system'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", load + tell], text=True).strip() == ""
 
 
 def test_config_shows_where_a_value_comes_from_and_no_secret(tmp_path: Path) -> None:
