@@ -56,6 +56,11 @@ class LongFirst(LoadScopeScheduling):  # type: ignore[misc]
         for node in self.nodes:
             self._reschedule(node)
 
+    def _reschedule(self, node: Any) -> None:
+        # One that takes a dead worker's place is listed before it knows the tests.
+        if node in self.registered_collections:
+            super()._reschedule(node)
+
     def remove_node(self, node: Any) -> str | None:
         """Give the rest of a dead worker's tests to others; return the one it died of.
 

@@ -14,12 +14,12 @@ from tests.harness.distribution import LongFirst
 def pytest_xdist_make_scheduler(config, log):
     return LongFirst(config, log)
 """
-ONE_HANGS = """
+TWO_HANG = """
 import pytest, threading
 
 @pytest.mark.parametrize("number", range(40))
 def test_it(number):
-    if number == 3:
+    if number in (3, 4):
         threading.Event().wait()
 """
 
@@ -39,9 +39,9 @@ def test_long_ones_come_first_and_what_is_made_once_stays_in_one_place() -> None
     assert rank("tests/chaos/test_campaign.py::test_it") < rank(flows) < rank("tests/test_tidy.py")
 
 
-def test_a_test_that_hangs_is_named_and_all_others_are_run(tmp_path: Path) -> None:
+def test_tests_that_hang_are_named_and_all_others_are_run(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "test_one_hangs.py").write_text(ONE_HANGS)
+    (tmp_path / "test_two_hang.py").write_text(TWO_HANG)
     (tmp_path / "pytest.ini").write_text(
         f"[pytest]\npythonpath = {ROOT}\nfaulthandler_timeout = 2\n"
         "faulthandler_exit_on_timeout = true\n"
@@ -54,7 +54,8 @@ def test_a_test_that_hangs_is_named_and_all_others_are_run(tmp_path: Path) -> No
         timeout=120,
         check=False,
     )
-    assert "1 failed, 39 passed" in done.stdout, done.stdout + done.stderr
-    assert "crashed while running 'test_one_hangs.py::test_it[3]'" in done.stdout
-    assert 'test_one_hangs.py", line 7 in test_it' in done.stderr, done.stderr
+    assert "2 failed, 38 passed" in done.stdout, done.stdout + done.stderr
+    for number in (3, 4):
+        assert f"crashed while running 'test_two_hang.py::test_it[{number}]'" in done.stdout
+    assert 'test_two_hang.py", line 7 in test_it' in done.stderr, done.stderr
     assert done.returncode == 1
