@@ -32,23 +32,28 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq() -> Iterator[RabbitMQ]:
+def rabbitmq(rabbitmq_is_installed: None) -> Iterator[RabbitMQ]:
     """A running RabbitMQ of our own. Use names of your own, or ``rabbitmq.vhost()``."""
     yield from _node()
 
 
 @pytest.fixture
-def fresh_rabbitmq() -> Iterator[RabbitMQ]:
+def fresh_rabbitmq(rabbitmq_is_installed: None) -> Iterator[RabbitMQ]:
     """A node for one test, to kill and start again: it comes back fast, having few queues."""
     yield from _node()
 
 
-def _node() -> Iterator[RabbitMQ]:
+@pytest.fixture(scope="session")
+def rabbitmq_is_installed() -> None:
+    """For tests that start a node of their own."""
     if server_home() is None:
         reason = "no RabbitMQ server installed (Debian: apt-get install rabbitmq-server)"
         if os.environ.get("ORDERMILL_REQUIRE_RABBITMQ") == "1":
             pytest.fail(f"ORDERMILL_REQUIRE_RABBITMQ=1, but {reason}")
         pytest.skip(reason)
+
+
+def _node() -> Iterator[RabbitMQ]:
     node = RabbitMQ()
     try:
         node.start()

@@ -1,16 +1,22 @@
 """The README is true: its tables are the code's, its shell lines run."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from actors.domain.events import EVENT_TYPES
 from actors.domain.rules import GUARDS
-from tests.harness.command import up
+from tests.harness.command import environment, up
+from tests.harness.ports import free_port
+from tests.harness.rabbitmq import RabbitMQ
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -42,15 +48,20 @@ def test_every_path_it_names_exists() -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def test_the_curl_lines_place_pay_and_ship_an_order(tmp_path: Path) -> None:
+def script(heading: str, having: str) -> str:
+    """Return the shell lines under this heading that hold this text."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    section = README.partition("## One order, with curl")[2]
-    script = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
-    assert script is not None
+    section = README.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    (found,) = [s for s in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) if having in s]
+    return found
+
+
+def test_the_curl_lines_place_pay_and_ship_an_order(tmp_path: Path) -> None:
+    lines = script("One order, with curl", "curl")
     with up(tmp_path) as (_, url):
         done = subprocess.run(
-            ["bash", "-c", script.group(1).replace("http://127.0.0.1:8080", url)],
+            ["bash", "-c", lines.replace("http://127.0.0.1:8080", url)],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -66,3 +77,44 @@ def test_the_curl_lines_place_pay_and_ship_an_order(tmp_path: Path) -> None:
     stream, _, rest = done.stdout.partition('"status":"shipped"')
     assert "shipping-prepared/v1" in stream
     assert '"status":"shipped"' in rest
+
+
+def test_the_lines_for_separate_services_keep_them_running(
+    tmp_path: Path, rabbitmq: RabbitMQ
+) -> None:
+    lines = script("Run it as separate services", "keep()")
+    variables = {"ORDERMILL_PAYMENT_HOLD_S": "0", "ORDERMILL_SHIPPING_HOLD_S": "0"}
+    for number, name in enumerate(("HTTP", "ORDER_EVENTS", "PAYMENT", "SHIPPING", "NOTIFICATION")):
+        port = str(free_port())
+        variables[f"ORDERMILL_{name}_PORT"] = port
+        lines = lines.replace(f"127.0.0.1:{8080 + number}", f"127.0.0.1:{port}")
+    lines = lines.replace("ordermill order", f"ordermill --url {url_of(variables)} order")
+    (tmp_path / "broker-url").write_text(f"{rabbitmq.url}{rabbitmq.vhost()}")
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parent.parent)
+    with (tmp_path / "output").open("w+") as output:
+        # A group of its own: whatever is left of it, should a line fail, goes with it.
+        shell = subprocess.Popen(
+            ["bash", "-ec", lines],
+            cwd=tmp_path,
+            env=environment(**variables),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            ended = shell.wait(120)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+        told = (tmp_path / "output").read_text()
+    assert ended == 0, told
+    assert told.count("shipping-prepared/v1") == 2
+    assert '"broker":"ok"' in told
+    assert (tmp_path / "payment.log").read_text().count("ready in") == 2
+    for log in tmp_path.glob("*.log"):
+        assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def url_of(variables: dict[str, str]) -> str:
+    """Return where the gateway is."""
+    return f"http://127.0.0.1:{variables['ORDERMILL_HTTP_PORT']}"
