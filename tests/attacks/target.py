@@ -13,7 +13,7 @@ from actors.domain.order_events import Service
 from actors.services import SERVICES, ServiceName
 from runtime.setting import Secret
 from tests.harness.command import MAIN, environment
-from tests.harness.rabbitmq import free_port
+from tests.harness.ports import free_port
 from tests.harness.waiting import until
 
 KEYS = {"gateway": "http", "order-events": "order_events"}

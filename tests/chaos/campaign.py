@@ -10,26 +10,30 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-import msgspec
 from pika.exceptions import AMQPError
 
-from sim.judges.checker import Finding, check, report
-from sim.judges.evidence import SERVICES, Ledgers, Published, collect, reading
+from sim.judges.checker import INVARIANTS, check
+from sim.judges.evidence import SERVICES, Evidence, Ledgers, Published, collect, reading
 from sim.judges.words import CONSUMED_BY
 from tests.chaos.auditor import audited, declare_auditor, left_in, service_queues
 from tests.chaos.client_log import ClientLog, read_commands
-from tests.chaos.load import Load, Shop, log_in, open_client
+from tests.chaos.load import Load
+from tests.chaos.outcome import Kill, Outcome, Plan
+from tests.chaos.post_office import PostOffice, delivered, invariants, second_copies
+from tests.chaos.shop import Shop, log_in, open_client
 from tests.chaos.targets import TIERS_S, Cast, Process, Row, Scene, Watch, split, together
+from tests.harness.mail_server import mail_server
 from tests.harness.rabbitmq import RabbitMQ
 
 DRAIN_S_MAX = 60.0
-WATCH_S_MAX = 2.0
+WATCH_S_MAX = 5.0
 STEERED = 0.6
 AT_START = 0.1
 # RabbitMQ 3.10.8 on its own, killed within 0.3 s of a quorum queue's declaration, has a queue that
@@ -39,82 +43,20 @@ QUEUE_SETTLES_S = 6.0
 Say = Callable[[str], None]
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """What a campaign is to do. ``orders`` is how many must be accepted, at least."""
-
-    seed: int
-    kills: int
-    orders: int
-    broker: str = "embedded"
-    split: bool = False
-    clients: int = 12
-    pause_s_max: float = 1.0
-
-
-class Kill(msgspec.Struct, frozen=True):
-    """One kill: ``unfinished`` things were left, it took ``recovery_s`` to serve again."""
-
-    target: str
-    steered: bool
-    unfinished: int
-    recovery_s: float | None
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What a campaign has found. ``troubles`` are what no ledger shows: deaths, no rest."""
-
-    plan: Plan
-    targets: tuple[str, ...]
-    kills: list[Kill]
-    accepted_orders: int
-    cut_off: int
-    troubles: list[str]
-    findings: list[Finding]
-
-    @property
-    def green(self) -> bool:
-        """Whether everything held, and every target was hit in mid-work."""
-        held = all(finding.green for finding in self.findings)
-        return held and bool(self.findings) and not self.troubles and not self.missed
-
-    @property
-    def missed(self) -> list[str]:
-        """The targets that were never hit in mid-work."""
-        hit = {kill.target for kill in self.kills if kill.unfinished}
-        return [target for target in self.targets if target not in hit]
-
-    def summary(self) -> str:
-        """Return everything as text."""
-        plan = self.plan
-        lines = [
-            f"seed {plan.seed}  broker {plan.broker}{'  split' if plan.split else ''}",
-            f"{len(self.kills)} kills, {sum(kill.steered for kill in self.kills)} of them steered",
-            f"{self.accepted_orders} orders accepted, {self.cut_off} requests without an answer",
-            f"{'target':<14}{'kills':>6}{'mid-work':>10}{'recovery median':>18}{'max':>8}",
-        ]
-        for target in self.targets:
-            mine = [kill for kill in self.kills if kill.target == target]
-            hits = sum(1 for kill in mine if kill.unfinished)
-            times = sorted(kill.recovery_s for kill in mine if kill.recovery_s is not None)
-            figures = f"{times[len(times) // 2]:>16.2f} s{times[-1]:>6.2f} s" if times else ""
-            lines.append(f"{target:<14}{len(mine):>6}{hits:>10}{figures}")
-        lines.append(report(self.findings))
-        lines += [f"TROUBLE: {trouble}" for trouble in self.troubles]
-        lines += [f"NEVER HIT IN MID-WORK: {target}" for target in self.missed]
-        lines.append("green" if self.green else "RED")
-        return "\n".join(lines)
-
-
 async def run(plan: Plan, folder: Path, say: Say) -> Outcome:
     """Carry the plan out in ``folder``, which is empty, and judge."""
-    with ExitStack() as stack:
-        node = None
+    async with AsyncExitStack() as stack:
+        node, post, mail_url = None, None, ""
         if plan.broker == "rabbitmq":
             node = RabbitMQ()
             stack.callback(node.close)
             stack.callback(lambda: (folder / "rabbitmq.log").write_text(node.log()))
             await anyio.to_thread.run_sync(node.start)
-        cast = (split if plan.split else together)(folder, node)
+        if plan.mail == "smtp":
+            post = PostOffice(folder, plan.seed)
+            stack.callback(post.close)
+            mail_url = (await stack.enter_async_context(mail_server(state=post))).url
+        cast = (split if plan.split else together)(folder, node, mail_url)
         stack.callback(_kill_all, cast)
         for row in cast.rows:
             if isinstance(row.process, Process):
@@ -123,7 +65,7 @@ async def run(plan: Plan, folder: Path, say: Say) -> Outcome:
         declare_auditor(cast.broker_url())
         if node is not None:
             await anyio.sleep(QUEUE_SETTLES_S)
-        return await _Campaign(plan, folder, cast, say).run()
+        return await _Campaign(plan, folder, cast, post, say).run()
 
 
 def _kill_all(cast: Cast) -> None:
@@ -133,10 +75,13 @@ def _kill_all(cast: Cast) -> None:
 
 
 class _Campaign:
-    def __init__(self, plan: Plan, folder: Path, cast: Cast, say: Say) -> None:
+    def __init__(
+        self, plan: Plan, folder: Path, cast: Cast, post: PostOffice | None, say: Say
+    ) -> None:
         self._plan = plan
         self._folder = folder
         self._cast = cast
+        self._post = post
         self._say = say
         self._rng = random.Random(plan.seed)
         self._kills: list[Kill] = []
@@ -155,16 +100,25 @@ class _Campaign:
                     await self._kill_all_along(shop)
                 finally:
                     load.stop()
+            for row in self._cast.rows:
+                await anyio.to_thread.run_sync(row.process.wait_ready)
+            await shop.come_back()
         log.close()
-        findings = await self._judge()
+        self._troubles += [f"{name}: never told what became of it" for name in shop.unanswered]
+        rest_s = await self._come_to_rest()
+        evidence = await self._collect()
+        post = self._post
         return Outcome(
             plan=self._plan,
             targets=tuple(row.name for row in self._cast.rows),
             kills=self._kills,
             accepted_orders=shop.accepted_orders,
             cut_off=shop.cut_off,
+            rest_s=rest_s,
+            interrupted=0 if post is None else post.interrupted.total(),
+            second_copies=second_copies(evidence),
             troubles=self._troubles,
-            findings=findings,
+            findings=check(evidence, INVARIANTS if post is None else invariants(post.interrupted)),
         )
 
     # Killing
@@ -196,9 +150,9 @@ class _Campaign:
         return [row for row in self._cast.rows if row.name not in hit]
 
     def _who_when(self) -> Iterator[Row]:
-        """Give every target its turns, shuffled: none is left out of a short campaign."""
-        while True:
-            turn = [row for row in self._cast.rows for _ in range(row.weight)]
+        """Give every target its turn, shuffled: none is left out of a short campaign."""
+        for number in count():
+            turn = [row for row in self._cast.rows if number % row.every == 0]
             self._rng.shuffle(turn)
             yield from turn
 
@@ -209,6 +163,8 @@ class _Campaign:
             self._troubles.append(died)
         seen = await anyio.to_thread.run_sync(_wait_for, self._folder, watch, delay_s, process.kill)
         scene = Scene(self._folder, process.began_ms, shop.in_flight)
+        if row.sends_mail and self._post is not None:
+            self._post.sender_killed()
         unfinished = await anyio.to_thread.run_sync(row.unfinished, scene)
         begun = time.monotonic()
         await anyio.to_thread.run_sync(process.start)
@@ -220,16 +176,19 @@ class _Campaign:
 
     # Coming to rest
 
-    async def _judge(self) -> list[Finding]:
-        for row in self._cast.rows:
-            await anyio.to_thread.run_sync(row.process.wait_ready)
+    async def _come_to_rest(self) -> float:
+        """Wait until nobody has anything left to do; return how long it took."""
         began = time.monotonic()
         left = await self._until_nothing_is_left(partial(_unsettled, self._folder))
-        url = self._cast.broker_url()
-        queued = await self._until_nothing_is_left(partial(_queued, url, self._queues))
-        self._say(f"came to rest within {time.monotonic() - began:.1f} s")
+        look = partial(_queued, self._cast.broker_url(), self._queues)
+        queued = await self._until_nothing_is_left(look)
         self._troubles += [f"not at rest after {DRAIN_S_MAX:g} s: {what}" for what in left[:10]]
         self._troubles += [f"left in the broker: {what}" for what in queued]
+        return time.monotonic() - began
+
+    async def _collect(self) -> Evidence:
+        """Ask the broker, stop everybody, and read what there is."""
+        url = self._cast.broker_url()
         queues: dict[str, int] = {}
         published: list[Published] = []
         try:
@@ -240,7 +199,10 @@ class _Campaign:
         for row in reversed(self._cast.rows):
             await self._stop(row)
         ledgers = Ledgers.in_one(self._folder)
-        return check(collect(read_commands(self._log_file), ledgers, queues, published))
+        evidence = collect(read_commands(self._log_file), ledgers, queues, published)
+        if self._post is not None:
+            evidence.mails = delivered(self._folder, evidence)
+        return evidence
 
     async def _until_nothing_is_left(self, look: Callable[[], list[str]]) -> list[str]:
         limit = time.monotonic() + DRAIN_S_MAX

@@ -22,7 +22,8 @@ from sim.judges.evidence import Ledgers, collect
 from tests.chaos.auditor import audited, declare_auditor, left_in, service_queues
 from tests.chaos.campaign import _queued, _unsettled
 from tests.chaos.client_log import ClientLog, read_commands
-from tests.chaos.load import Load, Shop, log_in, open_client
+from tests.chaos.load import Load
+from tests.chaos.shop import Shop, log_in, open_client
 from tests.chaos.targets import TIERS_S, Cast, Process
 from tests.harness.faulty_disk import Fault, injected
 from tests.harness.system import order_body

@@ -1,24 +1,16 @@
 """Customers and one operator, over HTTP, while the system is killed under them.
 
-Each order's story is fixed by the seed and its number: card, changes of mind, when. A request whose
-reply is lost is repeated under its key until there is an answer; some clients walk away instead,
-and some repeat what was answered already.
+Each order's story is fixed by the seed and its number: card, changes of mind, when.
 """
 
 import random
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx
-import msgspec
 
-from sim.history import Answered, Kind, Sent
-from tests.chaos.client_log import ClientLog
+from sim.history import Kind
+from tests.chaos.shop import PATIENCE_S, Shop, Told
 
-REQUEST_S_MAX = 10.0
-PATIENCE_S = 120.0
 SKUS = ("MUG-1", "TEA-1", "POT-1", "CUP-2", "NOTE-1", "PEN-1")
 CARDS = (
     *["pm_card_visa"] * 12,
@@ -27,90 +19,6 @@ CARDS = (
     *["pm_card_declined"] * 2,
     "pm_card_insufficient",
 )
-
-
-class Told(msgspec.Struct, frozen=True):
-    """A definite answer."""
-
-    status: int
-    body: Any
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the command was carried out."""
-        return self.status < 300
-
-
-class Shop:
-    """Where requests go: sends commands, repeats them, and keeps the client log."""
-
-    def __init__(self, http: httpx.AsyncClient, log: ClientLog, operator: str) -> None:
-        self._http = http
-        self._log = log
-        self._operator = operator
-        self.in_flight = 0
-        self.accepted_orders = 0
-        self.cut_off = 0
-
-    async def command(
-        self,
-        name: str,
-        kind: Kind,
-        request: tuple[str, str],
-        body: Mapping[str, Any],
-        *,
-        mark: str,
-        order_id: str = "",
-        token: str = "",
-        rng: random.Random,
-    ) -> Told | None:
-        """Send until there is an answer; None where the client walked away without one."""
-        keyed = kind != "ship"
-        headers = {"Idempotency-Key": f"key-{name}"} if keyed else {}
-        bearer = self._operator if kind == "ship" else token
-        if bearer:
-            headers["Authorization"] = f"Bearer {bearer}"
-        walks_away, asks_again = rng.random() < 0.08, rng.random() < 0.1
-        told: Told | None = None
-        give_up = anyio.current_time() + PATIENCE_S
-        attempt = 0
-        while anyio.current_time() < give_up:
-            attempt += 1
-            self._log.write(Sent(name, attempt, kind, order_id, mark, keyed, body))
-            answer = await self._request(request, body, headers)
-            self._log.write(Answered(name, attempt, answer.status, answer.body))
-            if 200 <= answer.status < 500:
-                told = answer
-                if not asks_again:
-                    break
-                asks_again = False
-            elif walks_away:
-                break
-            else:
-                await anyio.sleep(rng.uniform(0.02, 0.2))
-        return told
-
-    async def _request(
-        self, request: tuple[str, str], body: Mapping[str, Any], headers: Mapping[str, str]
-    ) -> Told:
-        self.in_flight += 1
-        try:
-            answer = await self._http.request(*request, json=dict(body), headers=dict(headers))
-            return Told(answer.status_code, answer.json())
-        except (httpx.TransportError, ValueError):
-            self.cut_off += 1
-            return Told(0, None)
-        finally:
-            self.in_flight -= 1
-
-    async def status(self, order_id: str, token: str) -> str:
-        """Return the order's status, empty while nobody answers."""
-        headers = {"Authorization": f"Bearer {token}"}
-        try:
-            answer = await self._http.get(f"/v1/orders/{order_id}", headers=headers)
-            return str(answer.json().get("status", "")) if answer.status_code == 200 else ""
-        except (httpx.TransportError, ValueError):
-            return ""
 
 
 class Load:
@@ -165,8 +73,10 @@ class Story:
                 tasks.start_soon(self._pay, rng.uniform(0, 0.5), self._own("pay"))
             if rng.random() < 0.35:
                 tasks.start_soon(self._move, rng.uniform(0, 0.8), self._own("move"))
-            if rng.random() < 0.35:
+            if rng.random() < 0.2:
                 tasks.start_soon(self._cancel, rng.uniform(0, 1.2), self._own("cancel"))
+            elif rng.random() < 0.25:
+                tasks.start_soon(self._cancel_once_paid, self._own("cancel"))
             if rng.random() < 0.3:
                 tasks.start_soon(self._ship, self._own("ship"))
 
@@ -205,16 +115,25 @@ class Story:
             mark = f"second thoughts {self._name} {turn}"
             await self._change("cancel", "POST", "cancellation", {"reason": mark}, mark, rng)
 
+    async def _cancel_once_paid(self, rng: random.Random) -> None:
+        """Cancel when the money was just taken: it has to be given back, or it is too late."""
+        if await self._until("paid") == "paid":
+            await self._cancel(0, rng)
+
+    async def _until(self, wanted: str) -> str:
+        """Look again and again; return the status that is wanted, or one that comes after it."""
+        ends = (wanted, "cancelled", "payment_failed", "prepared", "shipped")
+        give_up = anyio.current_time() + PATIENCE_S
+        status = ""
+        while status not in ends and anyio.current_time() < give_up:
+            await anyio.sleep(0.2)
+            status = await self._shop.status(self._order_id, self._token)
+        return status
+
     async def _ship(self, rng: random.Random) -> None:
         if rng.random() < 0.15:
             await self._report_shipped("early", rng)
-        give_up = anyio.current_time() + PATIENCE_S
-        ends = ("cancelled", "payment_failed", "prepared", "shipped", "expired")
-        status = ""
-        while status not in ends and anyio.current_time() < give_up:
-            await anyio.sleep(0.25)
-            status = await self._shop.status(self._order_id, self._token)
-        if status == "prepared":
+        if await self._until("prepared") == "prepared":
             await self._report_shipped("now", rng)
             if rng.random() < 0.2:
                 await self._report_shipped("again", rng)
@@ -247,14 +166,3 @@ def _address(line1: str) -> dict[str, str]:
         "postal_code": "10115",
         "country": "DE",
     }
-
-
-def open_client(url: str) -> httpx.AsyncClient:
-    """Return an HTTP client whose connections a dying server may cut at any time."""
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
-    return httpx.AsyncClient(base_url=url, trust_env=False, timeout=REQUEST_S_MAX, limits=limits)
-
-
-def log_in(folder: Path) -> str:
-    """Return the operator's token, as the system has written it."""
-    return (folder / "secrets" / "operator-token").read_text().strip()

@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 
 from sim.judges.evidence import reading
+from tests.chaos.post_office import FILE as POST_OFFICE
 from tests.harness.command import environment
 from tests.harness.ports import free_port
 from tests.harness.rabbitmq import RabbitMQ
@@ -44,6 +45,8 @@ OUTBOX: Watch = ("orders.db", "SELECT max(position) FROM outbox")
 PROVIDER: Watch = ("sandbox-provider.db", "SELECT max(sequence) FROM requests")
 PARCEL: Watch = ("carrier.db", "SELECT max(sequence) FROM parcels")
 MAIL: Watch = ("notification.db", "SELECT count(*) FROM mails")
+# Over SMTP: the mail has arrived, and its sender does not know yet.
+ARRIVED: Watch = (POST_OFFICE, "SELECT count(*) FROM copies")
 ORDER_EVENTS = (_event("order-created"), _event("order-cancelled"), OUTBOX)
 PAYMENT = (
     _event("payment-auth-in-progress"),
@@ -220,13 +223,14 @@ class Node:
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A target. ``weight``: how many of the kills are its, in proportion."""
+    """A target. ``every``: in which rounds it is killed; each round kills every target once."""
 
     name: str
     process: Running
     watches: tuple[Watch, ...]
     unfinished: Unfinished
-    weight: int = 4
+    every: int = 1
+    sends_mail: bool = False
 
 
 class Cast(msgspec.Struct, frozen=True):
@@ -245,7 +249,7 @@ _SERVICES = ("payment", "shipping", "notification")
 _QUICK = (
     "payment.hold_s=0.3",
     "payment.sweep_s=0.5",
-    "shipping.hold_s=0.3",
+    "shipping.hold_s=0.8",
     "api.rate_per_min=0",
     "broker.reconnect_s_max=0.5",
     "log.level=warning",
@@ -266,12 +270,12 @@ def _ports() -> dict[str, int]:
     return {name: free_port() for name in names}
 
 
-def together(folder: Path, node: RabbitMQ | None) -> Cast:
+def together(folder: Path, node: RabbitMQ | None, mail_url: str = "") -> Cast:
     """``ordermill up``: one process; and the RabbitMQ node, where there is one."""
     ports = _ports()
     url = "" if node is None else f"{node.url}{node.vhost()}"
-    variables = {} if node is None else {"ORDERMILL_BROKER_URL": url}
-    everything = (*ORDER_EVENTS, *PAYMENT, *SHIPPING, *NOTIFICATION)
+    variables = _variables(url, mail_url)
+    everything = (*ORDER_EVENTS, *PAYMENT, *SHIPPING, *_notification(mail_url))
     at_work = either(claims(*_SERVICES), unpublished, requests)
     system = Process("up", [*_general(ports), "up", "--data-dir", "."], folder, variables)
 
@@ -281,24 +285,33 @@ def together(folder: Path, node: RabbitMQ | None) -> Cast:
         password = (folder / "secrets" / "broker-password").read_text().strip()
         return f"amqp://ordermill:{password}@127.0.0.1:{port}/"
 
-    rows = [Row("up", system, everything, at_work)]
+    rows = [Row("up", system, everything, at_work, sends_mail=True)]
     if node is not None:
         rows.insert(0, _rabbitmq(node))
     broker_url = embedded if node is None else lambda: url
     return Cast(tuple(rows), f"http://127.0.0.1:{ports['http']}", broker_url)
 
 
+def _variables(broker_url: str, mail_url: str) -> dict[str, str]:
+    chosen = {"ORDERMILL_BROKER_URL": broker_url, "ORDERMILL_MAIL_TRANSPORT": mail_url}
+    return {name: value for name, value in chosen.items() if value}
+
+
+def _notification(mail_url: str) -> tuple[Watch, ...]:
+    return (*NOTIFICATION, ARRIVED, ARRIVED) if mail_url else NOTIFICATION
+
+
 def _rabbitmq(node: RabbitMQ) -> Row:
     at_work = either(unpublished, claims(*_SERVICES))
-    return Row("rabbitmq", Node(node), (OUTBOX, PROVIDER, PARCEL, MAIL), at_work, weight=1)
+    return Row("rabbitmq", Node(node), (OUTBOX, PROVIDER, PARCEL, MAIL), at_work, every=2)
 
 
-def split(folder: Path, node: RabbitMQ | None) -> Cast:
+def split(folder: Path, node: RabbitMQ | None, mail_url: str = "") -> Cast:
     """``ordermill serve NAME``: every service a process of its own, and the broker another one."""
     ports = _ports()
     port = free_port()
     url = f"amqp://guest:guest@127.0.0.1:{port}/" if node is None else f"{node.url}{node.vhost()}"
-    variables = {"ORDERMILL_BROKER_URL": url}
+    variables = _variables(url, mail_url)
     general = _general(ports)
 
     def service(name: str) -> Process:
@@ -312,12 +325,13 @@ def split(folder: Path, node: RabbitMQ | None) -> Cast:
         broker = Row("broker", own, (OUTBOX, PROVIDER, PARCEL, MAIL), at_work)
     else:
         broker = _rabbitmq(node)
+    mailing = service("notification"), _notification(mail_url), claims("notification")
     rows = (
         broker,
         Row("order-events", service("order-events"), ORDER_EVENTS, either(unpublished, requests)),
         Row("payment", service("payment"), PAYMENT, claims("payment")),
         Row("shipping", service("shipping"), SHIPPING, claims("shipping")),
-        Row("notification", service("notification"), NOTIFICATION, claims("notification")),
+        Row("notification", *mailing, sends_mail=True),
         Row("gateway", service("gateway"), ORDER_EVENTS, requests),
     )
     return Cast(rows, f"http://127.0.0.1:{ports['http']}", lambda: url)

@@ -103,9 +103,10 @@ async def mail_server(
     account: tuple[str, str] | None = None,
     starttls: ssl.SSLContext | None = None,
     smtps: ssl.SSLContext | None = None,
+    state: MailServer | None = None,
 ) -> AsyncIterator[MailServer]:
-    """Run a server on a free port of 127.0.0.1."""
-    state = MailServer(account)
+    """Run a server on a free port of 127.0.0.1; ``state`` may be one of a kind of its own."""
+    state = state or MailServer(account)
     sessions: list[SMTP] = []
 
     def session() -> SMTP:
