@@ -34,6 +34,10 @@ WHEN OLD.state = 'held' AND NEW.state <> 'held'
 BEGIN DELETE FROM holds WHERE message_id = NEW.message_id; END;
 """
 
+FOREVER_S = 1e12
+SET_BACK_S = 60.0
+"""A clock that is set back by less only lengthens a hold by as much."""
+
 
 class HoldStatistics(msgspec.Struct, frozen=True):
     """``told`` is how many are in their lanes now; ``next_due_s`` counts from the last look."""
@@ -48,7 +52,9 @@ class Holds:
     """The hold of one service: `put` in a transaction, and a child that tells what is due.
 
     ``tell`` puts a message into its lane and may raise `MailboxFull`: it is told again after
-    ``retry_s``. The clock may be set, so the due times are looked at every ``poll_s`` at least.
+    ``retry_s``. The clock may be set, so the due times are looked at every ``poll_s`` at least, and
+    what is due much later than ``longest_s`` from now, the longest hold there is, is due: it was
+    put here before the clock was set back.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Holds:
         batch_max: int = 256,
         poll_s: float = 30.0,
         retry_s: float = 0.05,
+        longest_s: float = FOREVER_S,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -67,6 +74,7 @@ class Holds:
         self._batch_max = batch_max
         self._poll_s = poll_s
         self._retry_s = retry_s
+        self._latest_s = longest_s + SET_BACK_S
         self._woken = anyio.Event()
         self._told: dict[str, None] = {}
         self._statistics = HoldStatistics(0, 0, 0, None)
@@ -115,7 +123,8 @@ class Holds:
         """Tell what is due; return how long nothing can become due (0: there is more)."""
         wall_ms = self._clock.wall() * 1000
         limit = self._batch_max + len(self._told)
-        due, next_due_ms = await self._database.read(partial(_due, int(wall_ms), limit))
+        latest_ms = int(wall_ms + self._latest_s * 1000)
+        due, next_due_ms = await self._database.read(partial(_due, int(wall_ms), latest_ms, limit))
         self._told = {message_id: None for message_id, _, _ in due if message_id in self._told}
         waiting = [row for row in due if row[0] not in self._told]
         refused = sum(not self._offer(*row) for row in waiting)
@@ -147,14 +156,15 @@ class Holds:
 
 
 def _due(
-    now_ms: int, limit: int, connection: sqlite3.Connection
+    now_ms: int, latest_ms: int, limit: int, connection: sqlite3.Connection
 ) -> tuple[list[tuple[str, bytes, bytes]], int | None]:
     due = connection.execute(
-        "SELECT message_id, properties, body FROM holds WHERE due_at_ms <= ?"
+        "SELECT message_id, properties, body FROM holds WHERE due_at_ms <= ? OR due_at_ms > ?"
         " ORDER BY due_at_ms, message_id LIMIT ?",
-        (now_ms, limit),
+        (now_ms, latest_ms, limit),
     ).fetchall()
     (next_due_ms,) = connection.execute(
-        "SELECT min(due_at_ms) FROM holds WHERE due_at_ms > ?", (now_ms,)
+        "SELECT min(due_at_ms) FROM holds WHERE due_at_ms > ? AND due_at_ms <= ?",
+        (now_ms, latest_ms),
     ).fetchone()
     return due, next_due_ms

@@ -122,7 +122,12 @@ class MessageService:
         self._consumer = Consumer(around.link, queue, prefetch=around.prefetch, feed=self._receive)
         self._redrive = Redrive(around.link, around.publisher, queue, around.telemetry)
         self.dead_letters = DeadLetters(around.link, around.publisher, queue, self._redrive.looking)
-        self._holds = Holds(around.database, around.host.clock, self._receive_held)
+        self._holds = Holds(
+            around.database,
+            around.host.clock,
+            self._receive_held,
+            longest_s=max((route.hold_s for route in routes.values()), default=0.0),
+        )
         self._retention = Retention(around.database, around.host.clock, around.retention_s)
         self.errands = Errands(queue, around.database, around.host.clock)
         self._lanes = self._new_lanes()

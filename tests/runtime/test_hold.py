@@ -132,6 +132,19 @@ async def test_a_clock_that_was_set_forward_is_noticed_by_the_poll(database: Dat
         await until(lambda: service.told)
 
 
+async def test_a_clock_that_was_set_back_does_not_lengthen_a_hold_by_as_much(
+    database: Database,
+) -> None:
+    clock = SetClock()
+    service = Service(database, clock, "i", poll_s=0.01, longest_s=5.0)
+    await service.put("early", clock.now_s + 5)
+    clock.now_s -= 3600
+    await service.put("late", clock.now_s + 5)
+    async with running(service):
+        await until(lambda: service.told)
+    assert [one.message_id for one in service.told] == ["early"]
+
+
 async def test_what_is_in_work_is_not_told_again_and_leaves_when_settled(
     database: Database,
 ) -> None:
