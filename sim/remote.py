@@ -11,7 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from runtime.errors import Unavailable
+from runtime.errors import StoreBroken, Unavailable
 from sim.engine import Engine
 from sim.incarnation import CURRENT, NOBODY, Incarnation
 
@@ -137,6 +137,8 @@ class Remote:
             result, error = await operation(), None
         except Exception as raised:
             result, error = None, raised
+        except StoreBroken:  # the party's process ends of it, and nobody answers
+            return
         engine.note("party", self.name, what, "done" if error is None else type(error).__name__)
         if trouble is not None:
             trouble.struck()

@@ -14,6 +14,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -128,7 +129,8 @@ class SimConnection(sqlite3.Connection):
 
     def limit_pages(self, limit: int) -> None:
         """Let the file grow to so many pages (it keeps those it has); 0: to SQLite's own limit."""
-        super().execute(f"PRAGMA max_page_count = {limit or _PAGES_MAX}")
+        with suppress(sqlite3.ProgrammingError):  # it is closed
+            super().execute(f"PRAGMA max_page_count = {limit or _PAGES_MAX}")
 
     def _applied(self, drive: Drive, sql: str, rows: Sequence[Any], cursor: sqlite3.Cursor) -> None:
         lost = drive.gone
