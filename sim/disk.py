@@ -116,6 +116,8 @@ class Storage:
 
     def _unmount(self) -> None:
         self.take_image()
+        if self._owner is not None:
+            DRIVES.pop(self._owner, None)
         self._owner = None
         self.arms.clear()
         self._connections.clear()

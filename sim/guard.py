@@ -28,7 +28,7 @@ import werkzeug.routing.rules
 from sim.handles import SimTask
 from sim.loop import VirtualLoop
 from sim.seed import EPOCH_S
-from sim.sqlite import InlineQueue, NoThread, SimConnection
+from sim.sqlite import DRIVES, InlineQueue, NoThread, SimConnection
 from sim.wire import SocketStandIn
 
 VERSIONS = {
@@ -256,8 +256,10 @@ def at_rest() -> None:
     """Collect what runs have left, before the next one begins.
 
     anyio's table of task states never lets go of tasks that did not finish (a leak of about 1 MB a
-    run). Other loops may run in other threads: their tasks are none of ours.
+    run); nor would the table of drives let go of a process that was alive at the end, and of its
+    whole world. Other loops may run in other threads: their tasks are none of ours.
     """
+    DRIVES.clear()
     states = anyio_asyncio._task_states
     for task in list(states):
         if isinstance(task, SimTask):
