@@ -15,8 +15,12 @@ from sim.draw import draw
 from sim.mutations.catalogue import MUTATIONS
 from sim.mutations.patching import planted
 from sim.plan import Fault, Plan
+from sim.report.names import Names
 from sim.run import Result, Running, Violation, run
 from sim.token import Token, seed_text
+
+GENERIC = ("comes-to-rest", "progress", "run-raised")
+"""Violations that many things may cause."""
 
 
 class Wishes(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,6 +79,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How one run ended. ``digest`` is its trace's, empty where it was lost.
 
     ``wishes`` as in its task: unless they are `AS_DRAWN`, the token does not say all of it.
+    ``suspects``: by violation, the numbers of the plan's orders that it names.
     """
 
     scenario: str
@@ -94,6 +99,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     missed: dict[str, int] = {}
     effects: dict[str, int] = {}
     mishaps: list[str] = []
+    suspects: dict[str, list[int]] = {}
 
     @property
     def passed(self) -> bool:
@@ -124,18 +130,38 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def perform(task: Task) -> Outcome:
     """Run a task: what a worker does."""
     began = time.process_time()
-    result = execute(task)
-    return outcome_of(task, result, time.process_time() - began)
+    seen: list[Running] = []
+    result = execute(task, attach=seen.append)
+    outcome = outcome_of(task, result, time.process_time() - began)
+    if result.passed:
+        return outcome
+    return msgspec.structs.replace(outcome, suspects=_suspects(result, seen[0]))
+
+
+def _suspects(result: Result, running: Running) -> dict[str, list[int]]:
+    names = Names(running.world.shop.history, ())
+    found: dict[str, list[int]] = {}
+    for violation in result.violations:
+        number = names.order_in(violation.text)
+        numbers = found.setdefault(violation.name, [])
+        if number and number not in numbers:
+            numbers.append(number)
+    return found
 
 
 def execute(
     task: Task, *, keep_trace: bool = False, attach: Callable[[Running], None] | None = None
 ) -> Result:
-    """Run a task, with its defect planted if it asks for one."""
+    """Run a task, with its defect planted if it asks for one.
+
+    What says most comes first among the violations: one that few things can cause.
+    """
     plan = task.planned()
     mutation = task.wishes.mutation
     with planted(MUTATIONS[mutation]) if mutation else nullcontext():
-        return run(plan, keep_trace=keep_trace, attach=attach)
+        result = run(plan, keep_trace=keep_trace, attach=attach)
+    told = sorted(result.violations, key=lambda found: found.name in GENERIC)
+    return msgspec.structs.replace(result, violations=told)
 
 
 def outcome_of(task: Task, result: Result, cpu_s: float) -> Outcome:

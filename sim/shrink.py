@@ -1,7 +1,8 @@
 """From a failing plan to a small one that fails in the same way.
 
-Faults first, because a run with few faults can be read; then orders; then what customers do, and
-times. Then all of it again, until nothing more can go or the time is up. The same way means that a
+First a guess: the order that the violation names, alone. Then faults, because a run with few faults
+can be read; then orders; then what customers do, and times. Then all of it again, until nothing
+more can go or the time is up. The same way means that a
 violation of the same name is found.
 
 Each part of a plan moves the others in time (they share a scheduler), so a race that a candidate
@@ -10,6 +11,7 @@ therefore tried under a few seeds, and takes the one that shows it along.
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -19,14 +21,15 @@ import msgspec
 
 from sim.batch import Lost, Pool
 from sim.ddmin import minimise
-from sim.outcome import Outcome, Task, lost, perform
+from sim.outcome import GENERIC, Outcome, Task, lost, perform
 from sim.plan import Plan
-from sim.simpler import STEPS, less_patience, size_of
+from sim.simpler import STEPS, size_of
 
 Tell = Callable[[str], None]
 BUDGET_S = 60.0
 HANG_S_MAX = 60.0
 SEEDS_MAX = 12
+SUSPECTS_MAX = 3
 _WEIGHT_MAX = 48
 _replace = msgspec.structs.replace
 
@@ -70,6 +73,7 @@ class Shrinker:
         self._runs = 0
         self._plan = task.planned()
         self._outcome: Outcome | None = None
+        self._words = ""
 
     def run(self) -> Shrunk:
         """Shrink; `NotFailing` if there is nothing to shrink."""
@@ -91,20 +95,28 @@ class Shrinker:
             return False
         return True
 
+    def _guess(self) -> None:
+        """Try what often is all that it takes: the order that the violation names, alone."""
+        assert self._outcome is not None, "the plan was seen to fail"
+        suspects = self._outcome.suspects.get(self._violation, [])[:SUSPECTS_MAX]
+        alone = tuple(one for one in self._plan.orders if one.number in suspects[:1])
+        some = tuple(one for one in self._plan.orders if one.number in suspects)
+        guesses: list[Plan] = []
+        for orders in (alone, some):
+            for faults in ((), self._plan.faults):
+                guess = _replace(self._plan, orders=orders, faults=faults)
+                if orders and guess != self._plan and guess not in guesses:
+                    guesses.append(guess)
+        if guesses and self._take(guesses) is not None:
+            self._told("guess")
+
     def _pass(self) -> None:
-        if self._liveness():
-            self._take(less_patience(self._plan), 1)
+        self._guess()
         self._minimise("faults", lambda kept: _replace(self._plan, faults=kept), self._plan.faults)
         self._minimise("orders", lambda kept: _replace(self._plan, orders=kept), self._plan.orders)
         for what, variants in STEPS:
             while (candidates := variants(self._plan)) and self._take(candidates, 1) is not None:
                 self._told(what)
-
-    def _liveness(self) -> bool:
-        """Whether it is the waiting that takes long."""
-        assert self._outcome is not None, "the plan was seen to fail"
-        found = [one for one in self._outcome.violations if one.name == self._violation]
-        return any(one.kind == "liveness" for one in found)
 
     def _minimise(
         self, what: str, plan_with: Callable[[Any], Plan], items: Sequence[object]
@@ -128,10 +140,18 @@ class Shrinker:
             for (number, plan), (task, result) in zip(tries, results, strict=True):
                 self._runs += 1
                 outcome = lost(task, result) if isinstance(result, Lost) else result
-                if any(found.name == self._violation for found in outcome.violations):
+                if self._same_way(outcome):
                     self._plan, self._outcome = plan, outcome
                     return number
         return None
+
+    def _same_way(self, outcome: Outcome) -> bool:
+        """Whether the violation is there; one that many things may cause must say the same, too."""
+        found = [one.text for one in outcome.violations if one.name == self._violation]
+        if not found or self._violation not in GENERIC:
+            return bool(found)
+        self._words = self._words or _words(found[0])
+        return self._words in map(_words, found)
 
     def _task_of(self, plan: Plan) -> Task:
         return _replace(self._task, seed=plan.seed, plan=plan)
@@ -159,6 +179,11 @@ def _tries(candidates: Sequence[Plan], seeds_max: int) -> Iterator[tuple[int, Pl
                 yield number, plan
             elif plan.orders and attempt * _weight(plan) < _WEIGHT_MAX:
                 yield number, _replace(plan, seed=_other_seed(plan.seed, attempt))
+
+
+def _words(text: str) -> str:
+    """Return the first thing that a text says, without ids and numbers."""
+    return re.sub(r"\w*\d\w*", "", text.partition(";")[0].partition("\n")[0])
 
 
 def _weight(plan: Plan) -> int:

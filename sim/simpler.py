@@ -15,15 +15,6 @@ _replace = msgspec.structs.replace
 _AFTER_S = 5.0
 
 
-def less_patience(plan: Plan) -> list[Plan]:
-    """Give up sooner on what does not come to rest: each run of a stuck world gets shorter."""
-    shorter = [60.0, 150.0]
-    return _others(
-        plan,
-        [_replace(plan, liveness_s_max=one) for one in shorter if one < plan.liveness_s_max],
-    )
-
-
 def fewer_acts(plan: Plan) -> list[Plan]:
     """Leave out what the customers do: all that one of them does, then one act at a time."""
     found: list[Plan] = []

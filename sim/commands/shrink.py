@@ -18,7 +18,7 @@ from sim.shrink import BUDGET_S
 @click.command()
 @click.argument("run", metavar="TOKEN")
 @click.option("--budget", type=click.FloatRange(1), default=BUDGET_S, show_default=True)
-@click.option("--violation", help="Its name; by default the first that the run shows.")
+@click.option("--violation", help="Its name; by default the one that says most.")
 @JOBS
 @REPORT
 @CORPUS
@@ -38,11 +38,10 @@ def shrink(
         said = ", ".join(names) or "no violation"
         click.echo(f"nothing to shrink: the run shows {said}")
         return VIOLATION
-    chosen = [one for one in outcome.violations if one.name == (violation or names[0])]
     case = investigate(
         found.task,
         outcome,
-        chosen[0].name,
+        violation or names[0],
         report,
         provenance(),
         shrink_s=budget,

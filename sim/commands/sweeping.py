@@ -116,11 +116,12 @@ class Sweeping:
         """Look into the first failure of each sort."""
         seen: set[str] = set()
         for outcome in self.tally.failures:
-            name = outcome.violations[0].name
+            violation = outcome.violations[0]
+            name = violation.name
             if name in seen or len(self.cases) >= CASES_MAX:
                 continue
             seen.add(name)
-            shrink_s = 0.0 if outcome.violations[0].kind == "engine" else self.wanted.shrink_s
+            shrink_s = 0.0 if violation.kind == "engine" else self.wanted.shrink_s
             self.live.say(f"looking into {outcome.name}  {name}")
             self.cases.append(
                 investigate(

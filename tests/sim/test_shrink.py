@@ -40,6 +40,23 @@ def _race(task: Task) -> Outcome:
     return Outcome(scenario=task.scenario, seed=task.seed, violations=found)
 
 
+def _told(task: Task) -> Outcome:
+    """Fail as `_race` does, and name the order."""
+    return msgspec.structs.replace(_race(task), suspects={"refund-completes": [13]})
+
+
+def test_the_order_that_the_violation_names_is_tried_alone_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shrink, "perform", _told)
+    said: list[str] = []
+    task = Task("everything", 6, plan=msgspec.structs.replace(_large(), seed=6))
+    shrunk = Shrinker(task, "refund-completes", jobs=2, tell=said.append).run()
+    assert said[0].startswith("guess   61 faults, 1 orders")
+    assert [order.number for order in shrunk.plan.orders] == [13]
+    assert [fault.number for fault in shrunk.plan.faults] == [5, 40]
+
+
 def test_only_what_the_failure_needs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shrink, "perform", _race)
     said: list[str] = []
@@ -84,3 +101,19 @@ def test_no_time_means_that_what_failed_first_is_all(monkeypatch: pytest.MonkeyP
     shrunk = Shrinker(task, "refund-completes", budget_s=0.0, jobs=1).run()
     assert not shrunk.done
     assert shrunk.plan == _large()
+
+
+def _stuck(task: Task) -> Outcome:
+    """Get stuck in one way with fault 5 at work, and in another one without it."""
+    assert task.plan is not None
+    owed = 5 in {fault.number for fault in task.plan.faults}
+    text = "order 1007 (ord_1A): its refund is owed" if owed else "order 1002 (ord_2B): is not seen"
+    found = [Violation("comes-to-rest", "it does", text, "liveness")]
+    return Outcome(scenario=task.scenario, seed=task.seed, violations=found)
+
+
+def test_another_way_to_get_stuck_is_another_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shrink, "perform", _stuck)
+    shrunk = Shrinker(Task("everything", 7, plan=_large()), "comes-to-rest", jobs=2).run()
+    assert [fault.number for fault in shrunk.plan.faults] == [5]
+    assert shrunk.plan.orders == ()

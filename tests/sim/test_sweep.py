@@ -2,6 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,9 +12,11 @@ from sim import sweep as sweeps
 from sim.batch import Lost
 from sim.judges.table import CLAIMS
 from sim.outcome import Outcome, Task, Wishes, lost
+from sim.plan import Plan
 from sim.probes.table import PROBES
-from sim.run import Violation
+from sim.run import Result, Violation, run
 from sim.sweep import Limits, Tally, generated, seed_of, sweep
+from tests.sim.plans import plan
 
 SEEDS = Path("tests/seeds")
 FOUND = Violation("kept", "it is kept", "it is not")
@@ -96,3 +99,15 @@ def test_every_plan_of_the_corpus_holds_now() -> None:
         if not outcome_.passed
     ]
     assert failed == []
+
+
+def test_what_says_most_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judged(planned: Plan, **given: Any) -> Result:
+        result = run(planned, **given)
+        stuck = Violation("comes-to-rest", "it does", "it does not", "liveness")
+        return msgspec.structs.replace(result, violations=[stuck, FOUND])
+
+    monkeypatch.setattr(outcome, "run", judged)
+    told = outcome.perform(Task("everything", 1, plan=plan()))
+    assert [found.name for found in told.violations] == ["kept", "comes-to-rest"]
+    assert told.suspects == {"kept": [], "comes-to-rest": []}
