@@ -29,7 +29,7 @@ from yarl import URL
 from runtime.amqp.address import Address
 from runtime.amqp.awaiting import bounded, detach, finish
 from runtime.amqp.transport import FRAME_MAX, Transport
-from runtime.errors import BrokerLost, BrokerRefuses
+from runtime.errors import BrokerLost, BrokerRefuses, DeadlineExceeded
 
 OPEN_S_MAX = 5.0
 CLOSE_S_MAX = 2.0
@@ -80,8 +80,16 @@ class Session:
     async def call(
         self, call: Coroutine[Any, Any, T], what: str, *, within_s: float = OPEN_S_MAX
     ) -> T:
-        """Await one call on one of this session's channels, bounded."""
-        return await bounded(call, within_s, what)
+        """Await one call on one of this session's channels, bounded.
+
+        A call without an answer costs the session: its channel is then in a state that nobody
+        knows, and the next one would be opened under the same number while the broker still has it.
+        """
+        try:
+            return await bounded(call, within_s, what)
+        except DeadlineExceeded as error:
+            self.abandon(str(error))
+            raise
 
     def abandon(self, reason: str) -> None:
         """Cut the connection now: what was not sent never will be, and ``lost`` is set."""
