@@ -68,6 +68,7 @@ def ack_lost(strike: Strike) -> Heal | None:
     after_s = strike.fact("after_s", 1.0)
 
     def lose(tap: AmqpTap, unit: Unit) -> None:
+        tap.lose_ack(unit)
         tap.later(after_s, tap.wire.reset)
         strike.happened(unit.queue)
 

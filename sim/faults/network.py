@@ -35,7 +35,11 @@ def _weather(strike: Strike, change: Callable[[Path], None], *, one_way: bool = 
 
 def reset(strike: Strike) -> Heal | None:
     """Every connection between two nodes is reset; both sides are told."""
-    wires = strike.engine.network.between(*strike.ends())
+    wires = [
+        wire
+        for wire in strike.engine.network.between(*strike.ends())
+        if not (wire.client.lost or wire.server.lost)
+    ]
     if not wires:
         raise NoVictim(strike.fault.target)
     for wire in wires:

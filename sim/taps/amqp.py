@@ -253,6 +253,11 @@ class AmqpTap:
             brokers = unit.numbers.forget(unit.tag)
             self.line.up.append(frames.ack(unit.channel, brokers))
 
+    def lose_ack(self, unit: Unit) -> None:
+        """Have the broker never hear of an ack, not even by a later one "for all before it"."""
+        unit.numbers.forget(unit.tag)
+        unit.numbers.deliveries_differ = True
+
     # -- the broker's own doing -------------------------------------------------------------------
 
     def operate(self, *methods: Method, content: bytes = b"") -> None:

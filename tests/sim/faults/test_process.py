@@ -1,0 +1,53 @@
+"""What happens to processes: they die, hang and are told to stop, and go on from their disks."""
+
+import pytest
+
+from tests.sim.faults.small import Struck, strike
+
+
+def ends(struck: Struck, node: str = "shop") -> list[str]:
+    """How the node's processes ended, but for the last one, which was told to stop."""
+    return struck.running.world.nodes[node].ended[:-1]
+
+
+def test_a_killed_process_starts_again() -> None:
+    struck = strike("kill", "shop", at_s=1.3, for_s=0.5)
+    assert struck.effects == {"kill": 1}
+    assert ends(struck) == ["killed"]
+    assert struck.breaches == []
+
+
+def test_a_crash_loop_kills_again_what_has_just_started() -> None:
+    struck = strike("crash-loop", "shop", at_s=1.3, times=2, within_s=0.3)
+    assert struck.effects == {"crash-loop": 2}
+    assert ends(struck) == ["killed"] * 3
+    assert struck.breaches == []
+
+
+@pytest.mark.parametrize(("grace_s", "end"), [(10.0, "exited"), (0.001, "killed")])
+def test_a_process_that_is_told_to_stop_drains_or_is_killed(grace_s: float, end: str) -> None:
+    struck = strike("sigterm", "shop", at_s=1.3, for_s=0.5, grace_s=grace_s)
+    assert struck.effects["sigterm"] >= 1
+    assert ends(struck) == [end]
+    assert struck.breaches == []
+
+
+def test_a_frozen_process_wakes_when_everybody_has_given_it_up() -> None:
+    struck = strike("freeze", "shop", at_s=1.3, for_s=6.0)
+    assert struck.effects == {"freeze": 1}
+    assert ends(struck) == []
+    assert struck.breaches == []
+
+
+def test_a_process_that_stutters_is_only_late() -> None:
+    struck = strike("stutter", "shop", pause_s=0.3)
+    assert struck.effects["stutter"] >= 3
+    assert struck.breaches == []
+
+
+@pytest.mark.parametrize("kind", ["actor-exception", "stray-cancel", "task-cancelled"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_task_that_is_broken_is_noticed_and_replaced(kind: str, seed: int) -> None:
+    struck = strike(kind, "shop", at_s=1.3, seed=seed)
+    assert struck.effects == {kind: 1}
+    assert struck.breaches == []
