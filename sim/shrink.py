@@ -75,6 +75,11 @@ class Shrinker:
         self._outcome: Outcome | None = None
         self._words = ""
 
+    @property
+    def plan(self) -> Plan:
+        """The smallest plan that has failed until now."""
+        return self._plan
+
     def run(self) -> Shrunk:
         """Shrink; `NotFailing` if there is nothing to shrink."""
         with self._pool:
