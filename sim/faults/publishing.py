@@ -73,22 +73,25 @@ def confirms_late(strike: Strike) -> Heal | None:
         units = waiting.pop(tap)
         if manner == "shuffled":
             strike.rng.shuffle(units)
-        if manner == "multiple" and len(units) > 1 and _contiguous(units):
-            tap.confirm(units[-1], multiple=True)
-        else:
-            for unit in units:
-                tap.confirm(unit)
-        strike.happened(manner, len(units))
+        together = _together(units) if manner == "multiple" else []
+        if together:
+            tap.confirm(together[-1], multiple=True)
+        for unit in units[len(together) :]:
+            tap.confirm(unit)
+        strike.happened(len(units), variety="multiple" if together else "")
 
     return meddle(strike, "confirm", keep)
 
 
-def _contiguous(units: list[Unit]) -> bool:
-    """Whether these are good news for everything before the last one that is unsettled."""
-    last, numbers = units[-1], units[-1].numbers
-    unsettled = [clients for clients in numbers.publishes.values() if clients]
-    same = all(unit.numbers is numbers and unit.positive for unit in units)
-    return same and all(clients > last.tag for clients in unsettled)
+def _together(units: list[Unit]) -> list[Unit]:
+    """Return as many of these, from the first on, as one confirm can truly settle: two or more."""
+    units.sort(key=lambda unit: unit.tag)
+    numbers, count = units[0].numbers, 0
+    for unit, number in zip(units, sorted(numbers.open), strict=False):
+        if (unit.numbers, unit.tag, unit.positive) != (numbers, number, True):
+            break
+        count += 1
+    return units[:count] if count > 1 else []
 
 
 def duplicated(strike: Strike) -> Heal | None:

@@ -31,9 +31,13 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Inbox:
-    """One service's inbox: every change in order, and each message's changes."""
+    """One service's inbox: every change in order, and each message's changes.
+
+    ``forgot``: when rows of messages that were done long ago were removed.
+    """
 
     def __init__(self) -> None:
+        self.forgot: list[float] = []
         self.entries: list[Entry] = []
         self.by_message: dict[str, list[Entry]] = {}
 
@@ -47,6 +51,10 @@ class Inbox:
         entries = self.by_message.get(message_id, [])
         place = bisect_right(entries, at, key=lambda entry: entry.at)
         return entries[place - 1].state if place else None
+
+    def forgot_between(self, before: float, after: float) -> bool:
+        """Whether rows were removed in this time."""
+        return any(before <= at <= after for at in self.forgot)
 
     def settled(self, state: str) -> Iterator[tuple[Entry, Entry]]:
         """Yield each settling with this state, and the claim before it."""
@@ -64,8 +72,10 @@ def inboxes(observed: Observed) -> dict[str, Inbox]:
     found: dict[str, Inbox] = {}
     last: dict[tuple[str, str], str] = {}
     for commit in observed.commits:
-        if commit.table == "inbox" and commit.verb != "delete":
-            service = commit.database.removesuffix(".db")
+        service = commit.database.removesuffix(".db")
+        if commit.table == "inbox" and commit.verb == "delete" and commit.rows:
+            found.setdefault(service, Inbox()).forgot.append(commit.at)
+        elif commit.table == "inbox" and commit.verb != "delete":
             entry = _entry(service, commit, last)
             last[service, entry.message_id] = entry.state
             found.setdefault(service, Inbox()).add(entry)

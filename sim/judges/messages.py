@@ -1,7 +1,7 @@
 """What must hold of messages while they are under way: outbox, deliveries, inbox."""
 
-from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from sim.judges.evidence import EventRow, Evidence
 from sim.judges.inbox import Entry
@@ -112,11 +112,15 @@ def what_was_committed_is_kept(evidence: Evidence) -> Iterator[str | None]:
 
 
 def a_message_is_done_once(evidence: Evidence) -> Iterator[str | None]:
-    """No service is done twice with one message."""
+    """No service is done twice with one message, unless it had forgotten the first time."""
     for service, box in evidence.inboxes.items():
-        done = Counter(settled.message_id for settled, _ in box.settled("done") if settled.certain)
-        for message_id, count in done.items():
-            yield f"{service}: {message_id} was done {count} times" if count > 1 else None
+        done: dict[str, list[float]] = {}
+        for settled, _ in box.settled("done"):
+            if settled.certain:
+                done.setdefault(settled.message_id, []).append(settled.at)
+        for message_id, times in done.items():
+            wrong = [one for one in pairwise(times) if not box.forgot_between(*one)]
+            yield f"{service}: {message_id} was done at {times} s" if wrong else None
 
 
 def a_requeued_message_has_its_copy(evidence: Evidence) -> Iterator[str | None]:

@@ -79,7 +79,8 @@ class Removal(msgspec.Struct, frozen=True):
 class Fate(msgspec.Struct):
     """What one process knows of a message that it has published, as counts.
 
-    ``blocked``: the broker said that it takes nothing while this was without a confirm.
+    ``blocked``: the broker said that it takes nothing while this was without a confirm. ``behind``:
+    one confirm settled several messages before it, and not this.
     """
 
     sent: int = 0
@@ -87,6 +88,7 @@ class Fate(msgspec.Struct):
     nacked: int = 0
     returned: int = 0
     blocked: int = 0
+    behind: int = 0
 
 
 class Consuming(msgspec.Struct):

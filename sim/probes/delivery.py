@@ -83,6 +83,21 @@ def order_not_in_the_store_yet(evidence: Evidence) -> int:
     return found
 
 
+def done_again_after_it_was_forgotten(evidence: Evidence) -> int:
+    """A message came again when its row was gone, and all of its work was done again (D11)."""
+    found = 0
+    for box in evidence.inboxes.values():
+        times: dict[str, list[float]] = {}
+        for settled, _ in box.settled("done"):
+            times.setdefault(settled.message_id, []).append(settled.at)
+        found += sum(
+            box.forgot_between(before, after)
+            for done in times.values()
+            for before, after in pairwise(done)
+        )
+    return found
+
+
 def channel_gone_before_the_ack(evidence: Evidence) -> int:
     """A process finished with a delivery whose channel had ended: it sent no ack, and got it again.
 

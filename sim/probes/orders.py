@@ -87,6 +87,15 @@ def unknown_capture_resolved(evidence: Evidence) -> int:
     return found
 
 
+def unknown_refund_resolved(evidence: Evidence) -> int:
+    """A refund had no answer, and what became of it was found out by its key (P9)."""
+    found = 0
+    for call in evidence.observed.calls:
+        if call.what == "refund" and (call.outcome or call.ended_at is None):
+            found += _at(evidence, call.order_id, "payment-refunded") < LATER
+    return found
+
+
 def open_attempt_resumed(evidence: Evidence) -> int:
     """A process died within an attempt, and the next one went on with it (P4)."""
     lives: dict[str, set[int]] = {}

@@ -34,6 +34,11 @@ def returned_and_sent_again(evidence: Evidence) -> int:
     return sum(fate.returned > 0 and fate.acked > fate.returned for *_, fate in _outbox(evidence))
 
 
+def rest_of_a_batch_sent_again(evidence: Evidence) -> int:
+    """One confirm settled several messages, and one behind them had to be sent again (O8)."""
+    return sum(fate.behind > 0 and fate.sent > 1 for *_, fate in evidence.observed.fates)
+
+
 def blocked_with_a_publish_pending(evidence: Evidence) -> int:
     """The broker said that it takes nothing while messages waited for their confirm."""
     return sum(fate.blocked > 0 for *_, fate in evidence.observed.fates)

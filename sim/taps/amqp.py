@@ -146,10 +146,12 @@ class AmqpTap:
 
     def refuse(self, unit: Unit) -> None:
         """Have the publisher told that the broker did not take his message."""
+        unit.numbers.open.pop(unit.tag, None)
         self.line.down.append(frames.nack(unit.channel, unit.tag))
 
     def send_back(self, unit: Unit) -> None:
         """Have the publisher told that no queue took his message: returned, then acknowledged."""
+        unit.numbers.open.pop(unit.tag, None)
         self.line.down += [
             frames.returned(unit.channel, unit.exchange, unit.key),
             *(frame.raw for frame in unit.frames[1:]),
@@ -162,6 +164,8 @@ class AmqpTap:
         tag, multiple = frames.tag_of(frame)
         numbers = channel.confirmed(tag, multiple)
         if not channel.publishes_differ and not self._rules.any("confirm"):
+            for number in numbers:
+                channel.open.pop(number, None)
             self.line.down.append(frame.raw)
             return
         positive = frame.code == frames.ACK
@@ -171,6 +175,9 @@ class AmqpTap:
     def confirm(self, unit: Unit, *, multiple: bool = False) -> None:
         """Pass a confirm on; ``multiple``: for all publishes before it, too."""
         if self._open(unit):
+            for number in [one for one in unit.numbers.open if one <= unit.tag]:
+                if multiple or number == unit.tag:
+                    del unit.numbers.open[number]
             made = (
                 frames.ack(unit.channel, unit.tag, multiple=multiple)
                 if unit.positive

@@ -34,13 +34,15 @@ class ChannelNumbers:
     """One open channel. ``confirming`` once the client has asked for confirms.
 
     ``publishes``: the broker's number of each unsettled publish -> the client's (0: it is not the
-    client's). ``deliveries``: the client's tag of each unsettled delivery -> the broker's.
+    client's). ``deliveries``: the client's tag of each unsettled delivery -> the broker's. ``open``
+    are the client's numbers of which he has not heard.
     """
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.confirming = False
         self.up, self.down = Content(), Content()
+        self.open: dict[int, None] = {}
         self.publishes: dict[int, int] = {}
         self.deliveries: dict[int, int] = {}
         self.queues: dict[str, str] = {}
@@ -54,6 +56,7 @@ class ChannelNumbers:
         """The client has published; return its number for it (0 on a channel without confirms)."""
         if self.confirming:
             self._published += 1
+            self.open[self._published] = None
         return self._published
 
     def forwarded(self, clients: int) -> None:

@@ -119,12 +119,16 @@ class ClientSide:
         if confirms is None:
             return
         tag, multiple = frames.tag_and_bit(frame.payload)
-        for one in [one for one in confirms.open if one <= tag] if multiple else [tag]:
+        settled = [one for one in confirms.open if one <= tag] if multiple else [tag]
+        for one in settled:
             fate = confirms.open.pop(one, None)
             if fate is not None and frame.method == frames.ACK:
                 fate.acked += 1
             elif fate is not None:
                 fate.nacked += 1
+        if multiple and len(settled) > 1:
+            for fate in confirms.open.values():
+                fate.behind += 1
 
     def _returned(self, frame: Frame) -> None:
         _, exchange, routing_key = frames.short_texts(frame.payload, 2, 3)

@@ -5,7 +5,7 @@ from tests.sim.faults.small import Struck, strike
 
 def publishes(struck: Struck) -> int:
     """How often the message was sent that was sent most often (not counting the re-queued)."""
-    sent = struck.running.world.witness.broker.published
+    sent = struck.running.world.witness.broker.written
     ids = [one.message_id for one in sent if ".retry." not in one.routing_key]
     return max(ids.count(one) for one in ids)
 
