@@ -1,0 +1,84 @@
+"""A whole run: what it asks the real machine for, and what the dead do."""
+
+import os
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from runtime.database import Database
+from sim import guard
+from sim.incarnation import CURRENT
+from sim.plan import Fault, Plan
+from sim.run import Running, run
+from tests.sim.plans import kill, plan
+
+
+def test_a_run_opens_no_socket_no_thread_and_no_file_but_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def refuse(name: str) -> Any:
+        def asked_for(*_given: Any, **_named: Any) -> None:
+            asked.append(name)
+            raise AssertionError(name)
+
+        return asked_for
+
+    monkeypatch.setattr(socket.socket, "__init__", refuse("socket"))
+    monkeypatch.setattr(threading.Thread, "start", refuse("thread"))
+    before = _descriptors()
+    during: set[str] = set()
+
+    def attach(running: Running) -> None:
+        running.engine.loop.call_later(4.0, lambda: during.update(_descriptors() - before))
+
+    result = run(plan(faults=(kill(1, 2.0),)), attach=attach)
+    assert result.violations == []
+    assert asked == []
+    assert during != set()
+    assert all(
+        name.endswith((".db", ".db-wal", ".db-shm")) and "ordermill-sim" in name for name in during
+    ), during
+    guard.at_rest()  # as the next run would
+    assert _descriptors() == before
+
+
+def _descriptors() -> set[str]:
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found.add(os.readlink(f"/proc/self/fd/{number}"))
+        except FileNotFoundError:  # the listing's own
+            continue
+    return found
+
+
+def _power_cut(at_s: float) -> Fault:
+    facts = {"at": "statement", "only": "INSERT", "after": 3}
+    return Fault(number=9, kind="power-cut", at_s=at_s, for_s=6.0, target="shop", facts=facts)
+
+
+@pytest.mark.parametrize(
+    "fault", [kill(1, 1.3), _power_cut(1.0)], ids=["killed", "power cut in a transaction"]
+)
+def test_no_finally_of_a_dead_process_runs(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
+    """`Database.end` is called in a ``finally``: by whoever leaves in order, never by the dead."""
+    left: list[tuple[int, str]] = []
+    end = Database.end
+
+    def watched(self: Database) -> None:
+        owner = CURRENT.get()
+        if owner is not None and owner.node == "shop":
+            left.append((owner.number, owner.state))
+        end(self)
+
+    monkeypatch.setattr(Database, "end", watched)
+    planned: Plan = plan(faults=(fault,))
+    result = run(planned)
+    assert result.effects[fault.kind] == 1
+    assert result.violations == []
+    assert {state for _, state in left} == {"alive"}
+    assert {number for number, _ in left} == {2}
