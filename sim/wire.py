@@ -257,16 +257,16 @@ class Wire:
         path = self.network.path(*self._direction(end))
         if kind == "data":
             end.sent(len(data))
-        if kind == "data" and path.split and len(data) > 1 and self._random.random() < path.split:
-            cut = self._random.randrange(1, len(data))
-            path.touched += 1
-            self._travel(end, path, kind, data[:cut])
-            data = data[cut:]
         if path.gather_s and kind == "data":
             self._gather(end, path, data)
             return
         if end.gathering:
             self._send_gathered(end)
+        if kind == "data" and path.split and len(data) > 1 and self._random.random() < path.split:
+            cut = self._random.randrange(1, len(data))
+            path.touched += 1
+            self._travel(end, path, kind, data[:cut])
+            data = data[cut:]
         self._travel(end, path, kind, data)
 
     def reset(self) -> None:

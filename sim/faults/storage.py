@@ -19,7 +19,7 @@ FULL_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "COMMIT")
 def slow_disk(strike: Strike) -> Heal | None:
     """Each operation of a disk takes up to ``late_s``."""
     storage = strike.node().storage
-    usual, before = storage.latency_s_max, storage.operations
+    usual, before = strike.world.plan.world.disk_s_max, storage.operations
     storage.latency_s_max = strike.fact("late_s", 0.1)
 
     def heal() -> None:
