@@ -9,7 +9,7 @@ from sim.scenarios import SCENARIOS
 from sim.sweep import generated, sweep
 
 BASE = 1
-EACH = 3
+EACH = 2
 
 
 def test_a_small_sweep_of_every_scenario_holds_and_is_the_same_again() -> None:
