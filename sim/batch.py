@@ -40,7 +40,7 @@ WALL_S_MAX = 120.0
 _LENGTH = struct.Struct("<I")
 _RESULT, _RAISED = b"=", b"!"
 _DUMP_GRACE_S = 2.0
-_SAID_MAX = 4000
+_SAID_MAX = 32_000
 
 
 class Lost(msgspec.Struct, frozen=True):
