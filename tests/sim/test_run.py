@@ -43,7 +43,7 @@ def test_a_run_opens_no_socket_no_thread_and_no_file_but_its_own(
         name.endswith((".db", ".db-wal", ".db-shm")) and "ordermill-sim" in name for name in during
     ), during
     guard.at_rest()  # as the next run would
-    assert _descriptors() == before
+    assert _descriptors() <= before  # an earlier run's may have been closed meanwhile
 
 
 def _descriptors() -> set[str]:
