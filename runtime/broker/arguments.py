@@ -1,29 +1,27 @@
-"""Which x-arguments a queue takes, and when two declarations agree (RabbitMQ 3.10.8).
+"""Which x-arguments a queue or consumer takes, and when two declarations agree (RabbitMQ 3.10.8).
 
-Three tables: how to check a value, which arguments belong to one queue type only, and which ones
-are part of a queue's identity. Arguments that RabbitMQ does not know are taken and ignored.
+Tables: how to check a value, and which arguments belong to which type of queue; those are also the
+queue's identity, in this order. Arguments that RabbitMQ does not know are taken and ignored.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
+from runtime.broker import argument_checks as checks
 from runtime.broker import tables
+from runtime.broker.argument_checks import Check
 from runtime.broker.errors import PRECONDITION_FAILED, BrokerError
 from runtime.broker.tables import Entries
 
 QueueType = Literal["classic", "quorum"]
 Overflow = Literal["drop-head", "reject-publish", "reject-publish-dlx"]
 
-_TIMER_MS_MAX = 4294967295
-_PRIORITY_MAX = 255
 _OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
 _STRATEGIES = ("at-most-once", "at-least-once")
 _MODES = ("default", "lazy")
-
-# What a check says is wrong, or None.
-Check = Callable[[bytes], str | None]
+_LOCATORS = ("client-local", "balanced", "random", "least-leaders")
 
 
 class QueueOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +38,22 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True):
     at_least_once: bool = False
     delivery_limit: int | None = None
     single_active: bool = False
+    priority_max: int = 0
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit on what may be ready."""
+        return self.length_max is not None or self.bytes_max is not None
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a full queue refuses publishes."""
+        return self.overflow != "drop-head" and self.is_limited
+
+    @property
+    def drops_head(self) -> bool:
+        """Whether a full queue drops its head."""
+        return self.overflow == "drop-head" and self.is_limited
 
 
 class QueueDeclaration(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,133 +66,121 @@ class QueueDeclaration(msgspec.Struct, frozen=True, kw_only=True):
     arguments: Entries
 
 
-def _integer(value: bytes) -> str | None:
-    kind = tables.type_name(value)
-    return None if kind in tables.INTEGERS else f'"expected integer, got {kind}"'
-
-
-def _not_negative(value: bytes) -> str | None:
-    wrong = _integer(value)
-    if wrong is None and tables.integer(value) < 0:
-        return f"{{value_negative,{tables.integer(value)}}}"
-    return wrong
-
-
-def _duration(value: bytes) -> str | None:
-    wrong = _not_negative(value)
-    if wrong is None and tables.integer(value) > _TIMER_MS_MAX:
-        return f"{{value_too_large,{tables.integer(value)}}}"
-    return wrong
-
-
-def _positive_duration(value: bytes) -> str | None:
-    wrong = _duration(value)
-    return "{value_zero,0}" if wrong is None and tables.integer(value) == 0 else wrong
-
-
-def _positive(value: bytes) -> str | None:
-    wrong = _not_negative(value)
-    return "{value_zero,0}" if wrong is None and tables.integer(value) == 0 else wrong
-
-
-def _priority(value: bytes) -> str | None:
-    wrong = _not_negative(value)
-    if wrong is None and tables.integer(value) > _PRIORITY_MAX:
-        return f"{{max_value_exceeded,{tables.integer(value)}}}"
-    return wrong
-
-
-def _of_type(kind: str) -> Check:
-    def check(value: bytes) -> str | None:
-        actual = tables.type_name(value)
-        return None if actual == kind else f"{{unacceptable_type,{actual}}}"
-
-    return check
-
-
-def _one_of(words: tuple[str, ...], wrong: Callable[[str], str]) -> Check:
-    def check(value: bytes) -> str | None:
-        unfit = _of_type("longstr")(value)
-        if unfit is None and tables.string(value) not in words:
-            return wrong(tables.string(value))
-        return unfit
-
-    return check
-
-
-_CHECKS: tuple[tuple[str, Check], ...] = (
-    ("x-expires", _positive_duration),
-    ("x-message-ttl", _duration),
-    ("x-dead-letter-exchange", _of_type("longstr")),
-    ("x-dead-letter-routing-key", _of_type("longstr")),
-    ("x-dead-letter-strategy", _one_of(_STRATEGIES, lambda _: "invalid_dlx_strategy")),
-    ("x-max-length", _not_negative),
-    ("x-max-length-bytes", _not_negative),
-    ("x-max-in-memory-length", _not_negative),
-    ("x-max-in-memory-bytes", _not_negative),
-    ("x-max-priority", _priority),
-    ("x-overflow", _one_of(_OVERFLOWS, lambda _: "invalid_overflow")),
-    ("x-queue-mode", _one_of(_MODES, lambda word: f"\"unsupported queue mode '{word}'\"")),
-    ("x-quorum-initial-group-size", _positive),
-    ("x-single-active-consumer", _of_type("bool")),
-)
-_QUORUM_ONLY = (
-    "x-delivery-limit",
-    "x-dead-letter-strategy",
-    "x-quorum-initial-group-size",
-    "x-max-in-memory-length",
-    "x-max-in-memory-bytes",
-    "x-queue-leader-locator",
-)
-_CLASSIC_ONLY = ("x-max-priority", "x-queue-mode", "x-queue-version", "x-queue-master-locator")
+_DECLARE: Mapping[str, Check] = {
+    "x-expires": checks.positive_duration,
+    "x-message-ttl": checks.duration,
+    "x-dead-letter-exchange": checks.of_type("longstr"),
+    "x-dead-letter-routing-key": checks.of_type("longstr"),
+    "x-dead-letter-strategy": checks.one_of(_STRATEGIES, lambda _: "invalid_dlx_strategy"),
+    "x-max-length": checks.not_negative,
+    "x-max-length-bytes": checks.not_negative,
+    "x-max-in-memory-length": checks.not_negative,
+    "x-max-in-memory-bytes": checks.not_negative,
+    "x-max-priority": checks.priority_max,
+    "x-overflow": checks.one_of(_OVERFLOWS, lambda _: "invalid_overflow"),
+    "x-queue-mode": checks.one_of(_MODES, lambda word: f"\"unsupported queue mode '{word}'\""),
+    "x-queue-version": checks.queue_version,
+    "x-single-active-consumer": checks.of_type("bool"),
+    "x-quorum-initial-group-size": checks.positive,
+    "x-queue-leader-locator": checks.one_of(_LOCATORS, lambda _: "invalid_queue_locator_arg"),
+}
+_OF_TYPE: Mapping[QueueType, tuple[str, ...]] = {
+    "classic": (
+        "x-expires",
+        "x-message-ttl",
+        "x-dead-letter-exchange",
+        "x-dead-letter-routing-key",
+        "x-max-length",
+        "x-max-length-bytes",
+        "x-max-priority",
+        "x-overflow",
+        "x-queue-mode",
+        "x-queue-version",
+        "x-single-active-consumer",
+        "x-queue-type",
+        "x-queue-master-locator",
+    ),
+    "quorum": (
+        "x-dead-letter-exchange",
+        "x-dead-letter-routing-key",
+        "x-dead-letter-strategy",
+        "x-expires",
+        "x-max-length",
+        "x-max-length-bytes",
+        "x-max-in-memory-length",
+        "x-max-in-memory-bytes",
+        "x-overflow",
+        "x-single-active-consumer",
+        "x-queue-type",
+        "x-quorum-initial-group-size",
+        "x-delivery-limit",
+        "x-message-ttl",
+        "x-queue-leader-locator",
+    ),
+}
 _STREAM_ONLY = ("x-max-age", "x-stream-max-segment-size-bytes", "x-initial-cluster-size")
-_FOREIGN = {"classic": _QUORUM_ONLY + _STREAM_ONLY, "quorum": _CLASSIC_ONLY + _STREAM_ONLY}
-_IDENTITY = (
-    "x-expires",
-    "x-message-ttl",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-dead-letter-strategy",
-    "x-delivery-limit",
-    "x-max-in-memory-bytes",
-    "x-max-in-memory-length",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-max-priority",
-    "x-overflow",
-    "x-queue-mode",
-    "x-queue-type",
-    "x-quorum-initial-group-size",
-    "x-single-active-consumer",
-)
+_KNOWN = frozenset((*_OF_TYPE["classic"], *_OF_TYPE["quorum"], *_STREAM_ONLY))
+
+_CONSUME: Mapping[str, Check] = {
+    "x-priority": checks.integer,
+    "x-cancel-on-ha-failover": checks.of_type("bool"),
+}
+_CONSUMER_OF_TYPE: Mapping[QueueType, tuple[str, ...]] = {
+    "classic": ("x-cancel-on-ha-failover", "x-priority", "x-credit"),
+    "quorum": ("x-priority", "x-credit"),
+}
+_CONSUMER_KNOWN = frozenset((*_CONSUMER_OF_TYPE["classic"], "x-stream-offset"))
 
 
 def queue_options(name: str, vhost: str, arguments: Entries) -> QueueOptions:
     """Read the arguments of a declaration; 406 names the first one that is wrong."""
-    type_ = _queue_type(name, vhost, arguments)
-    for argument in _FOREIGN[type_]:
-        if argument in arguments:
-            raise BrokerError(
-                PRECONDITION_FAILED,
-                f"invalid arg '{argument}' for queue '{name}' in vhost '{vhost}' "
-                f"of queue type rabbit_{type_}_queue",
-            )
-    for argument, check in _CHECKS:
-        value = arguments.get(argument)
-        wrong = None if value is None else check(value)
-        if value is not None and wrong is not None:
-            raise _invalid(name, vhost, argument, wrong, tables.type_name(value))
-    if "x-dead-letter-routing-key" in arguments and "x-dead-letter-exchange" not in arguments:
-        wrong = "routing_key_but_no_dlx_defined"
-        raise _invalid(name, vhost, "x-dead-letter-routing-key", wrong, "longstr")
+    owner = f"queue '{name}' in vhost '{vhost}'"
+    exchange = arguments.get("x-dead-letter-exchange")
+    if exchange is not None and tables.type_name(exchange) != "longstr":
+        kind, argument = tables.type_name(exchange), "x-dead-letter-exchange"
+        text = f"invalid type '{kind}' for arg '{argument}' in {owner}"
+        raise BrokerError(PRECONDITION_FAILED, text)
+    type_ = _queue_type(owner, arguments)
+    _check_values(owner, arguments, _DECLARE, _OF_TYPE[type_])
+    if "x-dead-letter-routing-key" in arguments and exchange is None:
+        raise _invalid(owner, "x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
+    _refuse_foreign(owner, arguments, type_, _KNOWN.difference(_OF_TYPE[type_]))
     return _read(type_, arguments)
 
 
-def _queue_type(name: str, vhost: str, arguments: Entries) -> QueueType:
+def consumer_priority(name: str, vhost: str, type_: QueueType, arguments: Entries) -> int:
+    """Read the arguments of a consumer; 406 names the first one that is wrong."""
+    owner = f"queue '{name}' in vhost '{vhost}'"
+    mine = _CONSUMER_OF_TYPE[type_]
+    _check_values(owner, arguments, _CONSUME, mine)
+    _refuse_foreign(owner, arguments, type_, _CONSUMER_KNOWN.difference(mine))
+    priority = arguments.get("x-priority")
+    return 0 if priority is None else tables.integer(priority)
+
+
+def _check_values(
+    owner: str, arguments: Entries, known: Mapping[str, Check], mine: tuple[str, ...]
+) -> None:
+    for argument, check in known.items():
+        value = arguments.get(argument)
+        if value is not None and argument in mine and (wrong := check(value)) is not None:
+            raise _invalid(owner, argument, wrong)
+
+
+def _refuse_foreign(
+    owner: str, arguments: Entries, type_: QueueType, foreign: frozenset[str]
+) -> None:
+    for argument in arguments:
+        if argument in foreign:
+            text = f"invalid arg '{argument}' for {owner} of queue type rabbit_{type_}_queue"
+            raise BrokerError(PRECONDITION_FAILED, text)
+
+
+def _queue_type(owner: str, arguments: Entries) -> QueueType:
     value = arguments.get("x-queue-type")
     if value is None:
         return "classic"
-    wrong = _of_type("longstr")(value)
+    wrong = checks.of_type("longstr")(value)
     if wrong is None:
         word = tables.string(value)
         if word == "quorum":
@@ -186,15 +188,11 @@ def _queue_type(name: str, vhost: str, arguments: Entries) -> QueueType:
         if word == "classic":
             return "classic"
         wrong = f"\"unsupported queue type '{word}'\""
-    raise _invalid(name, vhost, "x-queue-type", wrong, "longstr")
+    raise _invalid(owner, "x-queue-type", wrong)
 
 
-def _invalid(name: str, vhost: str, argument: str, wrong: str, kind: str) -> BrokerError:
-    if argument == "x-dead-letter-exchange":
-        text = f"invalid type '{kind}' for arg '{argument}' in queue '{name}' in vhost '{vhost}'"
-    else:
-        text = f"invalid arg '{argument}' for queue '{name}' in vhost '{vhost}': {wrong}"
-    return BrokerError(PRECONDITION_FAILED, text)
+def _invalid(owner: str, argument: str, wrong: str) -> BrokerError:
+    return BrokerError(PRECONDITION_FAILED, f"invalid arg '{argument}' for {owner}: {wrong}")
 
 
 def _read(type_: QueueType, arguments: Entries) -> QueueOptions:
@@ -210,9 +208,11 @@ def _read(type_: QueueType, arguments: Entries) -> QueueOptions:
         return None if value is None else tables.string(value)
 
     overflow: Overflow = "drop-head"
-    for known in ("reject-publish", "reject-publish-dlx"):
-        if word("x-overflow") == known:
-            overflow = "reject-publish" if known == "reject-publish" else "reject-publish-dlx"
+    if word("x-overflow") == "reject-publish":
+        overflow = "reject-publish"
+    elif word("x-overflow") == "reject-publish-dlx" and type_ == "classic":
+        # A quorum queue takes the word, and drops its head.
+        overflow = "reject-publish-dlx"
     exchange = word("x-dead-letter-exchange")
     wants_at_least_once = word("x-dead-letter-strategy") == "at-least-once"
     return QueueOptions(
@@ -228,18 +228,16 @@ def _read(type_: QueueType, arguments: Entries) -> QueueOptions:
         at_least_once=wants_at_least_once and exchange is not None and overflow == "reject-publish",
         delivery_limit=number("x-delivery-limit"),
         single_active=arguments.get("x-single-active-consumer") == b"t\x01",
+        priority_max=number("x-max-priority") or 0,
     )
 
 
 def check_quorum(declaration: QueueDeclaration, vhost: str) -> None:
-    """406 for a quorum queue that is not durable, shared, permanent and named."""
-    if declaration.name.startswith("amq.gen-"):
-        text = "Cannot declare a server-named queue for type rabbit_quorum_queue"
-        raise BrokerError(PRECONDITION_FAILED, text)
+    """406 for a quorum queue that is not durable, shared and permanent."""
     properties = (
-        (not declaration.durable, "non-durable"),
         (declaration.auto_delete, "auto-delete"),
         (declaration.exclusive, "exclusive-owner"),
+        (not declaration.durable, "non-durable"),
     )
     for wrong, word in properties:
         if wrong:
@@ -247,11 +245,18 @@ def check_quorum(declaration: QueueDeclaration, vhost: str) -> None:
             raise BrokerError(PRECONDITION_FAILED, f"invalid property '{word}' for {owner}")
 
 
-def assert_same_queue(name: str, vhost: str, current: Entries, received: Entries) -> None:
+def is_quorum(arguments: Entries) -> bool:
+    """Whether these ask for a quorum queue."""
+    return arguments.get("x-queue-type") == tables.text("quorum")
+
+
+def assert_same_queue(
+    name: str, vhost: str, type_: QueueType, current: Entries, received: Entries
+) -> None:
     """406 where two declarations of a queue differ in an argument that matters."""
-    for argument in _IDENTITY:
+    for argument in _OF_TYPE[type_]:
         old, new = current.get(argument), received.get(argument)
-        if argument == "x-queue-type" and old is None and new == tables.text("classic"):
+        if argument == "x-queue-type" and {old, new} == {None, tables.text("classic")}:
             continue
         assert_same(f"queue '{name}' in vhost '{vhost}'", argument, old, new)
 

@@ -16,6 +16,7 @@ from itertools import count
 import msgspec
 
 from runtime.broker.channel import Channel
+from runtime.broker.errors import PRECONDITION_FAILED, BrokerError
 from runtime.broker.protocol import Connection
 from runtime.broker.queue import QueueStatistics
 from runtime.broker.records import Batch, Recorder
@@ -24,6 +25,7 @@ from runtime.broker.vhost import VirtualHost
 
 HANDSHAKE_S_MAX = 10.0
 CLOSE_S_MAX = 10.0
+CONSUMER_TIMEOUT_S = 1800.0  # RabbitMQ's consumer_timeout
 
 
 class BrokerStatistics(msgspec.Struct, frozen=True):
@@ -47,8 +49,12 @@ class Broker:
         journalled: bool = False,
         vhosts: Sequence[str] = ("/",),
         version: str = "0",
+        consumer_timeout_s: float = CONSUMER_TIMEOUT_S,
     ) -> None:
-        """``token`` makes unique names for queues and consumers without one."""
+        """``token`` makes unique names for queues and consumers without one.
+
+        A channel is closed when its client keeps a delivery for ``consumer_timeout_s``.
+        """
         self.users = dict(users)
         self.token = token
         self.version = version
@@ -61,6 +67,9 @@ class Broker:
         self._changed: dict[Connection, None] = {}
         self._confirming: dict[Channel, None] = {}
         self._waiting: deque[tuple[int, Channel, int]] = deque()
+        self._consumer_timeout_s = consumer_timeout_s
+        self._unsettled: dict[VirtualHost, None] = {}
+        self.alarms: dict[str, None] = {}
         self.vhosts: dict[str, VirtualHost] = {}
         for name in vhosts:
             self.vhost(name)
@@ -77,7 +86,7 @@ class Broker:
         """The virtual host of this name; made if it is new."""
         if name not in self.vhosts:
             self.vhosts[name] = VirtualHost(
-                name, self._clock, self.timers, self.recorder, self.next_number
+                name, self._clock, self.timers, self.recorder, self.next_number, self._unsettled
             )
         return self.vhosts[name]
 
@@ -133,7 +142,8 @@ class Broker:
         if connection.starved and connection.has_room():
             connection.starved = False
             for channel in list(connection.channels.values()):
-                channel.pump([consumer.queue for consumer in channel.consumers.values()])
+                for queue in [consumer.queue for consumer in channel.consumers.values()]:
+                    queue.has_room(channel)
             self.settle()
 
     def take_changed(self) -> list[Connection]:
@@ -153,8 +163,11 @@ class Broker:
 
     def settle(self) -> None:
         """Finish what the last frame has caused: dead letters, consumers of deleted queues."""
-        for vhost in self.vhosts.values():
-            vhost.settle()
+        while self._unsettled:
+            unsettled = list(self._unsettled)
+            self._unsettled.clear()
+            for vhost in unsettled:
+                vhost.settle()
 
     def statistics(self) -> BrokerStatistics:
         """What the broker holds now."""
@@ -194,6 +207,24 @@ class Broker:
             self.timers.at(self.now() + interval / 2, beat)
 
         self.timers.at(self.now() + interval / 2, beat)
+
+    def watch_deliveries(self, channel: Channel) -> None:
+        """Close a channel whose client keeps a delivery for too long (406)."""
+        timeout_s = self._consumer_timeout_s
+
+        def look() -> None:
+            delivered_at = channel.oldest_delivered_at()
+            if channel.closing or delivered_at is None:
+                return
+            if self.now() < delivered_at + timeout_s:
+                self.timers.at(delivered_at + timeout_s, look)
+                return
+            text = f"delivery acknowledgement on channel {channel.number} timed out. "
+            text += f"Timeout value used: {timeout_s * 1000:.0f} ms. "
+            text += "This timeout value can be configured, see consumers doc guide to learn more"
+            channel.connection.fail_channel(channel, BrokerError(PRECONDITION_FAILED, text, 0))
+
+        self.timers.at(self.now() + timeout_s, look)
 
     def await_close(self, connection: Connection) -> None:
         """Drop a client that does not answer our connection.close."""

@@ -1,89 +1,34 @@
-"""One channel: contents coming in, deliveries and confirms going out, and who holds what.
+"""One channel: who consumes on it, what its client holds, what it has published.
 
-Which method does what stands in `methods`; this file keeps the channel's own state consistent.
+Which method does what stands in `methods` and `basic_methods`; this file keeps the channel's own
+state consistent.
 """
 
-from typing import TYPE_CHECKING, Literal, NoReturn
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
 
 from pamqp import commands
 from pamqp.base import Frame
 
 from runtime.broker import tables, wire
+from runtime.broker.confirms import Confirms
+from runtime.broker.consumer import Consumer, Held, Settlement
+from runtime.broker.contents import Contents
 from runtime.broker.entry import Entry
 from runtime.broker.errors import (
     ACCESS_REFUSED,
     NOT_IMPLEMENTED,
     PRECONDITION_FAILED,
-    UNEXPECTED_FRAME,
     BrokerError,
 )
-from runtime.broker.messages import Message, body_size
+from runtime.broker.limiter import Limiter
+from runtime.broker.messages import Message, published
 from runtime.broker.queue import Queue
+from runtime.broker.transactions import Transaction
 from runtime.broker.vhost import VirtualHost
 
 if TYPE_CHECKING:
     from runtime.broker.protocol import Connection
-
-Settlement = Literal["ack", "reject", "requeue"]
-BODY_SIZE_MAX = 134217728  # RabbitMQ 3.10's max_message_size
-
-
-class ChannelConsumer:
-    """A consumer of one queue on one channel."""
-
-    def __init__(self, channel: "Channel", tag: str, queue: Queue, *, no_ack: bool, exclusive: bool
-                 ) -> None:  # fmt: skip
-        self.channel = channel
-        self.tag = tag
-        self.queue = queue
-        self.no_ack = no_ack
-        self.exclusive = exclusive
-        self.prefetch = channel.prefetch
-        self.unacked = 0
-        self._tag_bytes = wire.short(tag)
-
-    def can_take(self) -> bool:
-        """Whether prefetch and the connection's buffer have room for one more."""
-        channel = self.channel
-        if not channel.connection.has_room():
-            return False
-        if self.no_ack:
-            return True
-        room = not self.prefetch or self.unacked < self.prefetch
-        limit = channel.global_prefetch
-        return room and (not limit or channel.consumers_unacked < limit)
-
-    def deliver(self, entry: Entry, *, redelivered: bool) -> None:
-        """Send the message, and remember it until it is settled."""
-        channel, message = self.channel, entry.message
-        tag = channel.hand_out(self.queue, entry, None if self.no_ack else self)
-        header = message.header
-        if self.queue.is_quorum and entry.count:
-            header = message.with_header("x-delivery-count", tables.long(entry.count))
-        address = message.address
-        channel.send(
-            wire.deliver(channel.number, self._tag_bytes, tag, redelivered, address)
-            + wire.content(channel.number, header, message.body, channel.connection.frame_size_max)
-        )
-        if self.no_ack:
-            self.queue.acked(entry)
-
-    def cancelled_by_broker(self) -> None:
-        """Tell the client that the queue is gone, if it asked to be told."""
-        channel = self.channel
-        if channel.consumers.pop(self.tag, None) is not None and channel.connection.wants_cancels:
-            channel.send_method(commands.Basic.Cancel(self.tag, True))
-
-
-class Held:
-    """A delivery that is not settled yet."""
-
-    __slots__ = ("consumer", "entry", "queue")
-
-    def __init__(self, queue: Queue, entry: Entry, consumer: ChannelConsumer | None) -> None:
-        self.queue = queue
-        self.entry = entry
-        self.consumer = consumer
 
 
 class Channel:
@@ -95,21 +40,27 @@ class Channel:
         self.vhost = vhost
         self.closing = False
         self.current_queue = ""
-        self.consumers: dict[str, ChannelConsumer] = {}
-        self.consumers_unacked = 0
+        self.consumers: dict[str, Consumer] = {}
         self.prefetch = 0
-        self.global_prefetch = 0
+        self.limiter = Limiter()
         self.mode: Literal["", "confirm", "tx"] = ""
+        self.contents = Contents()
+        self.transaction = Transaction()
+        self._confirms = Confirms()
         self._held: dict[int, Held] = {}
-        self._next_tag = 1
-        self._published = 0
-        self._unconfirmed: dict[int, None] = {}
-        self._confirmed: tuple[list[int], list[int]] = ([], [])
-        self._publish: tuple[str, str, int] | None = None
-        self._header: bytes | None = None
-        self._body: list[bytes] = []
-        self._body_left = 0
+        self.coming_tag = 1
+        self._watched = False
         self._kept_back: list[bytes] | None = None
+
+    @property
+    def unacked(self) -> int:
+        """How many deliveries the client has to settle."""
+        return len(self._held)
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many publishes are not confirmed yet."""
+        return self._confirms.unconfirmed
 
     # -- out --------------------------------------------------------------------------------------
 
@@ -138,126 +89,108 @@ class Channel:
         for data in frames or ():
             self.connection.send(data)
 
-    def hand_out(self, queue: Queue, entry: Entry, consumer: ChannelConsumer | None,
-                 *, held: bool | None = None) -> int:  # fmt: skip
-        """Number a delivery; remember it if a consumer, or a get (``held``), must settle it."""
-        tag = self._next_tag
-        self._next_tag += 1
-        if consumer is not None:
-            consumer.unacked += 1
-            self.consumers_unacked += 1
-        if consumer is not None or held:
-            self._held[tag] = Held(queue, entry, consumer)
-        return tag
+    # -- publishes --------------------------------------------------------------------------------
 
-    # -- contents ---------------------------------------------------------------------------------
-
-    def expect_method(self) -> None:
-        """505 if a content is still incomplete."""
-        if self._publish is not None:
-            self._unexpected()
-
-    def begin_publish(self, exchange: str, routing_key: str, bits: int) -> None:
-        """A basic.publish has come; its content follows."""
-        self._publish = (exchange, routing_key, bits)
-
-    def take_header(self, header: bytes) -> None:
-        """A content header has come."""
-        if self._publish is None or self._header is not None:
-            self._unexpected()
-        self._body_left = body_size(header)
-        if self._body_left > BODY_SIZE_MAX:
-            text = f"message size {self._body_left} is larger than configured max size"
-            raise BrokerError(PRECONDITION_FAILED, f"{text} {BODY_SIZE_MAX}", wire.PUBLISH_INDEX)
-        self._header = header
-        if not self._body_left:
-            self._finish_publish()
-
-    def take_body(self, body: bytes) -> None:
-        """A part of a body has come."""
-        if self._publish is None or self._header is None or len(body) > self._body_left:
-            self._unexpected()
-        self._body.append(body)
-        self._body_left -= len(body)
-        if not self._body_left:
-            self._finish_publish()
-
-    def _unexpected(self) -> NoReturn:
-        if self._publish is None:
-            text = "expected method frame, got non method frame instead"
-            raise BrokerError(UNEXPECTED_FRAME, text, 0)
-        wanted = "header for class 60" if self._header is None else "body"
-        got = "header" if self._header is None else "body"
-        text = f"expected content {wanted}, got non content {got} frame instead"
-        raise BrokerError(UNEXPECTED_FRAME, text, wire.PUBLISH_INDEX)
-
-    def _finish_publish(self) -> None:
-        publish, header, body = self._publish, self._header, b"".join(self._body)
-        self._publish, self._header, self._body = None, None, []
-        assert publish is not None
-        assert header is not None
+    def publish(self) -> None:
+        """The content that came in is complete."""
+        (exchange, key, bits), header, body = self.contents.finish()
         try:
-            self._route(*publish, header, body)
+            self._publish(exchange, key, bits, header, body)
         except BrokerError as error:
             error.method = wire.PUBLISH_INDEX
             raise
 
-    def _route(self, exchange: str, key: str, bits: int, header: bytes, body: bytes) -> None:
+    def _publish(self, exchange: str, key: str, bits: int, header: bytes, body: bytes) -> None:
         if bits & 2:
             raise BrokerError(NOT_IMPLEMENTED, "immediate=true")
-        target = self.vhost.exchange(exchange)
+        exchanges = self.vhost.exchanges
+        target = exchanges.exchange(exchange)
         if target.internal:
             owner = f"exchange '{exchange}' in vhost '{self.vhost.name}'"
             raise BrokerError(ACCESS_REFUSED, f"cannot publish to internal {owner}")
-        message = Message(exchange, key, header, body)
-        self._check_user(message)
+        message = published(exchange, key, header, body, self.connection.user)
+        queues = exchanges.queues(target, message)
+        if self.mode == "tx":
+            self.transaction.publish(message, queues, mandatory=bool(bits & 1))
+            return
         recorder = self.vhost.recorder
         before = recorder.mark
-        routed = self.vhost.publish(target, message)
-        if bits & 1 and not routed.queues:
-            self.send(wire.returned(self.number, 312, "NO_ROUTE", message.address))
-            self.send(wire.content(self.number, header, body, self.connection.frame_size_max))
+        refused = self._deliver(message, queues, mandatory=bool(bits & 1))
         if self.mode == "confirm":
-            self._published += 1
-            self._unconfirmed[self._published] = None
-            if routed.refused or recorder.mark == before:
-                self.confirm(self._published, positive=not routed.refused)
+            number = self._confirms.add()
+            if refused or recorder.mark == before:
+                self.confirm(number, positive=not refused)
             else:
-                self.connection.broker.wait_for_journal(self, self._published)
+                self.connection.broker.wait_for_journal(self, number)
 
-    def _check_user(self, message: Message) -> None:
-        user = self.connection.user
-        if message.user_id not in (None, user):
-            text = f"user_id property set to '{message.user_id}' but authenticated user was"
-            raise BrokerError(PRECONDITION_FAILED, f"{text} '{user}'")
-
-    # -- confirms ---------------------------------------------------------------------------------
+    def _deliver(self, message: Message, queues: list[str], *, mandatory: bool) -> bool:
+        """Give a message to its queues, or back to the client; whether a full queue refused it."""
+        taken, refused = self.vhost.deliver(queues, message, self)
+        if mandatory and not taken:
+            size_max = self.connection.frame_size_max
+            self.send(wire.returned(self.number, 312, "NO_ROUTE", message.address))
+            self.send(wire.content(self.number, message.header, message.body, size_max))
+        return refused
 
     def confirm(self, number: int, *, positive: bool) -> None:
         """Publish ``number`` is settled; `flush_confirms` tells the client."""
-        if number in self._unconfirmed:
-            del self._unconfirmed[number]
-            self._confirmed[0 if positive else 1].append(number)
+        if self._confirms.settle(number, positive=positive):
             self.connection.broker.has_confirms(self)
 
     def flush_confirms(self) -> None:
-        """Send confirms, several as one where that is true (rabbit_channel:coalesce_and_send)."""
-        acks, nacks = (sorted(numbers) for numbers in self._confirmed)
-        self._confirmed = ([], [])
-        if self.closing:
-            return
-        for numbers, others, positive in ((acks, nacks, True), (nacks, acks, False)):
-            if not numbers:
-                continue
-            bound = min([next(iter(self._unconfirmed), numbers[-1] + 1), *others[:1]])
-            together = [number for number in numbers if number < bound]
-            if positive and len(numbers) == 1:
-                together = []
-            if together:
-                last = together[-1]
-                self.send(wire.confirm(self.number, last, multiple=True, positive=positive))
-            for number in numbers[len(together) :]:
-                self.send(wire.confirm(self.number, number, multiple=False, positive=positive))
+        """Send the confirms that are due."""
+        if not self.closing:
+            self._confirms.flush(self._send_confirm)
+
+    def _send_confirm(self, number: int, multiple: bool, positive: bool) -> None:
+        self.send(wire.confirm(self.number, number, multiple=multiple, positive=positive))
+
+    # -- deliveries -------------------------------------------------------------------------------
+
+    def has_room(self) -> bool:
+        """Whether more deliveries may be queued; if not, the channel is served again later."""
+        return not self.closing and self.connection.has_room()
+
+    def deliver(self, consumer: Consumer, entry: Entry, *, redelivered: bool) -> None:
+        """Send a message, and remember it until it is settled."""
+        tag = self.next_tag()
+        if not consumer.no_ack:
+            self.hold(tag, consumer.queue, entry, consumer)
+        message = entry.message
+        header = message.header
+        if entry.count and consumer.queue.is_quorum:
+            header = message.with_header("x-delivery-count", tables.long(entry.count))
+        size_max = self.connection.frame_size_max
+        self.send(
+            wire.deliver(self.number, consumer.tag_bytes, tag, redelivered, message.address)
+            + wire.content(self.number, header, message.body, size_max)
+        )
+
+    def next_tag(self) -> int:
+        """Number a delivery."""
+        tag = self.coming_tag
+        self.coming_tag += 1
+        return tag
+
+    def hold(self, tag: int, queue: Queue, entry: Entry, consumer: Consumer | None) -> None:
+        """Remember a delivery until it is settled."""
+        self._held[tag] = Held(tag, queue, entry, consumer, self.vhost.now())
+        if not self._watched:
+            self._watched = True
+            self.connection.broker.watch_deliveries(self)
+
+    def oldest_delivered_at(self) -> float | None:
+        """When the delivery was made that waits longest for its settlement."""
+        held = next(iter(self._held.values()), None)
+        if held is None:
+            self._watched = False
+        return None if held is None else held.delivered_at
+
+    def cancelled_by_broker(self, consumer: Consumer) -> None:
+        """Tell the client that the queue is gone, if it asked to be told."""
+        known = self.consumers.pop(consumer.tag, None) is not None
+        if known and self.connection.wants_cancels and not self.closing:
+            self.send_method(commands.Basic.Cancel(consumer.tag, True))
 
     # -- settling ---------------------------------------------------------------------------------
 
@@ -269,61 +202,103 @@ class Channel:
             tags = list(self._held)
         else:
             raise BrokerError(PRECONDITION_FAILED, f"unknown delivery tag {tag}")
-        self.pump(self._let_go(tags, how, by_consumer=True))
+        helds = [self._held.pop(one) for one in tags]
+        if self.mode == "tx":
+            self.transaction.settle(helds, how)
+        else:
+            self._settle(helds, how)
 
-    def recover(self) -> list[Queue]:
-        """Give everything back; the caller pumps these queues."""
-        return self._let_go(list(self._held), "requeue", by_consumer=True)
+    def take_back(self) -> list[Held]:
+        """Everything that the client holds, taken from it; `give_back` returns it to the queues."""
+        helds = list(self._held.values())
+        self._held.clear()
+        return helds
 
-    def _let_go(self, tags: list[int], how: Settlement, *, by_consumer: bool) -> list[Queue]:
-        touched: dict[Queue, None] = {}
-        for tag in tags:
-            held = self._held.pop(tag)
-            queue = held.queue
-            if held.consumer is not None:
-                held.consumer.unacked -= 1
-                self.consumers_unacked -= 1
-            if how == "ack":
-                queue.acked(held.entry)
-            elif how == "reject":
-                queue.rejected(held.entry)
-            else:
-                queue.returned(held.entry, by_consumer=by_consumer)
-            touched[queue] = None
-        return list(touched)
+    def give_back(self, helds: list[Held]) -> None:
+        """Requeue what was taken from the client."""
+        self._settle(helds, "requeue")
 
-    def pump(self, queues: list[Queue]) -> None:
-        """Serve these queues; all queues of the channel where they share a prefetch."""
-        if self.global_prefetch:
-            shared = [consumer.queue for consumer in self.consumers.values()]
-            queues = list(dict.fromkeys(queues + shared))
-        for queue in queues:
-            queue.pump()
+    def _settle(self, helds: list[Held], how: Settlement) -> None:
+        if len(helds) == 1:
+            helds[0].queue.settled(self, helds, how)
+        else:
+            for part in _parts(helds):
+                part[0].queue.settled(self, part, how)
+        if self.limiter.limit:
+            self.limiter.settled(sum(held.consumer is not None for held in helds))
+
+    # -- transactions -----------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Do what the transaction has asked for; 406 if a full queue refused a publish."""
+        transaction, self.transaction = self.transaction, Transaction()
+        refused = False
+        for message, queues, mandatory in transaction.publishes:
+            refused = self._deliver(message, queues, mandatory=mandatory) or refused
+        for how, helds in transaction.settlements():
+            self._settle(helds, how)
+        if refused:
+            raise BrokerError(PRECONDITION_FAILED, "partial tx completion")
+
+    def roll_back(self) -> None:
+        """Forget what the transaction has asked for; the client has to settle again."""
+        transaction, self.transaction = self.transaction, Transaction()
+        for held in transaction.held():
+            self._held[held.tag] = held
+        self._held = dict(sorted(self._held.items()))
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def remove_consumer(self, tag: str) -> None:
-        """A consumer goes; the last one takes an auto-delete queue with it."""
+    def cancel(self, tag: str) -> None:
+        """A consumer goes by its own wish."""
         consumer = self.consumers.pop(tag, None)
-        if consumer is None or consumer.queue.deleted:
-            return
-        queue = consumer.queue
-        queue.consumers.remove(consumer)
-        queue.used_at = self.vhost.now()
-        if queue.auto_delete and not queue.consumers:
-            self.vhost.drop_queue(queue)
-        elif consumer.exclusive or queue.options.single_active:
-            queue.pump()
+        if consumer is not None:
+            consumer.queue.cancel(consumer)
 
     def close(self) -> None:
         """Give everything back. Nothing is sent any more, but what was kept back still is."""
+        self.shut()
+        self.release()
+
+    def shut(self) -> None:
+        """Stop: send nothing any more, and leave the classic queues that are consumed from.
+
+        RabbitMQ leaves the others when the client has agreed to the end of the channel.
+        """
         if self.closing:
             return
         self.flush_confirms()
         self.closing = True
-        self._publish, self._header, self._body = None, None, []
-        self._unconfirmed.clear()
-        for tag in list(self.consumers):
-            self.remove_consumer(tag)
-        for queue in self._let_go(list(self._held), "requeue", by_consumer=False):
-            queue.pump()
+        self.contents.drop()
+        self._confirms.forget()
+        for held in self.transaction.held():
+            self._held[held.tag] = held
+        self._held = dict(sorted(self._held.items()))
+        consumed = {consumer.queue: None for consumer in self.consumers.values()}
+        self._leave([queue for queue in consumed if not queue.is_quorum])
+
+    def release(self) -> None:
+        """Leave every queue; the channel is no more."""
+        consumed = (consumer.queue for consumer in self.consumers.values())
+        self._leave([*consumed, *(held.queue for held in self._held.values())])
+        self.vhost.sender_closed(self)
+
+    def _leave(self, queues: Iterable[Queue]) -> None:
+        for queue in dict.fromkeys(queues):
+            for tag in [one.tag for one in self.consumers.values() if one.queue is queue]:
+                del self.consumers[tag]
+            tags = [tag for tag, held in self._held.items() if held.queue is queue]
+            queue.channel_closed(self, [self._held.pop(tag) for tag in tags])
+
+
+def _parts(helds: list[Held]) -> list[list[Held]]:
+    """Deliveries by queue and consumer, in RabbitMQ's order: names, gets before consumers."""
+    parts: dict[tuple[str, int, bool, int, str], list[Held]] = {}
+    for held in helds:
+        queue, consumer = held.queue, held.consumer
+        if consumer is None:
+            key = (queue.name, queue.number, False, held.tag, "")
+        else:
+            key = (queue.name, queue.number, True, 0, consumer.tag)
+        parts.setdefault(key, []).append(held)
+    return [parts[key] for key in sorted(parts)]

@@ -1,8 +1,9 @@
 """Dead letters: the copy that is sent on, and the headers that tell its story.
 
 RabbitMQ's rabbit_dead_letter.erl: ``x-death`` holds one entry for each (queue, reason), the latest
-in front, with a count; ``x-first-death-*`` are written once. A message that would come back to a
-queue it has died in, without a rejection on its way, is dropped: it would go round for ever.
+in front, with a count; ``x-first-death-*`` are written with the first of them. A message that would
+come back to a queue it has died in, without a rejection on its way, is dropped: it would go round
+for ever.
 """
 
 from runtime.broker import tables
@@ -11,23 +12,26 @@ from runtime.broker.messages import Message
 _DEATHS = "x-death"
 
 
-def dead_letter(message: Message, queue: str, reason: str, target: tuple[str, str], time_s: int
-                ) -> Message:  # fmt: skip
-    """Return the copy for ``target`` (exchange, routing key); ``time_s`` is when it died."""
+def dead_letter(message: Message, queue: str, reason: str, exchange: str, key: str | None,
+                time_s: int) -> Message:  # fmt: skip
+    """Return the copy for an exchange; ``key`` replaces its routing keys, None keeps them.
+
+    ``time_s`` is when it died.
+    """
     headers = message.headers()
+    if headers.get(_DEATHS) is None:
+        headers["x-first-death-reason"] = tables.text(reason)
+        headers["x-first-death-queue"] = tables.text(queue)
+        headers["x-first-death-exchange"] = tables.text(message.exchange)
     deaths = _deaths(headers)
-    key = (queue, reason)
-    death = next((one for one in deaths if _key(one) == key), None)
+    death = next((one for one in deaths if _key(one) == (queue, reason)), None)
     if death is None:
         death = _first_time(message, queue, reason, time_s)
     else:
         deaths.remove(death)
         death = {**death, "count": tables.long(tables.integer(death["count"]) + 1)}
     headers[_DEATHS] = tables.array(tables.nested(one) for one in (death, *deaths))
-    headers.setdefault("x-first-death-exchange", tables.text(message.exchange))
-    headers.setdefault("x-first-death-queue", tables.text(queue))
-    headers.setdefault("x-first-death-reason", tables.text(reason))
-    return message.redirected(*target, headers)
+    return message.redirected(exchange, key, dict(sorted(headers.items())))
 
 
 def goes_in_circles(message: Message, reason: str, target_queue: str) -> bool:
@@ -67,7 +71,7 @@ def _first_time(message: Message, queue: str, reason: str, time_s: int) -> table
         "queue": tables.text(queue),
         "time": tables.timestamp(time_s),
         "exchange": tables.text(message.exchange),
-        "routing-keys": tables.array((tables.text(message.routing_key),)),
+        "routing-keys": tables.array(map(tables.text, (message.routing_key, *message.copies))),
     }
     expiration = message.expiration()
     if expiration is not None:

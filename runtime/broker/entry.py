@@ -24,5 +24,13 @@ class Entry:
 def stored(entry: Entry, queue: int, expires_at_ms: int | None) -> Stored:
     """The journal's record of an entry."""
     message = entry.message
-    address = (message.exchange, message.routing_key)
-    return Stored(entry.position, queue, *address, message.header, message.body, expires_at_ms)
+    return Stored(
+        entry.position,
+        queue,
+        message.exchange,
+        message.routing_key,
+        message.header,
+        message.body,
+        expires_at_ms,
+        message.hidden_keys,
+    )

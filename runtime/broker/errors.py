@@ -96,6 +96,11 @@ def locked_queue(name: str, vhost: str) -> BrokerError:
     )
 
 
+def reserved_name(kind: str, name: str) -> BrokerError:
+    """403 for a name that only the broker may give."""
+    return BrokerError(ACCESS_REFUSED, f"{kind} name '{name}' contains reserved prefix 'amq.*'")
+
+
 def default_exchange_untouchable() -> BrokerError:
     """403: the exchange without a name cannot be declared, deleted or bound."""
     return BrokerError(ACCESS_REFUSED, "operation not permitted on the default exchange")

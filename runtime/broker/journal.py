@@ -3,7 +3,8 @@
 One row for each message in each queue; positions order them. `write` runs inside one transaction
 for one batch, so a dead letter is in the old queue or in the new one, never in both or neither.
 A message that came and went within a batch leaves no trace. Redelivery is not kept per message:
-everything up to a queue's ``delivered_through`` has been out at least once.
+everything up to a queue's ``delivered_through`` has been out at least once; only queues with
+priorities, where that says nothing, mark each message.
 """
 
 import sqlite3
@@ -14,7 +15,7 @@ import msgspec
 
 from runtime.broker import records as facts
 from runtime.broker import tables
-from runtime.broker.arguments import queue_options
+from runtime.broker.arguments import QueueDeclaration
 from runtime.broker.broker import Broker
 from runtime.broker.entry import Entry
 from runtime.broker.messages import Message
@@ -43,6 +44,10 @@ MIGRATIONS = (
         expires_at_ms INTEGER, count INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     """,
+    """
+    ALTER TABLE message ADD COLUMN hidden_keys BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE message ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 
@@ -52,7 +57,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     exchanges: list[facts.ExchangeDeclared]
     queues: list[tuple[facts.QueueDeclared, int]]
     bindings: list[facts.Bound]
-    messages: list[tuple[facts.Stored, int]]
+    messages: list[tuple[facts.Stored, int, bool]]
 
 
 class _Messages:
@@ -62,6 +67,7 @@ class _Messages:
         self.stored: dict[int, facts.Stored] = {}
         self.removed: list[int] = []
         self.counts: dict[int, int] = {}
+        self.out: dict[int, None] = {}
         self.delivered: dict[int, int] = {}
 
     def add(self, record: facts.Record) -> None:
@@ -69,10 +75,13 @@ class _Messages:
             self.stored[record.position] = record
         elif isinstance(record, facts.Removed):
             self.counts.pop(record.position, None)
+            self.out.pop(record.position, None)
             if self.stored.pop(record.position, None) is None:
                 self.removed.append(record.position)
         elif isinstance(record, facts.Counted):
             self.counts[record.position] = record.count
+        elif isinstance(record, facts.Delivered):
+            self.out[record.position] = None
         elif isinstance(record, facts.DeliveredThrough):
             self.delivered[record.queue] = record.position
         elif isinstance(record, facts.QueueDeleted):
@@ -83,21 +92,19 @@ class _Messages:
     def write(self, connection: sqlite3.Connection) -> None:
         connection.executemany(
             "INSERT INTO message (position, queue, exchange, routing_key, header, body, "
-            "expires_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                (
-                    one.position, one.queue, one.exchange, one.routing_key, one.header, one.body,
-                    one.expires_at_ms,
-                )
-                for one in self.stored.values()
-            ),
-        )  # fmt: skip
+            "expires_at_ms, hidden_keys) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (msgspec.structs.astuple(one) for one in self.stored.values()),
+        )
         connection.executemany(
             "DELETE FROM message WHERE position = ?", ((position,) for position in self.removed)
         )
         connection.executemany(
             "UPDATE message SET count = ? WHERE position = ?",
             ((count, position) for position, count in self.counts.items()),
+        )
+        connection.executemany(
+            "UPDATE message SET delivered = 1 WHERE position = ?",
+            ((position,) for position in self.out),
         )
         connection.executemany(
             "UPDATE queue SET delivered_through = ? WHERE number = ?",
@@ -183,8 +190,8 @@ def load(connection: sqlite3.Connection) -> Snapshot:
         "ORDER BY number"
     )
     messages = connection.execute(
-        "SELECT position, queue, exchange, routing_key, header, body, expires_at_ms, count "
-        "FROM message ORDER BY position"
+        "SELECT position, queue, exchange, routing_key, header, body, expires_at_ms, hidden_keys, "
+        "count, delivered FROM message ORDER BY position"
     )
     bindings = connection.execute(
         "SELECT vhost, source, kind, destination, key, arguments FROM binding ORDER BY number"
@@ -203,7 +210,10 @@ def load(connection: sqlite3.Connection) -> Snapshot:
             for number, vhost, name, auto_delete, arguments, through in queues
         ],
         bindings=[facts.Bound(vhost, Binding(*rest)) for vhost, *rest in bindings],
-        messages=[(facts.Stored(*stored), count) for *stored, count in messages],
+        messages=[
+            (facts.Stored(*stored), count, bool(delivered))
+            for *stored, count, delivered in messages
+        ],
     )
 
 
@@ -225,9 +235,13 @@ def restore(broker: Broker, snapshot: Snapshot) -> None:
     for bound in snapshot.bindings:
         vhost = broker.vhost(bound.vhost)
         vhost.exchanges.by_name[bound.binding.source].bind(bound.binding)
-    for stored, count in snapshot.messages:
+    for stored, count, delivered in snapshot.messages:
         broker.start_numbers_after(stored.position)
-        _restore_message(broker, by_number[stored.queue], stored, count)
+        entry = _restored(broker, stored)
+        queue = by_number[stored.queue]
+        entry.count = count
+        entry.delivered = delivered or stored.position <= queue.delivered_through
+        queue.restore(entry)
     for queue in by_number.values():
         queue.expire()
     broker.settle()
@@ -236,15 +250,14 @@ def restore(broker: Broker, snapshot: Snapshot) -> None:
 def _restore_queue(broker: Broker, declared: facts.QueueDeclared, delivered_through: int) -> Queue:
     vhost = broker.vhost(declared.vhost)
     arguments = tables.entries(declared.arguments)
-    queue = Queue(
-        vhost,
-        declared.name,
-        number=declared.number,
+    declaration = QueueDeclaration(
+        name=declared.name,
         durable=True,
+        exclusive=False,
         auto_delete=declared.auto_delete,
         arguments=arguments,
-        options=queue_options(declared.name, declared.vhost, arguments),
     )
+    queue = vhost.make_queue(declaration, declared.number)
     queue.delivered_through = delivered_through
     vhost.add_queue(queue)
     # A position may never be given twice, or a new message would pass for a redelivered one.
@@ -252,12 +265,10 @@ def _restore_queue(broker: Broker, declared: facts.QueueDeclared, delivered_thro
     return queue
 
 
-def _restore_message(broker: Broker, queue: Queue, stored: facts.Stored, count: int) -> None:
-    message = Message(stored.exchange, stored.routing_key, stored.header, stored.body)
+def _restored(broker: Broker, stored: facts.Stored) -> Entry:
+    address = (stored.exchange, stored.routing_key)
+    message = Message(*address, stored.header, stored.body, stored.hidden_keys)
     expires_at = None
     if stored.expires_at_ms is not None:
         expires_at = broker.now() + stored.expires_at_ms / 1000 - broker.wall()
-    entry = Entry(stored.position, message, expires_at)
-    entry.count = count
-    entry.delivered = stored.position <= queue.delivered_through
-    queue.restore(entry)
+    return Entry(stored.position, message, expires_at)

@@ -1,18 +1,19 @@
 """One published message. Its content header stays as the bytes the publisher sent.
 
-A broker reads four properties only: delivery-mode, expiration, user-id and, for dead letters and
-delivery counts, the headers. They are found by skipping, and everything else passes untouched.
+A broker reads few properties only: delivery-mode, priority, expiration, user-id, and of the headers
+CC, BCC and, for dead letters and delivery counts, some of its own. They are found by skipping, and
+everything else passes untouched.
 AMQP 0-9-1, 4.2.6.1: class, weight, body size, property flags, then the properties present.
 """
 
 import struct
 
 from runtime.broker import tables
+from runtime.broker.argument_checks import TIMER_MS_MAX
 from runtime.broker.errors import PRECONDITION_FAILED, SYNTAX_ERROR, BrokerError
 from runtime.broker.wire import short
 
 PERSISTENT = 2
-EXPIRATION_MS_MAX = 4294967295  # RabbitMQ's MAX_EXPIRY_TIMER
 
 _FLAGS_AT = 12
 _PROPERTIES_AT = 14
@@ -20,34 +21,51 @@ _SHORT, _TABLE, _OCTET, _TIME = range(4)
 # In order of their flags, bit 15 first.
 _KINDS = (_SHORT, _SHORT, _TABLE, _OCTET, _OCTET, _SHORT, _SHORT, _SHORT, _SHORT, _TIME, _SHORT,
           _SHORT, _SHORT, _SHORT)  # fmt: skip
-_HEADERS, _DELIVERY_MODE, _EXPIRATION, _USER_ID = 2, 3, 7, 11
+_HEADERS, _DELIVERY_MODE, _PRIORITY, _EXPIRATION, _USER_ID = 2, 3, 4, 7, 11
 _LENGTH = struct.Struct(">I")
 
 Spans = dict[int, tuple[int, int]]
 
 
 class Message:
-    """Where it was published, with which content. Never changed once made."""
+    """Where it was published, with which content. Never changed once made.
 
-    __slots__ = ("address", "body", "exchange", "expiration_ms", "header", "persistent",
-                 "routing_key", "user_id")  # fmt: skip
+    ``copies`` are the further routing keys of its header CC. Those of BCC were taken out of the
+    header (``hidden_keys``, an encoded array): nobody but the broker sees them.
+    """
 
-    def __init__(self, exchange: str, routing_key: str, header: bytes, body: bytes) -> None:
+    __slots__ = ("address", "body", "copies", "exchange", "expiration_ms", "header", "hidden_keys",
+                 "persistent", "routing_key")  # fmt: skip
+
+    def __init__(
+        self, exchange: str, routing_key: str, header: bytes, body: bytes, hidden_keys: bytes = b""
+    ) -> None:
         """Raises BrokerError where the header, or a table in it, is malformed."""
         self.exchange = exchange
         self.routing_key = routing_key
         self.header = header
         self.body = body
+        self.hidden_keys = hidden_keys
         self.address = short(exchange) + short(routing_key)
+        self.copies: tuple[str, ...] = ()
         spans = _spans(header)
         if _HEADERS in spans:
-            _headers(header, spans[_HEADERS])
+            self.copies = _keys(_headers(header, spans[_HEADERS]), "CC")
         mode = spans.get(_DELIVERY_MODE)
         self.persistent = mode is not None and header[mode[0]] == PERSISTENT
-        user = spans.get(_USER_ID)
-        self.user_id = _text(header, user) if user else None
         expiration = spans.get(_EXPIRATION)
         self.expiration_ms = _milliseconds(_text(header, expiration)) if expiration else None
+
+    def routing_keys(self) -> tuple[str, ...]:
+        """Every key that it is routed by."""
+        hidden = _strings(self.hidden_keys) if self.hidden_keys else ()
+        return (self.routing_key, *self.copies, *hidden)
+
+    @property
+    def priority(self) -> int:
+        """The priority; 0 where there is none."""
+        span = _spans(self.header).get(_PRIORITY)
+        return self.header[span[0]] if span else 0
 
     def headers(self) -> tables.Entries:
         """The headers, raw; empty where there are none."""
@@ -63,10 +81,40 @@ class Message:
         """Return the content header with one header set."""
         return _rewritten(self.header, {**self.headers(), name: value}, keep_expiration=True)
 
-    def redirected(self, exchange: str, routing_key: str, headers: tables.Entries) -> "Message":
-        """Copy for another address, with these headers and without its expiration."""
+    def redirected(self, exchange: str, routing_key: str | None, headers: tables.Entries
+                   ) -> "Message":  # fmt: skip
+        """Copy for another exchange, with these headers and without its expiration.
+
+        With a routing key it goes nowhere else: CC and BCC are forgotten.
+        """
+        hidden = self.hidden_keys
+        if routing_key is not None:
+            headers, hidden = {**headers}, b""
+            headers.pop("CC", None)
         header = _rewritten(self.header, headers, keep_expiration=False)
-        return Message(exchange, routing_key, header, self.body)
+        key = self.routing_key if routing_key is None else routing_key
+        return Message(exchange, key, header, self.body, hidden)
+
+
+def published(exchange: str, routing_key: str, header: bytes, body: bytes, user: str) -> Message:
+    """Make the message that ``user`` publishes; 406, in RabbitMQ's order, for what is wrong."""
+    spans = _spans(header)
+    if _USER_ID in spans and (claimed := _text(header, spans[_USER_ID])) != user:
+        text = f"user_id property set to '{claimed}' but authenticated user was '{user}'"
+        raise BrokerError(PRECONDITION_FAILED, text)
+    message = Message(exchange, routing_key, header, body)
+    mode = spans.get(_DELIVERY_MODE)
+    if mode is not None and header[mode[0]] not in (1, PERSISTENT):
+        raise _unusable(f"{{delivery_mode_unknown,{header[mode[0]]}}}")
+    if _HEADERS in spans:
+        headers = _headers(header, spans[_HEADERS])
+        _check_keys(headers, "CC")
+        if "BCC" in headers:
+            _check_keys(headers, "BCC")
+            hidden = headers.pop("BCC")
+            shown = _rewritten(header, headers, keep_expiration=True)
+            return Message(exchange, routing_key, shown, body, hidden)
+    return message
 
 
 def body_size(header: bytes) -> int:
@@ -112,6 +160,26 @@ def _text(header: bytes, span: tuple[int, int]) -> str:
     return header[span[0] + 1 : span[1]].decode(errors="replace")
 
 
+def _strings(array: bytes) -> tuple[str, ...]:
+    return tuple(tables.string(item) for item in tables.items(array) if item[:1] == b"S")
+
+
+def _keys(headers: tables.Entries, name: str) -> tuple[str, ...]:
+    value = headers.get(name, b"")
+    return _strings(value) if value[:1] == b"A" else ()
+
+
+def _check_keys(headers: tables.Entries, name: str) -> None:
+    value = headers.get(name)
+    if value is not None and value[:1] != b"A":
+        kind = tables.type_name(value)
+        raise _unusable(f'{{unacceptable_type_in_header,"{name}",{kind}}}')
+
+
+def _unusable(reason: str) -> BrokerError:
+    return BrokerError(PRECONDITION_FAILED, f"invalid message: {reason}")
+
+
 def _milliseconds(text: str) -> int:
     """Parse an expiration as RabbitMQ does (rabbit_basic:parse_expiration)."""
     digits = len(text) - len(text.lstrip("+-"))
@@ -125,7 +193,7 @@ def _milliseconds(text: str) -> int:
         raise _invalid(text, f'{{leftover_string,"{text[digits:]}"}}')
     if value < 0:
         raise _invalid(text, f"{{value_negative,{value}}}")
-    if value > EXPIRATION_MS_MAX:
+    if value > TIMER_MS_MAX:
         raise _invalid(text, f"{{value_too_large,{value}}}")
     return value
 
@@ -139,7 +207,7 @@ def _rewritten(header: bytes, headers: tables.Entries, *, keep_expiration: bool)
     if not keep_expiration:
         spans.pop(_EXPIRATION, None)
     pieces = {number: header[start:end] for number, (start, end) in spans.items()}
-    if headers:
+    if headers or _HEADERS in pieces:
         pieces[_HEADERS] = tables.encoded(headers)
     flags = sum(1 << 15 - number for number in pieces)
     joined = b"".join(pieces[number] for number in sorted(pieces))

@@ -54,6 +54,7 @@ class Connection:
         self.heartbeat_s = 0
         self.received_at = broker.now()
         self.sent_at = broker.now()
+        self.received_bytes = 0
         self.paused = False
         self.starved = False
         self.vhost_name = ""
@@ -111,6 +112,7 @@ class Connection:
     def receive(self, data: bytes) -> None:
         """Take bytes from the client."""
         self.received_at = self.broker.now()
+        self.received_bytes += len(data)
         try:
             if self.state == "header":
                 header = self.splitter.take_header(data)
@@ -173,12 +175,14 @@ class Connection:
         if channel is None or channel.closing:
             self._take_frame_of_closed_channel(kind, number, channel, payload)
         elif kind == wire.METHOD:
-            channel.expect_method()
+            channel.contents.expect_method()
             self._take_method(channel, payload)
         elif kind == wire.HEADER:
-            channel.take_header(payload)
+            if channel.contents.take_header(payload):
+                channel.publish()
         elif kind == wire.BODY:
-            channel.take_body(payload)
+            if channel.contents.take_body(payload):
+                channel.publish()
         else:
             self._refuse_frame(kind, payload)
 
@@ -191,7 +195,7 @@ class Connection:
     def _take_method(self, channel: Channel, payload: bytes) -> None:
         index = wire.index_of(payload)
         if index == wire.PUBLISH_INDEX:
-            channel.begin_publish(*wire.decoded_publish(payload))
+            channel.contents.begin(*wire.decoded_publish(payload))
         elif index == wire.ACK_INDEX:
             try:
                 channel.settle(*wire.decoded_ack(payload), "ack")
@@ -217,11 +221,14 @@ class Connection:
         index = wire.index_of(payload) if kind == wire.METHOD else 0
         if channel is not None and index == commands.Channel.CloseOk.index:
             del self.channels[number]
+            channel.release()
         elif channel is not None and index == commands.Channel.Close.index:
             self.send(wire.method(number, commands.Channel.CloseOk()))
         elif index == commands.Channel.Open.index:
             # RabbitMQ would ignore an open before the close-ok; some clients skip that close-ok.
-            self.channels.pop(number, None)
+            if channel is not None:
+                del self.channels[number]
+                channel.release()
             self._open_channel(number)
         elif channel is None:
             raise BrokerError(CHANNEL_ERROR, "expected 'channel.open'", index)
@@ -246,7 +253,7 @@ class Connection:
 
     def fail_channel(self, channel: Channel, error: BrokerError) -> None:
         """Close a channel with an error; it stays closing until the client agrees."""
-        channel.close()
+        channel.shut()
         channel.send_method(commands.Channel.Close(error.code, error.text, *_blamed(error.method)))
 
     def close(self, code: int, text: str, method: int = 0) -> None:

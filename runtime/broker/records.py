@@ -66,7 +66,11 @@ class Unbound(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """A message in a queue. ``expires_at_ms`` is wall time: the clock of a new process differs."""
+    """A message in a queue. ``expires_at_ms`` is wall time: the clock of a new process differs.
+
+    ``hidden_keys`` are its routing keys beyond the first that its header does not show (BCC), as an
+    encoded array.
+    """
 
     position: int
     queue: int
@@ -75,6 +79,7 @@ class Stored(msgspec.Struct, frozen=True):
     header: bytes
     body: bytes
     expires_at_ms: int | None
+    hidden_keys: bytes
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -88,6 +93,12 @@ class Counted(msgspec.Struct, frozen=True):
 
     position: int
     count: int
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """The message has been handed out (queues with priorities: there positions do not tell)."""
+
+    position: int
 
 
 class DeliveredThrough(msgspec.Struct, frozen=True):
@@ -107,6 +118,7 @@ Record = (
     | Stored
     | Removed
     | Counted
+    | Delivered
     | DeliveredThrough
 )
 

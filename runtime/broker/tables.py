@@ -42,6 +42,8 @@ _SIZES = {b"I": 4, b"D": 5, b"T": 8, b"B": 1, b"b": 1, b"s": 2, b"u": 2, b"i": 4
           b"f": 4, b"t": 1, b"V": 0}  # fmt: skip
 _INTEGER_FORMATS = {b"I": ">i", b"B": ">B", b"b": ">b", b"s": ">h", b"u": ">H", b"i": ">I",
                     b"l": ">q"}  # fmt: skip
+_NUMBER_FORMATS = {**_INTEGER_FORMATS, b"T": ">Q", b"d": ">d", b"f": ">f"}
+_BINARIES = (b"S", b"x")
 _LENGTH = struct.Struct(">I")
 
 
@@ -110,6 +112,33 @@ def same(one: bytes, other: bytes) -> bool:
     if type_name(one) in INTEGERS and type_name(other) in INTEGERS:
         return integer(one) == integer(other)
     return one == other
+
+
+def equal(one: bytes, other: bytes) -> bool:
+    """Whether the values are equal, whatever their types (Erlang's ``==``).
+
+    >>> equal(b"B\x01", long(1)), equal(text("1"), long(1))
+    (True, False)
+    """
+    numbers = _number(one), _number(other)
+    if None not in numbers:
+        return numbers[0] == numbers[1]
+    if one[:1] in _BINARIES and other[:1] in _BINARIES:
+        return one[5:] == other[5:]
+    return one == other
+
+
+def _number(value: bytes) -> int | float | None:
+    layout = _NUMBER_FORMATS.get(value[:1])
+    return None if layout is None else struct.unpack(layout, value[1:])[0]
+
+
+def printed(value: bytes) -> str:
+    """The value as Erlang's ``~p`` prints it; numbers, truths and texts only."""
+    shown = plain(value)
+    if isinstance(shown, bool):
+        return str(shown).lower()
+    return f'<<"{shown}">>' if isinstance(shown, str) else str(shown)
 
 
 def text(value: str) -> bytes:

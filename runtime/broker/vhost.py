@@ -1,56 +1,44 @@
-"""A virtual host: names -> exchanges and queues. One operation in, effects out.
+"""A virtual host: its queues, its exchanges, and the way of a message from one to the other.
 
-The law of this file: what a client may do to an exchange or queue is decided here, with RabbitMQ's
+The law of this file: what a client may do to a queue as a whole is decided here, with RabbitMQ's
 codes and texts; what it changes durably is noted for the journal in the same breath.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable
 
-import msgspec
-
 from runtime.broker import tables
 from runtime.broker.arguments import (
     QueueDeclaration,
-    assert_same,
     assert_same_queue,
     check_quorum,
     inequivalent,
+    is_quorum,
     queue_options,
 )
 from runtime.broker.cemetery import Cemetery
+from runtime.broker.classic import ClassicQueue
+from runtime.broker.consumer import Consumer
 from runtime.broker.entry import Entry
 from runtime.broker.errors import (
-    ACCESS_REFUSED,
-    COMMAND_INVALID,
     NOT_IMPLEMENTED,
     PRECONDITION_FAILED,
     BrokerError,
-    default_exchange_untouchable,
     locked_queue,
-    no_exchange,
     no_queue,
+    reserved_name,
 )
 from runtime.broker.messages import Message
-from runtime.broker.queue import Queue, QueueStatistics
-from runtime.broker.records import (
-    Bound,
-    ExchangeDeclared,
-    ExchangeDeleted,
-    QueueDeclared,
-    QueueDeleted,
-    Recorder,
-    Unbound,
-)
-from runtime.broker.routing import TYPES, Binding, Exchange, Exchanges, check_headers_binding
+from runtime.broker.queue import Queue, QueueStatistics, assert_access
+from runtime.broker.quorum import QuorumQueue
+from runtime.broker.records import QueueDeclared, QueueDeleted, Recorder
+from runtime.broker.routing import Binding
 from runtime.broker.timers import Clock, Timers
+from runtime.broker.topology import Topology
 
-
-class Routed(msgspec.Struct, frozen=True):
-    """What became of a publish: how many queues took it, and whether a full one refused."""
-
-    queues: int
-    refused: bool
+GENERATED = "amq.gen-"
+# How many queues there were for a message, and whether a full one refused it.
+Delivery = tuple[int, bool]
 
 
 class VirtualHost:
@@ -63,17 +51,22 @@ class VirtualHost:
         timers: Timers,
         recorder: Recorder,
         numbers: Callable[[], int],
+        unsettled: dict["VirtualHost", None],
     ) -> None:
-        """``numbers`` gives ever larger numbers: positions of entries, numbers of queues."""
+        """``numbers`` gives ever larger numbers: positions of entries, numbers of queues.
+
+        The virtual host adds itself to ``unsettled`` when it wants `settle` to be called.
+        """
         self.name = name
         self.recorder = recorder
-        self.exchanges = Exchanges()
         self.queues: dict[str, Queue] = {}
+        self.exchanges = Topology(name, self.queues, recorder)
         self.next_position = numbers
         self._clock = clock
         self._timers = timers
-        self._cemetery = Cemetery(self, clock, timers)
+        self._cemetery = Cemetery(self, clock, timers, unsettled)
         self._orphaned: deque[Queue] = deque()
+        self._unsettled = unsettled
 
     # -- what a queue needs -----------------------------------------------------------------------
 
@@ -93,115 +86,12 @@ class VirtualHost:
         """Dead-letter an entry in `settle`, after what caused it has been routed."""
         self._cemetery.bury(queue, entry, reason)
 
-    # -- exchanges --------------------------------------------------------------------------------
-
-    def exchange(self, name: str) -> Exchange:
-        """The exchange of this name, or 404."""
-        exchange = self.exchanges.by_name.get(name)
-        if exchange is None:
-            raise no_exchange(name, self.name)
-        return exchange
-
-    def declare_exchange(
-        self,
-        name: str,
-        type_: str,
-        *,
-        durable: bool,
-        auto_delete: bool,
-        internal: bool,
-        arguments: tables.Entries,
-    ) -> None:
-        """Create the exchange, or check that the one there is the same."""
-        if not name:
-            raise default_exchange_untouchable()
-        if type_ not in TYPES:
-            raise BrokerError(COMMAND_INVALID, f"unknown exchange type '{type_}'")
-        current = self.exchanges.by_name.get(name)
-        wanted = Exchange(
-            name, type_, durable=durable, auto_delete=auto_delete, internal=internal,
-            arguments=arguments,
-        )  # fmt: skip
-        if current is not None:
-            self._assert_same_exchange(current, wanted)
-            return
-        if name.startswith("amq."):
-            self._refuse_reserved("exchange", name)
-        self.exchanges.by_name[name] = wanted
-        if durable:
-            raw = tables.encoded(arguments)[4:]
-            self.recorder.note(ExchangeDeclared(self.name, name, type_, auto_delete, internal, raw))
-
-    def _assert_same_exchange(self, current: Exchange, wanted: Exchange) -> None:
-        owner = f"exchange '{current.name}' in vhost '{self.name}'"
-        for argument in ("type", "durable", "auto_delete", "internal"):
-            old, new = getattr(current, argument), getattr(wanted, argument)
-            if old != new:
-                quoted = (f"'{str(value).lower()}'" for value in (new, old))
-                raise inequivalent(owner, argument, *quoted)
-        name = "alternate-exchange"
-        assert_same(owner, name, current.arguments.get(name), wanted.arguments.get(name))
-
-    def _refuse_reserved(self, kind: str, name: str) -> None:
-        text = f"{kind} name '{name}' contains reserved prefix 'amq.*'"
-        raise BrokerError(ACCESS_REFUSED, text)
-
-    def delete_exchange(self, name: str, *, if_unused: bool) -> None:
-        """Delete the exchange if it is there; 406 if it must be unused and is not."""
-        if not name:
-            raise default_exchange_untouchable()
-        if name.startswith("amq."):
-            text = f"deletion of system exchange '{name}' in vhost '{self.name}' not allowed"
-            raise BrokerError(ACCESS_REFUSED, text)
-        exchange = self.exchanges.by_name.get(name)
-        if exchange is None:
-            return
-        if if_unused and exchange.bindings:
-            text = f"exchange '{name}' in vhost '{self.name}' in use"
-            raise BrokerError(PRECONDITION_FAILED, text)
-        self._drop_exchange(exchange)
-
-    def _drop_exchange(self, exchange: Exchange) -> None:
-        del self.exchanges.by_name[exchange.name]
-        if exchange.durable:
-            self.recorder.note(ExchangeDeleted(self.name, exchange.name))
-        self._drop_bindings(self.exchanges.with_destination("exchange", exchange.name))
-
     # -- bindings ---------------------------------------------------------------------------------
 
-    def bind(self, binding: Binding) -> None:
-        """Add a binding whose ends exist."""
-        source = self._source(binding)
-        if source.type == "headers":
-            check_headers_binding(tables.entries(binding.arguments))
-        if source.bind(binding) and self._is_durable(source, binding):
-            self.recorder.note(Bound(self.name, binding))
+    def bind(self, binding: Binding, user: object) -> None:
+        """Add a binding for this connection; dead letters may have waited for it."""
+        self.exchanges.bind(binding, user)
         self._cemetery.retry()
-
-    def unbind(self, binding: Binding) -> None:
-        """Remove a binding; one that is not there is no error."""
-        self._drop_bindings([(self._source(binding), binding)])
-
-    def _source(self, binding: Binding) -> Exchange:
-        if not binding.source:
-            raise default_exchange_untouchable()
-        return self.exchange(binding.source)
-
-    def _drop_bindings(self, doomed: Iterable[tuple[Exchange, Binding]]) -> None:
-        for exchange, binding in doomed:
-            if not exchange.unbind(binding):
-                continue
-            if self._is_durable(exchange, binding):
-                self.recorder.note(Unbound(self.name, binding))
-            if exchange.auto_delete and not exchange.bindings:
-                self._drop_exchange(exchange)
-
-    def _is_durable(self, source: Exchange, binding: Binding) -> bool:
-        if binding.kind == "exchange":
-            target = self.exchanges.by_name.get(binding.destination)
-            return source.durable and target is not None and target.durable
-        queue = self.queues.get(binding.destination)
-        return source.durable and queue is not None and queue.journalled
 
     # -- queues -----------------------------------------------------------------------------------
 
@@ -210,49 +100,68 @@ class VirtualHost:
         queue = self.queues.get(name)
         if queue is None:
             raise no_queue(name, self.name)
-        if queue.owner is not None and queue.owner is not user:
-            raise locked_queue(name, self.name)
+        assert_access(queue, user, self.name)
         return queue
 
     def declare_queue(self, declaration: QueueDeclaration, user: object) -> Queue:
-        """Create the queue, or check that the one there is the same."""
+        """Create the queue, or check that the one there is the same.
+
+        A declaration without a name has been given one that starts with `GENERATED`.
+        """
         name = declaration.name
-        if name not in self.queues:
+        queue = self.queues.get(name)
+        if queue is None:
             return self._create_queue(declaration, user)
-        queue = self.queue(name, user)
+        if queue.owner is not (user if declaration.exclusive else None):
+            raise locked_queue(name, self.name)
         owner = f"queue '{name}' in vhost '{self.name}'"
-        for argument in ("durable", "auto_delete"):
-            old, new = getattr(queue, argument), getattr(declaration, argument)
+        durable = declaration.durable and not declaration.exclusive
+        for argument, old, new in (
+            ("durable", queue.durable, durable),
+            ("auto_delete", queue.auto_delete, declaration.auto_delete),
+        ):
             if old != new:
                 quoted = (f"'{str(value).lower()}'" for value in (new, old))
                 raise inequivalent(owner, argument, *quoted)
-        if (queue.owner is not None) != declaration.exclusive:
-            raise locked_queue(name, self.name)
-        assert_same_queue(name, self.name, queue.arguments, declaration.arguments)
+        type_ = queue.options.type
+        assert_same_queue(name, self.name, type_, queue.arguments, declaration.arguments)
         return queue
 
+    def check_name(self, name: str, arguments: tables.Entries) -> None:
+        """403 for a name with our own prefix, 406 for a quorum queue without a name."""
+        if not name and is_quorum(arguments):
+            text = "Cannot declare a server-named queue for type rabbit_quorum_queue"
+            raise BrokerError(PRECONDITION_FAILED, text)
+        if name.startswith("amq."):
+            raise reserved_name("queue", name)
+
     def _create_queue(self, declaration: QueueDeclaration, user: object) -> Queue:
-        name = declaration.name
-        if name.startswith("amq.") and not name.startswith("amq.gen-"):
-            self._refuse_reserved("queue", name)
-        options = queue_options(name, self.name, declaration.arguments)
+        queue = self.make_queue(declaration, self.next_position(), user)
+        self.add_queue(queue)
+        if queue.durable:
+            raw = tables.encoded(declaration.arguments)[4:]
+            facts = (self.name, queue.name, queue.auto_delete, raw)
+            self.recorder.note(QueueDeclared(queue.number, *facts))
+        return queue
+
+    def make_queue(
+        self, declaration: QueueDeclaration, number: int, user: object | None = None
+    ) -> Queue:
+        """Build a queue; 406 where its arguments or properties do not fit. Nobody knows it yet."""
+        options = queue_options(declaration.name, self.name, declaration.arguments)
         if options.type == "quorum":
             check_quorum(declaration, self.name)
-        queue = Queue(
+        kind = QuorumQueue if options.type == "quorum" else ClassicQueue
+        return kind(
             self,
-            name,
-            number=self.next_position(),
+            declaration.name,
+            number=number,
             durable=declaration.durable,
             owner=user if declaration.exclusive else None,
             auto_delete=declaration.auto_delete,
             arguments=declaration.arguments,
             options=options,
         )
-        self.add_queue(queue)
-        if queue.journalled:
-            raw = tables.encoded(declaration.arguments)[4:]
-            self.recorder.note(QueueDeclared(queue.number, self.name, name, queue.auto_delete, raw))
-        return queue
 
     def add_queue(self, queue: Queue) -> None:
         """Take up a queue that is made."""
@@ -265,8 +174,8 @@ class VirtualHost:
         expires_ms = queue.options.expires_ms
         if queue.deleted or expires_ms is None:
             return
-        if queue.consumers:
-            queue.used_at = self.now()
+        if queue.consumer_count:
+            queue.used()
         due = queue.used_at + expires_ms / 1000
         if due <= self.now():
             self.drop_queue(queue)
@@ -286,10 +195,10 @@ class VirtualHost:
                 "supported by quorum queues"
             )
             raise BrokerError(NOT_IMPLEMENTED, text)
-        if if_unused and queue.consumers:
-            raise BrokerError(PRECONDITION_FAILED, f"{owner} in use")
         if if_empty and len(queue):
             raise BrokerError(PRECONDITION_FAILED, f"{owner} not empty")
+        if if_unused and queue.consumer_count:
+            raise BrokerError(PRECONDITION_FAILED, f"{owner} in use")
         count = len(queue)
         self.drop_queue(queue)
         return count
@@ -299,34 +208,42 @@ class VirtualHost:
         if queue.deleted:
             return
         queue.deleted = True
-        self._drop_bindings(self.exchanges.with_destination("queue", queue.name))
+        self.exchanges.drop_queue_bindings(queue.name)
         del self.queues[queue.name]
-        if queue.journalled:
+        if queue.durable:
             self.recorder.note(QueueDeleted(queue.number, self.name, queue.name))
         self._orphaned.append(queue)
+        self._unsettled[self] = None
 
     # -- messages ---------------------------------------------------------------------------------
 
-    def publish(self, exchange: Exchange, message: Message) -> Routed:
-        """Route a message to its queues."""
+    def deliver(self, names: Iterable[str], message: Message, sender: object) -> Delivery:
+        """Give a message to the queues of these names that still exist."""
         taken, refused = 0, False
-        for name in self.exchanges.queues(exchange, message):
+        for name in names:
             queue = self.queues.get(name)
-            if queue is None:
-                continue
-            taken += 1
-            refused = not queue.publish(message) or refused
-        return Routed(taken, refused)
+            if queue is not None:
+                taken += 1
+                if not queue.publish(message, sender):
+                    refused = True
+        return taken, refused
 
     def settle(self) -> None:
         """Finish an operation: send its dead letters on, tell consumers of deleted queues."""
         self._cemetery.settle()
         while self._orphaned:
-            queue = self._orphaned.popleft()
-            consumers, queue.consumers = queue.consumers, []
-            for consumer in consumers:
-                consumer.cancelled_by_broker()
+            for consumer in sorted(self._orphaned.popleft().consumers(), key=_tag):
+                consumer.channel.cancelled_by_broker(consumer)
+
+    def sender_closed(self, sender: object) -> None:
+        """A channel publishes no more."""
+        for queue in self.queues.values():
+            queue.sender_closed(sender)
 
     def statistics(self) -> list[QueueStatistics]:
         """Counts of every queue, in order of declaration."""
         return [queue.statistics() for queue in self.queues.values()]
+
+
+def _tag(consumer: Consumer) -> str:
+    return consumer.tag

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,9 +20,10 @@ from runtime.child import ChildContext
 from runtime.database import open_database
 from runtime.host import production_host
 from runtime.telemetry import quiet_telemetry
-from tests.runtime.broker.conformance.targets import Listening
+from tests.runtime.broker.conformance.targets import Clients, Listening
 
-START_S_MAX = STOP_S_MAX = 30.0
+START_S_MAX = STOP_S_MAX = STILL_S_MAX = 30.0
+POLL_S = 0.0005
 
 
 class EmbeddedServer:
@@ -50,7 +51,12 @@ class EmbeddedServer:
 
     def target(self, vhost: str = "/") -> Listening:
         """A target for the conformance player."""
-        return Listening(self.host, self.port, vhost, self.user, self.password)
+        address, login = (self.host, self.port), (self.user, self.password)
+        return Listening(address, vhost, login, self.await_stillness)
+
+    def await_stillness(self, clients: Clients) -> None:
+        """Wait until all that these clients have sent is done, answered and on disk."""
+        anyio.from_thread.run(self._await_stillness, dict(clients), token=self._token)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -103,6 +109,23 @@ class EmbeddedServer:
                 vhosts=self._vhosts,
             )
             await self._server.run(self._context)
+
+    async def _await_stillness(self, expected: Mapping[int, int]) -> None:
+        with anyio.fail_after(STILL_S_MAX):
+            while not self._is_still(expected):  # noqa: ASYNC110  # nobody tells
+                await anyio.sleep(POLL_S)
+
+    def _is_still(self, expected: Mapping[int, int]) -> bool:
+        running = self._server._running
+        assert running is not None
+        unread = [
+            connection
+            for connection, transport in running._transports.items()
+            if connection.received_bytes < expected.get(transport.get_extra_info("peername")[1], 0)
+        ]
+        recorder = running.broker.recorder
+        busy = running._flush_scheduled or recorder.waiting or recorder.mark > recorder.committed
+        return not unread and not busy
 
     def _started(self) -> None:
         self.port = self._server.port

@@ -11,17 +11,18 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
 import pika
 from pika.exceptions import AMQPError
 
+from tests.harness.console import STARTING, Console
 from tests.harness.ports import free_port
 
 START_S_MAX = 90.0
 STOP_S_MAX = 30.0
-VHOSTS_PER_CALL = 8
 
 _CONFIGURATION = """\
 loopback_users = none
@@ -61,7 +62,7 @@ class RabbitMQ:
         self.node = f"ordermill-{self.port}@localhost"
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
-        self._spare_vhosts: list[str] = []
+        self._console: Console | None = None
         self._vhosts_made = 0
         self._environment = self._write_files()
 
@@ -128,23 +129,34 @@ class RabbitMQ:
             raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def evaluate(self, expression: str) -> str:
+        """Evaluate an Erlang expression in the node and return it printed (about a millisecond)."""
+        return self._open_console().evaluate(expression)
+
+    def await_stillness(self, clients: Iterable[tuple[int, int]]) -> None:
+        """Wait until the node has done all that these clients sent, and has nothing left to do.
+
+        A client is its own port and how many octets it has sent. Timers may still be running.
+        """
+        self._open_console().await_stillness(clients)
+
     def vhost(self) -> str:
-        """Return the name of a virtual host that nobody has used; made in batches (about 1 s)."""
-        if not self._spare_vhosts:
-            first = self._vhosts_made
-            self._vhosts_made += VHOSTS_PER_CALL
-            names = [f"v{number}" for number in range(first, self._vhosts_made)]
-            listed = ",".join(f'<<"{name}">>' for name in names)
-            user = f'<<"{self.user}">>'
-            every = '<<".*">>'
-            self.control(
-                "eval",
-                f"[begin ok = rabbit_vhost:add(V, <<>>, [], {user}), "
-                f"rabbit_auth_backend_internal:set_permissions({user}, V, {every}, {every}, "
-                f"{every}, {user}) end || V <- [{listed}]].",
-            )
-            self._spare_vhosts = names[::-1]
-        return self._spare_vhosts.pop()
+        """Return the name of a virtual host that nobody has used."""
+        name = f"v{self._vhosts_made}"
+        self._vhosts_made += 1
+        user = f'<<"{self.user}">>'
+        every = '<<".*">>'
+        self.evaluate(
+            f'begin ok = rabbit_vhost:add(<<"{name}">>, <<>>, [], {user}), '
+            f'ok = rabbit_auth_backend_internal:set_permissions({user}, <<"{name}">>, '
+            f"{every}, {every}, {every}, {user}) end."
+        )
+        return name
+
+    def _open_console(self) -> Console:
+        if self._console is None:
+            self._console = Console(self.host, int(self.control("eval", STARTING)))
+        return self._console
 
     def log(self) -> str:
         """Everything the node has printed or logged so far."""
@@ -194,6 +206,9 @@ class RabbitMQ:
             )
 
     def _reap_server(self) -> None:
+        if self._console is not None:
+            self._console.close()
+            self._console = None
         if self._server is not None:
             self._server.wait()
             self._server = None

@@ -61,6 +61,10 @@ class Target(Protocol):
 
     def sleep(self, seconds: float) -> None: ...
 
+    def await_stillness(self) -> None:
+        """Wait until the broker has done all that was sent to it, timers aside."""
+        ...
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -280,6 +284,7 @@ def play(scenario: Scenario, target: Target) -> None:
         except (AssertionError, TimeoutError) as error:
             heading = f"{scenario.file.name}: {scenario.title}, line {number}: {line}"
             raise AssertionError(f"{heading}\n{error!r} {error}") from error
+    target.await_stillness()
     for peer in stage.peers.values():
         peer.finish()
 
@@ -293,6 +298,8 @@ def _play_line(stage: Stage, line: str) -> None:
         label, channel, direction, text = match.groups()
         peer = stage.peer(label)
         if direction == ">":
+            # RabbitMQ's processes race with each other, scripts don't: one line after the other.
+            stage.target.await_stillness()
             peer.say(int(channel), text)
         else:
             peer.expect(int(channel), text)
@@ -308,6 +315,7 @@ def record(scenario: Scenario, target: Target, note: Callable[[str], None]) -> N
         if line.startswith("#") or not line:
             continue
         _play_line(stage, line)
+        target.await_stillness()
         for label, peer in stage.peers.items():
             _settle(peer)
             for channel, lines in peer.inbox.items():

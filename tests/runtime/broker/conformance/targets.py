@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import time
+from collections.abc import Callable
 from itertools import count
 
 from runtime.broker.broker import Broker
@@ -15,11 +16,16 @@ class Tcp:
 
     def __init__(self, host: str, port: int) -> None:
         self._socket = socket.create_connection((host, port), timeout=10)
+        # Scripts write small frames one by one: without this each waits for a delayed TCP ack.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port: int = self._socket.getsockname()[1]
+        self.octets_sent = 0
 
     def send(self, data: bytes) -> None:
         # A server that has hung up says so when we read.
         with contextlib.suppress(ConnectionError):
             self._socket.sendall(data)
+            self.octets_sent += len(data)
 
     def receive(self, patience_s: float) -> bytes:
         self._socket.settimeout(patience_s)
@@ -32,12 +38,26 @@ class Tcp:
         self._socket.close()
 
 
-class Listening:
-    """A broker behind a TCP port."""
+Clients = list[tuple[int, int]]
 
-    def __init__(self, host: str, port: int, vhost: str, user: str, password: str) -> None:
-        self.host, self.port, self.vhost = host, port, vhost
-        self.user, self.password = user, password
+
+class Listening:
+    """A broker behind a TCP port.
+
+    ``await_stillness`` is told the clients (their own port, octets they sent) to wait for.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        vhost: str,
+        login: tuple[str, str],
+        await_stillness: Callable[[Clients], None],
+    ) -> None:
+        self.host, self.port = address
+        self.vhost = vhost
+        self.user, self.password = login
+        self._await_stillness = await_stillness
         self._sockets: list[Tcp] = []
 
     def connect(self) -> Tcp:
@@ -47,6 +67,9 @@ class Listening:
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
+    def await_stillness(self) -> None:
+        self._await_stillness([(one.port, one.octets_sent) for one in self._sockets])
+
     def close(self) -> None:
         for opened in self._sockets:
             opened.close()
@@ -54,7 +77,8 @@ class Listening:
 
 def real(node: RabbitMQ) -> Listening:
     """A fresh virtual host of a running RabbitMQ."""
-    return Listening(node.host, node.port, node.vhost(), node.user, node.password)
+    address, login = (node.host, node.port), (node.user, node.password)
+    return Listening(address, node.vhost(), login, node.await_stillness)
 
 
 class Moment:
@@ -92,6 +116,9 @@ class InMemory:
             self.clock.time = due
             self.broker.run_timers()
         self.clock.time = until
+
+    def await_stillness(self) -> None:
+        """Everything is done at once."""
 
     def close(self) -> None:
         """Nothing to close."""
