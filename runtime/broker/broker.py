@@ -12,6 +12,7 @@ Same calls, same clock, same tokens: same bytes. Nothing is iterated in the orde
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from typing import Literal
 
 import msgspec
 
@@ -26,6 +27,9 @@ from runtime.broker.vhost import VirtualHost
 HANDSHAKE_S_MAX = 10.0
 CLOSE_S_MAX = 10.0
 CONSUMER_TIMEOUT_S = 1800.0  # RabbitMQ's consumer_timeout
+
+
+Resource = Literal["memory", "disk"]
 
 
 class BrokerStatistics(msgspec.Struct, frozen=True):
@@ -69,7 +73,7 @@ class Broker:
         self._waiting: deque[tuple[int, Channel, int]] = deque()
         self._consumer_timeout_s = consumer_timeout_s
         self._unsettled: dict[VirtualHost, None] = {}
-        self.alarms: dict[str, None] = {}
+        self.alarms: dict[Resource, None] = {}
         self.vhosts: dict[str, VirtualHost] = {}
         for name in vhosts:
             self.vhost(name)
@@ -117,16 +121,14 @@ class Broker:
         """Bytes have come from the client."""
         if not connection.ending:
             connection.receive(data)
-        self.settle()
-        self._flush_confirms()
+        self.finish()
 
     def disconnected(self, connection: Connection) -> None:
         """The transport is gone."""
         connection.end("abort")
         self.connections.pop(connection.number, None)
         self._changed.pop(connection, None)
-        self.settle()
-        self._flush_confirms()
+        self.finish()
 
     def pause(self, connection: Connection) -> None:
         """The transport can take no more for now: deliver nothing to this connection."""
@@ -161,6 +163,11 @@ class Broker:
         """The connection wants to be looked at."""
         self._changed[connection] = None
 
+    def finish(self) -> None:
+        """Do what is left of a turn: what the last frame has caused, and the confirms."""
+        self.settle()
+        self._flush_confirms()
+
     def settle(self) -> None:
         """Finish what the last frame has caused: dead letters, consumers of deleted queues."""
         while self._unsettled:
@@ -177,6 +184,18 @@ class Broker:
             uncommitted=self.recorder.mark - self.recorder.committed,
             queues=[queue for vhost in self.vhosts.values() for queue in vhost.statistics()],
         )
+
+    def raise_alarm(self, resource: Resource) -> None:
+        """The broker is low on something: whoever publishes from now on is blocked."""
+        self.alarms[resource] = None
+
+    def clear_alarm(self, resource: Resource) -> None:
+        """There is enough of it again."""
+        self.alarms.pop(resource, None)
+        if not self.alarms:
+            for connection in list(self.connections.values()):
+                connection.unblock()
+            self.finish()
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -199,7 +218,8 @@ class Broker:
         def beat() -> None:
             if connection.state == "closed":
                 return
-            if self.now() - connection.received_at > 2 * interval:
+            silent_s = 0.0 if connection.blocked else self.now() - connection.received_at
+            if silent_s > 2 * interval:
                 connection.end("abort")
                 return
             if self.now() - connection.sent_at >= interval / 2:

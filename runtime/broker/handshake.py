@@ -23,7 +23,7 @@ _CAPABILITIES = {
     "basic.nack": True,
     "consumer_cancel_notify": True,
     "connection.blocked": True,
-    "consumer_priorities": False,
+    "consumer_priorities": True,
     "authentication_failure_close": True,
     "per_consumer_qos": True,
     "direct_reply_to": False,
@@ -48,6 +48,7 @@ def start_ok(connection: "Connection", method: commands.Connection.StartOk) -> N
     capabilities = properties.get("capabilities")
     known = capabilities if isinstance(capabilities, dict) else {}
     connection.wants_cancels = known.get("consumer_cancel_notify") is True
+    connection.wants_blocks = known.get("connection.blocked") is True
     user, password = _credentials(method.mechanism, method.response)
     expected = connection.broker.users.get(user)
     right = hmac.compare_digest((expected or "").encode(), password.encode())
@@ -91,6 +92,11 @@ def open_vhost(connection: "Connection", method: commands.Connection.Open) -> No
         raise BrokerError(NOT_ALLOWED, text, method.index)
     connection.vhost_name = method.virtual_host
     connection.send(wire.method(0, commands.Connection.OpenOk()))
+
+
+def update_secret(connection: "Connection", method: commands.Connection.UpdateSecret) -> None:
+    """Passwords do not expire here: a new one is heard and not needed, as in RabbitMQ."""
+    connection.send(wire.method(0, commands.Connection.UpdateSecretOk()))
 
 
 def _credentials(mechanism: str, response: str | bytes) -> tuple[str, str]:

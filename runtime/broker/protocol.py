@@ -38,7 +38,8 @@ class Connection:
     """The broker's end of one connection.
 
     Feed `receive`, send what `take_output` returns, and when ``ending`` is set, close (after the
-    output) or abort. ``paused`` is the transport's word that it can take no more for now.
+    output) or abort. ``paused`` is the transport's word that it can take no more for now; while
+    ``blocked``, the transport should not read: nothing that comes is looked at.
     """
 
     def __init__(self, broker: "Broker", number: int) -> None:
@@ -48,6 +49,8 @@ class Connection:
         self.ending: Ending = ""
         self.user = ""
         self.wants_cancels = False
+        self.wants_blocks = False
+        self.blocked = False
         self.channels: dict[int, Channel] = {}
         self.frame_size_max = wire.FRAME_SIZE_MAX
         self.channels_max = handshake.CHANNELS_MAX
@@ -113,6 +116,9 @@ class Connection:
         """Take bytes from the client."""
         self.received_at = self.broker.now()
         self.received_bytes += len(data)
+        if self.blocked:
+            self.splitter.keep(data)
+            return
         try:
             if self.state == "header":
                 header = self.splitter.take_header(data)
@@ -123,7 +129,7 @@ class Connection:
             for kind, number, payload in self.splitter.frames(data):
                 self._take_frame(kind, number, payload)
                 self.broker.settle()
-                if self.ending:
+                if self.ending or self.blocked:
                     return
         except HangUp:
             self.end("abort")
@@ -180,11 +186,33 @@ class Connection:
         elif kind == wire.HEADER:
             if channel.contents.take_header(payload):
                 channel.publish()
+            self._block_if_low()
         elif kind == wire.BODY:
             if channel.contents.take_body(payload):
                 channel.publish()
+            self._block_if_low()
         else:
             self._refuse_frame(kind, payload)
+
+    def _block_if_low(self) -> None:
+        """Who publishes while the broker is low on something is not read from until it is not."""
+        alarms = self.broker.alarms
+        if alarms and not self.blocked and self.state == "running":
+            self.blocked = True
+            if self.wants_blocks:
+                reason = f"low on {' & '.join(alarms)}"
+                self.send(wire.method(0, commands.Connection.Blocked(reason)))
+            self.broker.has_output(self)
+
+    def unblock(self) -> None:
+        """The broker has what it needs again: go on where the client was stopped."""
+        if self.blocked:
+            self.blocked = False
+            self.received_at = self.broker.now()
+            self.broker.has_output(self)
+            if self.wants_blocks:
+                self.send(wire.method(0, commands.Connection.Unblocked()))
+            self.receive(b"")
 
     def _refuse_frame(self, kind: int, payload: bytes) -> None:
         if kind in (wire.HEADER, wire.BODY):
@@ -194,7 +222,10 @@ class Connection:
 
     def _take_method(self, channel: Channel, payload: bytes) -> None:
         index = wire.index_of(payload)
-        if index == wire.PUBLISH_INDEX:
+        if index == wire.ACCESS_REQUEST_INDEX:
+            # From AMQP 0-9, kept by RabbitMQ: whoever asks for access is told that he has it.
+            channel.send(wire.access_request_ok(channel.number))
+        elif index == wire.PUBLISH_INDEX:
             channel.contents.begin(*wire.decoded_publish(payload))
         elif index == wire.ACK_INDEX:
             try:
@@ -273,10 +304,9 @@ class Connection:
         self.broker.await_close(self)
 
     def force_close(self, reason: str) -> None:
-        """Tell the client that we are going (320)."""
+        """Tell the client that it has to go (320); one that is not in yet is told nothing."""
         if self.state == "running":
-            text = f"CONNECTION_FORCED - broker forced connection closure with reason '{reason}'"
-            self.close(CONNECTION_FORCED, text)
+            self.close(CONNECTION_FORCED, BrokerError(CONNECTION_FORCED, reason).text)
         else:
             self.end("close")
 
@@ -303,6 +333,7 @@ _TABLE: dict[tuple[State, type[Frame]], Step] = {
     ("starting", commands.Connection.StartOk): (handshake.start_ok, "tuning"),
     ("tuning", commands.Connection.TuneOk): (handshake.tune_ok, "opening"),
     ("opening", commands.Connection.Open): (handshake.open_vhost, "running"),
+    ("running", commands.Connection.UpdateSecret): (handshake.update_secret, "running"),
     ("running", commands.Connection.Close): (Connection.closed_by_client, "closed"),
     ("closing", commands.Connection.Close): (Connection.closed_by_client, "closed"),
     ("closing", commands.Connection.CloseOk): (Connection.close_agreed, "closed"),

@@ -18,6 +18,7 @@ import anyio
 
 from runtime.broker import journal
 from runtime.broker.broker import Broker, BrokerStatistics
+from runtime.broker.operating import Operator
 from runtime.broker.protocol import Connection
 from runtime.broker.records import Batch, Record
 from runtime.child import ChildContext
@@ -27,6 +28,7 @@ from runtime.host import Clock, Host
 from runtime.telemetry import Telemetry
 
 FAREWELL_S_MAX = 1.0
+SHUTDOWN = "broker forced connection closure with reason 'shutdown'"
 STUCK_S_MIN = 0.05
 STUCK_S_MAX = 1.0
 RECORDS_WAITING_MAX = 8192
@@ -94,6 +96,11 @@ class BrokerServer:
         """What the broker holds now; None before it has started."""
         return None if self._running is None else self._running.broker.statistics()
 
+    def operator(self) -> Operator:
+        """Somebody who looks after the running broker; use it in the broker's event loop."""
+        assert self._running is not None, "the broker has not started"
+        return self._running.operator
+
 
 class _Running:
     """One incarnation: the core, its transports, its timer, and its journal."""
@@ -116,6 +123,7 @@ class _Running:
         self._flush_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self.operator = Operator(broker, self._flush_soon)
         self._flush_soon()
 
     # -- clients ----------------------------------------------------------------------------------
@@ -133,11 +141,7 @@ class _Running:
             self.broker.receive(connection, data)
         except Exception as error:  # a bug: the core's state is no longer to be trusted
             self._fail(error)
-        recorder = self.broker.recorder
-        if (
-            recorder.waiting_records > RECORDS_WAITING_MAX
-            or recorder.waiting_bytes > BYTES_WAITING_MAX
-        ):
+        if self._disk_is_behind():
             self._stop_reading(connection)
         self._flush_soon()
 
@@ -168,10 +172,19 @@ class _Running:
             self._not_read[connection] = None
             transport.pause_reading()
 
+    def _disk_is_behind(self) -> bool:
+        recorder = self.broker.recorder
+        return (
+            recorder.waiting_records > RECORDS_WAITING_MAX
+            or recorder.waiting_bytes > BYTES_WAITING_MAX
+        )
+
     def _read_again(self) -> None:
-        waiting, self._not_read = self._not_read, {}
-        for connection in waiting:
+        for connection in list(self._not_read):
             transport = self._transports[connection]
+            if connection.blocked or self._disk_is_behind():
+                continue
+            del self._not_read[connection]
             if not transport.is_closing():
                 transport.resume_reading()
 
@@ -201,6 +214,10 @@ class _Running:
             return
         if data:
             transport.write(data)
+        if connection.blocked:
+            self._stop_reading(connection)
+        else:
+            self._read_again()
         if connection.ending:
             transport.close()
         else:
@@ -294,7 +311,7 @@ class _Running:
         if not self._transports:
             self._deserted.set()
         for connection in list(self._transports):
-            connection.force_close("shutdown")
+            connection.force_close(SHUTDOWN)
         self._flush()
         with anyio.move_on_after(FAREWELL_S_MAX):
             await self._deserted.wait()

@@ -34,6 +34,8 @@ _RETURN = b"\x00\x3c\x00\x32"
 _GET_OK = b"\x00\x3c\x00\x47"
 _ACK = b"\x00\x3c\x00\x50"
 _NACK = b"\x00\x3c\x00\x78"
+_ACCESS_REQUEST_OK = b"\x00\x1e\x00\x0b\x00\x01"
+ACCESS_REQUEST_INDEX = 0x001E000A
 PUBLISH_INDEX = commands.Basic.Publish.index
 ACK_INDEX = commands.Basic.Ack.index
 
@@ -55,6 +57,10 @@ class Splitter:
         header = bytes(self._buffer[: len(PROTOCOL_HEADER)])
         del self._buffer[: len(PROTOCOL_HEADER)]
         return header
+
+    def keep(self, data: bytes) -> None:
+        """Collect bytes for later."""
+        self._buffer += data
 
     def frames(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
         """Yield (type, channel, payload) of every complete frame; BrokerError if one is malformed.
@@ -184,6 +190,11 @@ def method(channel: int, body: Frame) -> bytes:
 def open_ok(channel: int) -> bytes:
     """Frame a channel.open-ok."""
     return _framed(METHOD, channel, _OPEN_OK)
+
+
+def access_request_ok(channel: int) -> bytes:
+    """Frame an access.request-ok (AMQP 0-9)."""
+    return _framed(METHOD, channel, _ACCESS_REQUEST_OK)
 
 
 def declare_ok(channel: int, queue: str, messages: int, consumers: int) -> bytes:
