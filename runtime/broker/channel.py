@@ -261,10 +261,16 @@ class Channel:
         self.release()
 
     def shut(self) -> None:
-        """Stop: send nothing any more, and leave the classic queues that are consumed from.
+        """Stop, and leave the classic queues that are consumed from.
 
         RabbitMQ leaves the others when the client has agreed to the end of the channel.
         """
+        self.stop()
+        consumed = {consumer.queue: None for consumer in self.consumers.values()}
+        self._leave([queue for queue in consumed if not queue.is_quorum])
+
+    def stop(self) -> None:
+        """Nothing is sent any more, nothing is taken."""
         if self.closing:
             return
         self.flush_confirms()
@@ -274,8 +280,6 @@ class Channel:
         for held in self.transaction.held():
             self._held[held.tag] = held
         self._held = dict(sorted(self._held.items()))
-        consumed = {consumer.queue: None for consumer in self.consumers.values()}
-        self._leave([queue for queue in consumed if not queue.is_quorum])
 
     def release(self) -> None:
         """Leave every queue; the channel is no more."""

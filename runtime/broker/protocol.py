@@ -106,6 +106,9 @@ class Connection:
         """Close all channels and delete exclusive queues."""
         channels = list(self.channels.values())
         self.channels.clear()
+        # First all of them stop: what comes back from one does not go out on the next.
+        for channel in channels:
+            channel.stop()
         for channel in channels:
             channel.close()
         self.broker.drop_exclusive_queues(self)

@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from traceback import format_stack
@@ -20,7 +21,7 @@ from runtime.child import ChildContext
 from runtime.database import open_database
 from runtime.host import production_host
 from runtime.telemetry import quiet_telemetry
-from tests.runtime.broker.conformance.targets import Clients, Listening
+from tests.runtime.broker.conformance.targets import Clients, Listening, operate
 
 START_S_MAX = STOP_S_MAX = STILL_S_MAX = 30.0
 POLL_S = 0.0005
@@ -44,6 +45,7 @@ class EmbeddedServer:
         # A daemon, like the threads that it starts: if it hangs, the run still comes to its end.
         self._thread = threading.Thread(target=self._work, daemon=True)
         self.port = 0
+        self._vhosts_made = 0
 
     @property
     def url(self) -> str:
@@ -52,7 +54,21 @@ class EmbeddedServer:
     def target(self, vhost: str = "/") -> Listening:
         """A target for the conformance player."""
         address, login = (self.host, self.port), (self.user, self.password)
-        return Listening(address, vhost, login, self.await_stillness)
+        return Listening(address, vhost, login, self.await_stillness, self.operate)
+
+    def fresh_target(self) -> Listening:
+        """A target in a virtual host that nobody has used."""
+        self._vhosts_made += 1
+        name = f"fresh{self._vhosts_made}"
+        running = self._server._running
+        assert running is not None
+        anyio.from_thread.run_sync(running.broker.vhost, name, token=self._token)
+        return self.target(name)
+
+    def operate(self, deed: str, vhost: str, client_port: int, argument: str) -> None:
+        """Do what an operator does, in the broker's own thread."""
+        work = partial(self._operate, deed, vhost, client_port, argument)
+        anyio.from_thread.run_sync(work, token=self._token)
 
     def await_stillness(self, clients: Clients) -> None:
         """Wait until all that these clients have sent is done, answered and on disk."""
@@ -109,6 +125,16 @@ class EmbeddedServer:
                 vhosts=self._vhosts,
             )
             await self._server.run(self._context)
+
+    def _operate(self, deed: str, vhost: str, client_port: int, argument: str) -> None:
+        operator, running = self._server.operator(), self._server._running
+        assert running is not None
+        if not client_port:
+            operate(operator, deed, argument, vhost)
+            return
+        for connection, transport in list(running._transports.items()):
+            if transport.get_extra_info("peername")[1] == client_port:
+                operator.close_connection(connection, argument)
 
     async def _await_stillness(self, expected: Mapping[int, int]) -> None:
         with anyio.fail_after(STILL_S_MAX):

@@ -33,6 +33,19 @@ log.file.level = warning
 consumer_timeout = 1800000
 """
 
+# What these commands of rabbitmqctl call.
+DEEDS = {
+    "close_connection": '[rabbit_networking:close_connection(P, "{argument}") || '
+    "P <- rabbit_networking:connections(), "
+    "rabbit_reader:info(P, [peer_port]) =:= [{{peer_port, {port}}}]].",
+    "delete_queue": 'rabbit_amqqueue:with(rabbit_misc:r(<<"{vhost}">>, queue, '
+    '<<"{argument}">>), fun(Q) -> rabbit_amqqueue:delete(Q, false, false, <<"guest">>) end).',
+    "purge_queue": 'rabbit_amqqueue:with(rabbit_misc:r(<<"{vhost}">>, queue, '
+    '<<"{argument}">>), fun rabbit_amqqueue:purge/1).',
+    "set_alarm": "rabbit_alarm:set_alarm({{{{resource_limit, {argument}, node()}}, []}}).",
+    "clear_alarm": "rabbit_alarm:clear_alarm({{resource_limit, {argument}, node()}}).",
+}
+
 
 def server_home() -> Path | None:
     """Folder of the installed server's scripts (``sbin``), or None where there is none."""
@@ -139,6 +152,10 @@ class RabbitMQ:
         A client is its own port and how many octets it has sent. Timers may still be running.
         """
         self._open_console().await_stillness(clients)
+
+    def operate(self, deed: str, vhost: str, client_port: int, argument: str) -> None:
+        """Do what an operator does with ``rabbitmqctl``, faster: see `DEEDS` for what."""
+        self.evaluate(DEEDS[deed].format(vhost=vhost, port=client_port, argument=argument))
 
     def vhost(self) -> str:
         """Return the name of a virtual host that nobody has used."""

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from tests.harness.rabbitmq import RabbitMQ
-from tests.runtime.broker.conformance.player import parse, record
+from tests.runtime.broker.conformance.player import record
+from tests.runtime.broker.conformance.script import parse
 from tests.runtime.broker.conformance.targets import real
 
 

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from itertools import count
 
 from runtime.broker.broker import Broker
+from runtime.broker.errors import BrokerError
+from runtime.broker.operating import Operator
 from runtime.broker.protocol import Connection
 from tests.harness.rabbitmq import RabbitMQ
+from tests.runtime.broker.conformance.peer import Wire
 
 
 class Tcp:
@@ -31,6 +34,8 @@ class Tcp:
         self._socket.settimeout(patience_s)
         try:
             return self._socket.recv(1 << 16)
+        except BlockingIOError as error:
+            raise TimeoutError from error
         except ConnectionResetError:
             return b""
 
@@ -39,12 +44,15 @@ class Tcp:
 
 
 Clients = list[tuple[int, int]]
+# Deed, virtual host, the port of the client it is done to (0: nobody's), argument.
+Operate = Callable[[str, str, int, str], None]
 
 
 class Listening:
     """A broker behind a TCP port.
 
-    ``await_stillness`` is told the clients (their own port, octets they sent) to wait for.
+    ``await_stillness`` is told the clients (their own port, octets they sent) to wait for;
+    ``operate`` does what an operator does.
     """
 
     def __init__(
@@ -53,11 +61,13 @@ class Listening:
         vhost: str,
         login: tuple[str, str],
         await_stillness: Callable[[Clients], None],
+        operate: Operate,
     ) -> None:
         self.host, self.port = address
         self.vhost = vhost
         self.user, self.password = login
         self._await_stillness = await_stillness
+        self._operate = operate
         self._sockets: list[Tcp] = []
 
     def connect(self) -> Tcp:
@@ -70,6 +80,10 @@ class Listening:
     def await_stillness(self) -> None:
         self._await_stillness([(one.port, one.octets_sent) for one in self._sockets])
 
+    def operate(self, deed: str, wire: Wire | None, argument: str) -> None:
+        assert wire is None or isinstance(wire, Tcp)
+        self._operate(deed, self.vhost, 0 if wire is None else wire.port, argument)
+
     def close(self) -> None:
         for opened in self._sockets:
             opened.close()
@@ -78,7 +92,7 @@ class Listening:
 def real(node: RabbitMQ) -> Listening:
     """A fresh virtual host of a running RabbitMQ."""
     address, login = (node.host, node.port), (node.user, node.password)
-    return Listening(address, node.vhost(), login, node.await_stillness)
+    return Listening(address, node.vhost(), login, node.await_stillness, node.operate)
 
 
 class Moment:
@@ -92,6 +106,18 @@ class Moment:
 
     def wall(self) -> float:
         return 1_700_000_000.0 + self.time
+
+
+def operate(operator: Operator, deed: str, argument: str, vhost: str = "/") -> None:
+    """Let the operator of a core do one of the deeds that are not to a connection."""
+    deeds: dict[str, Callable[[], object]] = {
+        "delete_queue": lambda: operator.delete_queue(argument, vhost),
+        "purge_queue": lambda: operator.purge_queue(argument, vhost),
+        "set_alarm": lambda: operator.set_alarm("memory"),
+        "clear_alarm": lambda: operator.clear_alarm("memory"),
+    }
+    with contextlib.suppress(BrokerError):  # a queue that is gone is nobody's business
+        deeds[deed]()
 
 
 class InMemory:
@@ -120,6 +146,14 @@ class InMemory:
     def await_stillness(self) -> None:
         """Everything is done at once."""
 
+    def operate(self, deed: str, wire: Wire | None, argument: str) -> None:
+        assert wire is None or isinstance(wire, Pipe)
+        operator = Operator(self.broker)
+        if wire is not None:
+            operator.close_connection(wire.connection, argument)
+        else:
+            operate(operator, deed, argument)
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -129,16 +163,19 @@ class Pipe:
 
     def __init__(self, target: InMemory, connection: Connection) -> None:
         self._target = target
-        self._connection = connection
+        self.connection = connection
 
     def send(self, data: bytes) -> None:
-        self._target.broker.receive(self._connection, data)
+        self._target.broker.receive(self.connection, data)
+
+    def close(self) -> None:
+        self._target.broker.disconnected(self.connection)
 
     def receive(self, patience_s: float) -> bytes:
         limit = self._target.clock.time + patience_s
         while True:
-            data = self._connection.take_output()
-            if data or self._connection.ending:
+            data = self.connection.take_output()
+            if data or self.connection.ending:
                 return data
             due = self._target.broker.next_timer()
             if due is None or due > limit:

@@ -8,7 +8,8 @@ import pytest
 
 from tests.harness.embedded import EmbeddedServer
 from tests.harness.rabbitmq import RabbitMQ
-from tests.runtime.broker.conformance.player import Scenario, load, play
+from tests.runtime.broker.conformance.player import play
+from tests.runtime.broker.conformance.script import Scenario, load
 from tests.runtime.broker.conformance.targets import InMemory, real
 
 SCENARIOS = load(Path(__file__).parent)
