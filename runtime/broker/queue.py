@@ -195,6 +195,7 @@ class Queue(ABC):
         if lifetime_ms is not None:
             lifetime_ms = max(lifetime_ms, lifetime_ms_min)
             expires_at = around.now() + lifetime_ms / 1000
+            self._are_mortal = True
         entry = Entry(around.next_position(), message, expires_at)
         if self.durable and (message.persistent or self.is_quorum):
             entry.stored = True

@@ -6,6 +6,7 @@ left.
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -87,6 +88,8 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--on", choices=("rabbitmq", "tcp"), default="rabbitmq")
     options = parser.parse_args()
+    # The node is a process of its own: it must not outlive a run that is told to stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))
     counts = {"agree": 0, FREE: 0, "once only": 0, "differ": 0}
     started = time.monotonic()
     with rabbitmq() if options.on == "rabbitmq" else embedded() as connect:

@@ -13,6 +13,8 @@ from runtime.broker.protocol import Connection
 from tests.harness.rabbitmq import RabbitMQ
 from tests.runtime.broker.conformance.peer import Wire
 
+STEP_S = 0.002
+
 
 class Tcp:
     """A socket to a broker that listens."""
@@ -144,7 +146,8 @@ class InMemory:
         self.clock.time = until
 
     def await_stillness(self) -> None:
-        """Everything is done at once."""
+        """Everything is done at once; but time passes, as it does elsewhere."""
+        self.sleep(STEP_S)
 
     def operate(self, deed: str, wire: Wire | None, argument: str) -> None:
         assert wire is None or isinstance(wire, Pipe)
