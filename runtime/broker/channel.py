@@ -230,11 +230,18 @@ class Channel:
     # -- transactions -----------------------------------------------------------------------------
 
     def commit(self) -> None:
-        """Do what the transaction has asked for; 406 if a full queue refused a publish."""
+        """Do what the transaction has asked for; 406 if a full queue refused a publish.
+
+        The answer comes once what was published is safe, and before what is delivered because of
+        what was settled.
+        """
         transaction, self.transaction = self.transaction, Transaction()
         refused = False
         for message, queues, mandatory in transaction.publishes:
             refused = self._deliver(message, queues, mandatory=mandatory) or refused
+        if not refused:
+            self.keep_back()
+            self.send_method(commands.Tx.CommitOk())
         for how, helds in transaction.settlements():
             self._settle(helds, how)
         if refused:

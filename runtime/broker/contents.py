@@ -7,6 +7,8 @@ from runtime.broker.errors import PRECONDITION_FAILED, UNEXPECTED_FRAME, BrokerE
 from runtime.broker.messages import body_size
 
 BODY_SIZE_MAX = 134217728  # RabbitMQ 3.10's max_message_size
+METHOD_EXPECTED = "expected method frame, got non method frame instead"
+CLASS = 60  # basic, the only class that carries contents
 Publish = tuple[str, str, int]
 
 
@@ -32,8 +34,14 @@ class Contents:
 
     def take_header(self, header: bytes) -> bool:
         """A content header has come; True if the content is complete with it."""
+        if len(header) < wire.HEADER_SIZE_MIN:
+            raise wire.bad_frame(wire.HEADER, header, "unknown_frame")
         if self._publish is None or self._header is not None:
             self._unexpected()
+        of = header[0] << 8 | header[1]
+        if of != CLASS:
+            text = f"expected content header for class {CLASS}, got one for class {of} instead"
+            raise BrokerError(UNEXPECTED_FRAME, text, wire.PUBLISH_INDEX)
         size = body_size(header)
         if size > BODY_SIZE_MAX:
             text = f"message size {size} is larger than configured max size {BODY_SIZE_MAX}"
@@ -64,9 +72,8 @@ class Contents:
 
     def _unexpected(self) -> NoReturn:
         if self._publish is None:
-            text = "expected method frame, got non method frame instead"
-            raise BrokerError(UNEXPECTED_FRAME, text, 0)
-        wanted = "header for class 60" if self._header is None else "body"
+            raise BrokerError(UNEXPECTED_FRAME, METHOD_EXPECTED, 0)
+        wanted = f"header for class {CLASS}" if self._header is None else "body"
         got = "header" if self._header is None else "body"
         text = f"expected content {wanted}, got non content {got} frame instead"
         raise BrokerError(UNEXPECTED_FRAME, text, wire.PUBLISH_INDEX)

@@ -201,7 +201,6 @@ def _assert_transactional(channel: Channel) -> None:
 def _tx_commit(channel: Channel, method: commands.Tx.Commit, arguments: tables.Entries) -> None:
     _assert_transactional(channel)
     channel.commit()
-    _answer_durably(channel, commands.Tx.CommitOk(), False)
 
 
 def _tx_rollback(channel: Channel, method: commands.Tx.Rollback, arguments: tables.Entries) -> None:

@@ -4,8 +4,8 @@
 
 `_TABLE` says which method of channel 0 is welcome in which state, what it does, and which state
 comes next; the states carry RabbitMQ's names because its error texts quote them. Channels exist in
-`running` only. Every error leaves through `_fail`: soft ones close the channel, hard ones the
-connection (AMQP 0-9-1, 2.2.4; RabbitMQ's rabbit_reader.erl).
+`running` only (`channel_frames`). Every error leaves through `_fail`: soft ones close the channel,
+hard ones the connection (AMQP 0-9-1, 2.2.4; RabbitMQ's rabbit_reader.erl).
 """
 
 from collections.abc import Callable
@@ -14,16 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pamqp import commands
 from pamqp.base import Frame
 
-from runtime.broker import handshake, methods, tables, wire
+from runtime.broker import channel_frames, decoding, handshake, wire
 from runtime.broker.channel import Channel
-from runtime.broker.errors import (
-    CHANNEL_ERROR,
-    CONNECTION_FORCED,
-    NOT_ALLOWED,
-    UNEXPECTED_FRAME,
-    BrokerError,
-    HangUp,
-)
+from runtime.broker.errors import CHANNEL_ERROR, CONNECTION_FORCED, BrokerError, HangUp
 
 if TYPE_CHECKING:
     from runtime.broker.broker import Broker
@@ -148,13 +141,13 @@ class Connection:
         handshake.start(self)
 
     def _take_frame(self, kind: int, number: int, payload: bytes) -> None:
-        if kind == wire.HEARTBEAT:
+        if kind == wire.HEARTBEAT and not number and not payload:
             return
         try:
             if number == 0:
                 self._take_connection_frame(kind, payload)
             elif self.state == "running":
-                self._take_channel_frame(kind, number, payload)
+                channel_frames.take(self, kind, number, payload)
             elif self.state != "closing":
                 text = f"unexpected method in connection state {self.state}"
                 raise BrokerError(CHANNEL_ERROR, text, 0)
@@ -165,9 +158,9 @@ class Connection:
         if kind != wire.METHOD:
             if self.state == "closing":
                 return
-            self._refuse_frame(kind, payload)
-        index = wire.index_of(payload)
-        method = wire.decoded(index, payload)
+            raise channel_frames.misplaced(kind, payload)
+        index = decoding.index_of(payload)
+        method = decoding.decoded(index, payload)
         step = _TABLE.get((self.state, type(method)))
         if step is None:
             if self.state == "closing":
@@ -179,25 +172,7 @@ class Connection:
         if not self.ending and self.state != "closing":
             self.state = following
 
-    def _take_channel_frame(self, kind: int, number: int, payload: bytes) -> None:
-        channel = self.channels.get(number)
-        if channel is None or channel.closing:
-            self._take_frame_of_closed_channel(kind, number, channel, payload)
-        elif kind == wire.METHOD:
-            channel.contents.expect_method()
-            self._take_method(channel, payload)
-        elif kind == wire.HEADER:
-            if channel.contents.take_header(payload):
-                channel.publish()
-            self._block_if_low()
-        elif kind == wire.BODY:
-            if channel.contents.take_body(payload):
-                channel.publish()
-            self._block_if_low()
-        else:
-            self._refuse_frame(kind, payload)
-
-    def _block_if_low(self) -> None:
+    def block_if_low(self) -> None:
         """Who publishes while the broker is low on something is not read from until it is not."""
         alarms = self.broker.alarms
         if alarms and not self.blocked and self.state == "running":
@@ -216,65 +191,6 @@ class Connection:
             if self.wants_blocks:
                 self.send(wire.method(0, commands.Connection.Unblocked()))
             self.receive(b"")
-
-    def _refuse_frame(self, kind: int, payload: bytes) -> None:
-        if kind in (wire.HEADER, wire.BODY):
-            text = "expected method frame, got non method frame instead"
-            raise BrokerError(UNEXPECTED_FRAME, text, 0)
-        raise wire.bad_frame(kind, payload, "unknown_frame")
-
-    def _take_method(self, channel: Channel, payload: bytes) -> None:
-        index = wire.index_of(payload)
-        if index == wire.ACCESS_REQUEST_INDEX:
-            # From AMQP 0-9, kept by RabbitMQ: whoever asks for access is told that he has it.
-            channel.send(wire.access_request_ok(channel.number))
-        elif index == wire.PUBLISH_INDEX:
-            channel.contents.begin(*wire.decoded_publish(payload))
-        elif index == wire.ACK_INDEX:
-            try:
-                channel.settle(*wire.decoded_ack(payload), "ack")
-            except BrokerError as error:
-                error.method = index
-                raise
-        else:
-            method = wire.decoded(index, payload)
-            if isinstance(method, commands.Channel.Open):
-                raise BrokerError(CHANNEL_ERROR, "second 'channel.open' seen", index)
-            if isinstance(method, commands.Channel.Close):
-                channel.close()
-                channel.send_method(commands.Channel.CloseOk())
-                del self.channels[channel.number]
-            else:
-                raw = wire.argument_table(index, payload)
-                methods.handle(channel, method, tables.entries(raw))
-
-    def _take_frame_of_closed_channel(
-        self, kind: int, number: int, channel: Channel | None, payload: bytes
-    ) -> None:
-        """A channel that we closed ignores everything until the client agrees."""
-        index = wire.index_of(payload) if kind == wire.METHOD else 0
-        if channel is not None and index == commands.Channel.CloseOk.index:
-            del self.channels[number]
-            channel.release()
-        elif channel is not None and index == commands.Channel.Close.index:
-            self.send(wire.method(number, commands.Channel.CloseOk()))
-        elif index == commands.Channel.Open.index:
-            # RabbitMQ would ignore an open before the close-ok; some clients skip that close-ok.
-            if channel is not None:
-                del self.channels[number]
-                channel.release()
-            self._open_channel(number)
-        elif channel is None:
-            raise BrokerError(CHANNEL_ERROR, "expected 'channel.open'", index)
-
-    def _open_channel(self, number: int) -> None:
-        if len(self.channels) >= self.channels_max:
-            text = f"number of channels opened ({len(self.channels)}) has reached the negotiated "
-            text += f"channel_max ({self.channels_max})"
-            raise BrokerError(NOT_ALLOWED, text, 0)
-        vhost = self.broker.vhosts[self.vhost_name]
-        self.channels[number] = Channel(self, number, vhost)
-        self.send(wire.open_ok(number))
 
     # -- errors -----------------------------------------------------------------------------------
 

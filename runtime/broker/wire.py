@@ -1,21 +1,22 @@
-"""Bytes <-> frames (AMQP 0-9-1, 4.2.3). The hot methods are coded by hand, the rest by pamqp.
+"""Bytes <-> frames (AMQP 0-9-1, 4.2.3), and methods on their way out.
 
-Deliveries and acks are most of the traffic: a hand-written struct costs a tenth of the generic
+Deliveries and confirms are most of the traffic: a hand-written struct costs a tenth of the generic
 codec. Everything else goes through pamqp, whose classes describe the protocol.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pamqp import commands, frame
 from pamqp.base import Frame
 
-from runtime.broker.errors import FRAME_ERROR, SYNTAX_ERROR, BrokerError, HangUp
+from runtime.broker.errors import FRAME_ERROR, BrokerError
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 # The second is how AMQP 0-9 announced itself; RabbitMQ takes it for 0-9-1.
 PROTOCOL_HEADERS_TAKEN = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+HEADER_SIZE_MIN = 12
 FRAME_SIZE_MIN = 4096
 FRAME_SIZE_MAX = 131072
 _OVERHEAD = 8
@@ -35,11 +36,7 @@ _GET_OK = b"\x00\x3c\x00\x47"
 _ACK = b"\x00\x3c\x00\x50"
 _NACK = b"\x00\x3c\x00\x78"
 _ACCESS_REQUEST_OK = b"\x00\x1e\x00\x0b\x00\x01"
-ACCESS_REQUEST_INDEX = 0x001E000A
 PUBLISH_INDEX = commands.Basic.Publish.index
-ACK_INDEX = commands.Basic.Ack.index
-
-_METHODS: Mapping[int, type[Frame]] = commands.INDEX_MAPPING
 
 
 class Splitter:
@@ -90,11 +87,23 @@ class Splitter:
                 del buffer[:position]
 
 
-def bad_frame(kind: int, payload: bytes, reason: str) -> BrokerError:
-    """501, quoting the frame the way Erlang prints a binary."""
+def is_frame(kind: int, payload: bytes) -> bool:
+    """Whether there is a frame of this type with such a payload."""
+    if kind in (METHOD, HEADER):
+        return len(payload) >= (_INDEX.size if kind == METHOD else HEADER_SIZE_MIN)
+    return kind == BODY or (kind == HEARTBEAT and not payload)
+
+
+def quoted(payload: bytes) -> str:
+    """The beginning of a frame, as RabbitMQ quotes it."""
     octets = payload[:16]
     what = "all octets" if len(payload) <= len(octets) else "first 16 octets"
-    return BrokerError(FRAME_ERROR, f"type {kind}, {what} = {erlang_binary(octets)}: {reason}", 0)
+    return f"{what} = {erlang_binary(octets)}"
+
+
+def bad_frame(kind: int, payload: bytes, reason: str) -> BrokerError:
+    """501 for what is no frame."""
+    return BrokerError(FRAME_ERROR, f"type {kind}, {quoted(payload)}: {reason}", 0)
 
 
 def erlang_binary(data: bytes) -> str:
@@ -106,74 +115,6 @@ def erlang_binary(data: bytes) -> str:
     if data and all(32 <= byte < 127 for byte in data):
         return f'<<"{data.decode()}">>'
     return f"<<{','.join(map(str, data))}>>"
-
-
-def index_of(payload: bytes) -> int:
-    """The class and method of a method frame, as one number."""
-    if len(payload) < _INDEX.size:
-        raise HangUp
-    index: int = _INDEX.unpack_from(payload)[0]
-    return index
-
-
-def decoded(index: int, payload: bytes) -> Frame:
-    """Decode a method. HangUp for an unknown one: RabbitMQ drops the connection, too."""
-    kind = _METHODS.get(index)
-    if kind is None:
-        raise HangUp
-    method = kind.__new__(kind)  # its fields come from the wire, not from a constructor
-    try:
-        method.unmarshal(payload[_INDEX.size :])
-    except (ValueError, IndexError, struct.error) as error:
-        raise BrokerError(SYNTAX_ERROR, f"cannot decode {kind.name}", index) from error
-    return method
-
-
-# Where a method's argument table starts: after a ticket, so many short strings and so many octets.
-_BEFORE_ARGUMENTS = {
-    commands.Exchange.Declare.index: (2, 1),
-    commands.Exchange.Bind.index: (3, 1),
-    commands.Exchange.Unbind.index: (3, 1),
-    commands.Queue.Declare.index: (1, 1),
-    commands.Queue.Bind.index: (3, 1),
-    commands.Queue.Unbind.index: (3, 0),
-    commands.Basic.Consume.index: (2, 1),
-}
-
-
-def argument_table(index: int, payload: bytes) -> bytes:
-    """The encoded argument table of a method that `decoded` has accepted; empty without one."""
-    layout = _BEFORE_ARGUMENTS.get(index)
-    if layout is None:
-        return b""
-    strings, octets = layout
-    position = _INDEX.size + 2
-    for _ in range(strings):
-        position += 1 + payload[position]
-    position += octets
-    size = int(_INDEX.unpack_from(payload, position)[0])
-    return payload[position + 4 : position + 4 + size]
-
-
-def decoded_publish(payload: bytes) -> tuple[str, str, int]:
-    """Exchange, routing key and bits (1 mandatory, 2 immediate) of a basic.publish."""
-    try:
-        end = 7 + payload[6]
-        exchange = payload[7:end].decode()
-        start = end + 1
-        end = start + payload[end]
-        return exchange, payload[start:end].decode(), payload[end]
-    except (IndexError, UnicodeDecodeError) as error:
-        raise BrokerError(SYNTAX_ERROR, "cannot decode Basic.Publish", PUBLISH_INDEX) from error
-
-
-def decoded_ack(payload: bytes) -> tuple[int, bool]:
-    """Delivery tag and ``multiple`` of a basic.ack."""
-    try:
-        tag, bits = _TAG_AND_BIT.unpack_from(payload, _INDEX.size)
-    except struct.error as error:
-        raise BrokerError(SYNTAX_ERROR, "cannot decode Basic.Ack", ACK_INDEX) from error
-    return tag, bool(bits & 1)
 
 
 def short(value: str) -> bytes:

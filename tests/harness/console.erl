@@ -6,7 +6,7 @@
 %% port) have sent was read, and no process of the node works or has mail.
 -module(console).
 
--export([listen/0]).
+-export([listen/0, clean/1]).
 
 -define(PATIENCE_MS, 20000).
 
@@ -61,6 +61,25 @@ answer(<<"still ", Clients/binary>>) ->
         ok -> await_rest(Limit, 0);
         Late -> Late
     end.
+
+%% Back to what a virtual host is when it is new.
+clean(Vhost) ->
+    User = <<"guest">>,
+    [rabbit_amqqueue:delete(Q, false, false, User) || Q <- rabbit_amqqueue:list(Vhost)],
+    [
+        rabbit_exchange:delete(Name, false, User)
+     || X <- rabbit_exchange:list(Vhost),
+        {resource, _, exchange, Given} = Name <- [element(2, X)],
+        Given =/= <<>>,
+        not lists:prefix("amq.", binary_to_list(Given))
+    ],
+    [
+        rabbit_binding:remove(B, User)
+     || B <- rabbit_binding:list(Vhost),
+        {resource, _, exchange, Source} <- [element(2, B)],
+        Source =/= <<>>
+    ],
+    ok.
 
 %% A client whose connection is gone has been read as far as it ever will.
 await_read(Expected, Limit) ->

@@ -77,6 +77,7 @@ class RabbitMQ:
         self._server: subprocess.Popen[bytes] | None = None
         self._console: Console | None = None
         self._vhosts_made = 0
+        self._cleaned_vhost = ""
         self._environment = self._write_files()
 
     @property
@@ -169,6 +170,16 @@ class RabbitMQ:
             f"{every}, {every}, {every}, {user}) end."
         )
         return name
+
+    def clean_vhost(self) -> str:
+        """Return the name of a virtual host where nothing is left of who had it before.
+
+        Always the same one: cheaper than a new one by far, and for one at a time.
+        """
+        if not self._cleaned_vhost:
+            self._cleaned_vhost = self.vhost()
+        self.evaluate(f'console:clean(<<"{self._cleaned_vhost}">>).')
+        return self._cleaned_vhost
 
     def _open_console(self) -> Console:
         if self._console is None:

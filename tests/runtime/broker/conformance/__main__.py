@@ -52,7 +52,7 @@ def reproducible(lines: Sequence[str], connect: Connect) -> Difference | None:
 
 def report(seed: int, lines: Sequence[str], connect: Connect) -> None:
     """Shrink a difference and print it, as it is and as a script."""
-    least = shrunk(lines, lambda some: reproducible(some, connect) is not None)
+    least = shrunk(lines, lambda some: isinstance(verdict(some, connect), Difference))
     tell(f"\nseed {seed}, {len(lines)} lines, {len(least)} when shrunk")
     tell(verdict(least, connect))
     steps = rehearse(least)

@@ -11,6 +11,7 @@ from typing import Protocol
 from pamqp import commands, frame
 from pamqp.base import Frame
 from pamqp.body import ContentBody
+from pamqp.exceptions import UnmarshalingException
 from pamqp.header import ContentHeader, ProtocolHeader
 from pamqp.heartbeat import Heartbeat
 
@@ -150,8 +151,12 @@ class Peer:
             size = struct.unpack_from(">I", self._buffer, 3)[0]
             if len(self._buffer) < size + 8:
                 break
-            _, channel, part = frame.unmarshal(self._buffer[: size + 8])
-            self._buffer = self._buffer[size + 8 :]
+            raw, self._buffer = self._buffer[: size + 8], self._buffer[size + 8 :]
+            try:
+                _, channel, part = frame.unmarshal(raw)
+            except UnmarshalingException:  # a method that pamqp does not know
+                self.inbox[raw[1] << 8 | raw[2]].append(f"raw {raw.hex()}")
+                continue
             self._take(channel, part)
 
     def read_all(self, patience_s: float) -> None:

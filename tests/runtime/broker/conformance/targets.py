@@ -92,9 +92,10 @@ class Listening:
 
 
 def real(node: RabbitMQ) -> Listening:
-    """A fresh virtual host of a running RabbitMQ."""
+    """A clean virtual host of a running RabbitMQ; one at a time."""
     address, login = (node.host, node.port), (node.user, node.password)
-    return Listening(address, node.vhost(), login, node.await_stillness, node.operate)
+    node.await_stillness(())
+    return Listening(address, node.clean_vhost(), login, node.await_stillness, node.operate)
 
 
 class Moment:
