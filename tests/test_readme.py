@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import runtime.broker
 from actors.domain.events import EVENT_TYPES
 from actors.domain.rules import GUARDS
 from tests.harness.command import environment, up
@@ -118,3 +119,10 @@ def test_the_lines_for_separate_services_keep_them_running(
 def url_of(variables: dict[str, str]) -> str:
     """Return where the gateway is."""
     return f"http://127.0.0.1:{variables['ORDERMILL_HTTP_PORT']}"
+
+
+def test_the_differences_to_rabbitmq_are_those_that_the_broker_lists() -> None:
+    assert runtime.broker.__doc__ is not None
+    _, heading, listed = runtime.broker.__doc__.partition("a test compares):\n\n")
+    assert heading
+    assert listed in README

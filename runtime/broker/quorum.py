@@ -164,6 +164,7 @@ class QuorumQueue(Queue):
         if no_ack:
             self.remove(entry)
             self._settle(subscription, 1)
+            self.expire()  # what is left is counted after this settlement, without what has died
         self._look_at_limits(before)
         return Got(entry, entry.count > 0, len(self._ready))
 

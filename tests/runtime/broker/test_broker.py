@@ -3,6 +3,7 @@
 import pytest
 from pamqp import commands, frame
 from pamqp.base import Frame
+from pamqp.common import FieldTable
 from pamqp.header import ContentHeader, ProtocolHeader
 
 from runtime.broker.broker import HANDSHAKE_S_MAX, Broker
@@ -16,11 +17,15 @@ PERSISTENT = commands.Basic.Properties(delivery_mode=2)
 class Client:
     """The other end: says methods, hears frames."""
 
-    def __init__(self, broker: Broker, *, heartbeat: int = 0) -> None:
+    def __init__(
+        self, broker: Broker, *, heartbeat: int = 0, properties: FieldTable | None = None
+    ) -> None:
         self.broker = broker
         self.connection: Connection = broker.connect()
         self.feed(ProtocolHeader().marshal())
-        self.say(0, commands.Connection.StartOk({}, "PLAIN", "\0guest\0guest", "en_US"))
+        self.say(
+            0, commands.Connection.StartOk(properties or {}, "PLAIN", "\0guest\0guest", "en_US")
+        )
         self.say(0, commands.Connection.TuneOk(2047, 131072, heartbeat))
         self.say(0, commands.Connection.Open("/"))
         self.say(1, commands.Channel.Open())

@@ -3,7 +3,8 @@
 The core goes first, in memory: what it says after each step is what the other must say. Left out of
 the comparison is only what RabbitMQ itself leaves open: how confirms are bundled into frames, and
 the order in which deliveries from *different* queues reach one channel. Where that order differs,
-the delivery tags do, too, and the comparison ends there (`FREE`).
+the delivery tags do, too: later steps are translated, and the comparison ends (`FREE`) where one
+tag would stand for several deliveries.
 """
 
 from collections.abc import Iterator, Sequence
@@ -183,16 +184,65 @@ class Rehearsal:
 def compare(steps: Sequence[Step], target: Target) -> Difference | str | None:
     """Perform the steps on another broker; `FREE` if it took a freedom that ends the comparison."""
     performance = Performance(target)
+    tags = Tags()
     try:
         for number, step in enumerate(steps):
-            got = performance.do(step.line, step.frames)
-            if _plain(got) != _plain(step.frames):
-                if _plain(got, by_consumer=True) == _plain(step.frames, by_consumer=True):
-                    return FREE
+            line = tags.translated(step.line)
+            if line is None:
+                return FREE
+            got = performance.do(line, step.frames)
+            if _plain(got) == _plain(step.frames):
+                continue
+            if _plain(got, by_consumer=True) != _plain(step.frames, by_consumer=True):
                 return Difference(number, step, got)
+            tags.learn(step.frames, got)
     finally:
         performance.finish()
     return None
+
+
+class Tags:
+    """Which delivery tags the other broker gave to the deliveries that it made in another order."""
+
+    def __init__(self) -> None:
+        self._other: dict[tuple[str, int], int] = {}
+
+    def learn(self, core: Frames, other: Frames) -> None:
+        """The same deliveries came in another order."""
+        for channel, texts in core.items():
+            theirs = _tags_by_consumer(other.get(channel, []))
+            for consumer, tags in _tags_by_consumer(texts).items():
+                for tag, their in zip(tags, theirs[consumer], strict=True):
+                    self._other[channel, tag] = their
+
+    def translated(self, line: str) -> str | None:
+        """The line for the other broker; None where it would mean other deliveries there."""
+        said = spoken(line)
+        if said is None or said.method == "channel.open":
+            # A new channel counts anew, and so does what comes after a lost connection.
+            place = line.removeprefix("drop ") if said is None else f"{said.peer}{said.channel}"
+            self._other = {key: tag for key, tag in self._other.items() if place not in key[0]}
+            return line
+        if said.method not in ("basic.ack", "basic.nack", "basic.reject"):
+            return line
+        channel = f"{said.peer}{said.channel}"
+        if not any(known == channel for known, _ in self._other):
+            return line
+        told = fields(said.text.partition(" ")[2])
+        if told.get("multiple"):
+            return None
+        tag = int(str(told["delivery_tag"]))
+        their = self._other.get((channel, tag), tag)
+        return line.replace(f"delivery_tag={tag}", f"delivery_tag={their}")
+
+
+def _tags_by_consumer(texts: Sequence[str]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for text in texts:
+        if text.startswith("basic.deliver "):
+            said = fields(text.partition(" ")[2])
+            found.setdefault(str(said["consumer_tag"]), []).append(int(str(said["delivery_tag"])))
+    return found
 
 
 def _plain(frames: Frames, *, by_consumer: bool = False) -> dict[str, object]:
