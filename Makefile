@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup up test sim chaos attack lint check-python rabbitmq strace clean
+.PHONY: setup up test sim chaos attack conformance lint check-python rabbitmq strace clean
 
 setup: $(VENV)/.ready
 
@@ -75,6 +75,13 @@ chaos: setup rabbitmq
 # Long: a hundred thousand malformed requests, then floods. Another attack: SEED=7.
 attack: setup
 	$(BIN)/python -m tests.attacks --seed $(SEED)
+
+# Long: the embedded broker and RabbitMQ on random steps, frame by frame. Others: SEEDS=1000 FIRST=500.
+SEEDS ?= 300
+FIRST ?= 0
+conformance: setup rabbitmq
+	$(BIN)/python -m tests.runtime.broker.conformance --seeds $(SEEDS) --first $(FIRST)
+	$(BIN)/python -m tests.runtime.broker.conformance --seeds $(SEEDS) --first $(FIRST) --on tcp
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist

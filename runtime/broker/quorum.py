@@ -79,8 +79,8 @@ class QuorumQueue(Queue):
     def _look_at_limits(self, before: tuple[int, int]) -> None:
         if self.options.refuses:
             self._refusals.update(before, self._counts())
-        else:
-            self._drop_overflow()
+        elif self._drop_overflow():
+            self.expire()
 
     def dead_letter_waits(self, entry: Entry, step: int) -> None:
         """A dead letter waits for its onward journey (``step`` 1), or no longer (-1)."""
@@ -113,10 +113,12 @@ class QuorumQueue(Queue):
         batches: dict[Subscription, list[Entry]] = {}
         while True:
             self.expire()
-            key = self._service.take() if self._ready else None
-            if key is None:
+            key = self._service.head()
+            subscription = None if key is None else self._subscriptions.get(key)
+            if key is None or (subscription is not None and not self._ready):
                 return list(batches.items())
-            subscription = self._subscriptions.get(key)
+            # Who is gone leaves the queue when he is at its head, message or not.
+            self._service.take()
             if subscription is None or not subscription.credit or not key[0].has_room():
                 continue
             entry = self._take()

@@ -72,11 +72,14 @@ class ServiceQueue:
             self._ordered = [self._lines[one] for one in sorted(self._lines, reverse=True)]
         line.append(key)
 
-    def take(self) -> Key | None:
+    def head(self) -> Key | None:
         """The next one; it may be gone by now."""
         for line in self._ordered:
             if line:
-                key = line.popleft()
-                self._members.discard(key)
-                return key
+                return line[0]
         return None
+
+    def take(self) -> None:
+        """Remove the next one."""
+        line = next(line for line in self._ordered if line)
+        self._members.discard(line.popleft())

@@ -9,45 +9,31 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tests.harness.embedded import EmbeddedServer
 from tests.harness.rabbitmq import RabbitMQ
-from tests.runtime.broker.conformance.differential import FREE, Difference, compare, rehearse
+from tests.runtime.broker.conformance.differential import (
+    FREE,
+    Connect,
+    Difference,
+    rehearse,
+    reproducible,
+    verdict,
+)
 from tests.runtime.broker.conformance.generator import Generator
 from tests.runtime.broker.conformance.player import record
 from tests.runtime.broker.conformance.script import Scenario
 from tests.runtime.broker.conformance.shrink import shrunk
-from tests.runtime.broker.conformance.targets import Listening, real
-
-AGAIN = 3
-Connect = Callable[[], Listening]
+from tests.runtime.broker.conformance.targets import real
 
 
 def tell(line: object) -> None:
     """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def verdict(lines: Sequence[str], connect: Connect) -> Difference | str | None:
-    """Compare the core with the other broker on these lines."""
-    steps = rehearse(lines)
-    with closing(connect()) as target:
-        return compare(steps, target)
-
-
-def reproducible(lines: Sequence[str], connect: Connect) -> Difference | None:
-    """A difference that is there each time, or None."""
-    found = None
-    for _ in range(AGAIN):
-        found = verdict(lines, connect)
-        if not isinstance(found, Difference):
-            return None
-    assert isinstance(found, Difference)
-    return found
 
 
 def report(seed: int, lines: Sequence[str], connect: Connect) -> None:

@@ -7,16 +7,19 @@ the delivery tags do, too: later steps are translated, and the comparison ends (
 tag would stand for several deliveries.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 
 from tests.runtime.broker.conformance.peer import Peer, Target
 from tests.runtime.broker.conformance.player import Stage
 from tests.runtime.broker.conformance.script import fields, spoken
-from tests.runtime.broker.conformance.targets import InMemory
+from tests.runtime.broker.conformance.targets import InMemory, Listening
 
 LATE_S_MAX = 2.0
+AGAIN = 3
+Connect = Callable[[], Listening]
 SLEEP_S = 0.25
 # Frames by channel ("A1"), in order; "end" where the socket was closed.
 Frames = dict[str, list[str]]
@@ -199,6 +202,24 @@ def compare(steps: Sequence[Step], target: Target) -> Difference | str | None:
     finally:
         performance.finish()
     return None
+
+
+def verdict(lines: Sequence[str], connect: Connect) -> Difference | str | None:
+    """Compare the core with the other broker on these lines."""
+    steps = rehearse(lines)
+    with closing(connect()) as target:
+        return compare(steps, target)
+
+
+def reproducible(lines: Sequence[str], connect: Connect) -> Difference | None:
+    """A difference that is there each time, or None: what a broker does only sometimes is free."""
+    found = None
+    for _ in range(AGAIN):
+        found = verdict(lines, connect)
+        if not isinstance(found, Difference):
+            return None
+    assert isinstance(found, Difference)
+    return found
 
 
 class Tags:
