@@ -1,4 +1,4 @@
-"""A short share of the random comparison, the same seeds every time; `make conformance` has more."""
+"""A short share of the random comparison, the same seeds always; `make conformance` has more."""
 
 from collections.abc import Iterator
 
