@@ -34,7 +34,7 @@
     broker           the whole: connections, and what waits for the journal
     operating        what an operator does and sees (rabbitmqctl)
     records          what the journal must know
-    journal          records <-> SQLite
+    journal, keeping records <-> SQLite, batch after batch
     server           the core behind a TCP port
 
 RabbitMQ 3.10.8 is the specification; tests/runtime/broker/conformance holds the scripts that both

@@ -1,9 +1,9 @@
 """The broker's core behind a TCP port, with its journal: a supervised child.
 
 One event loop does everything but the disk. Bytes go to the core as they come; what it answers is
-written once a loop turn. Records go to the database in groups: while one transaction is on its way
-the next batch collects, so the journal is never waited for by anything but the confirms it owes.
-While the disk is full, a batch is tried again until there is room: nothing is confirmed meanwhile.
+written once a loop turn. Records go to the database in groups (`keeping`): while one transaction is
+on its way the next batch collects, so the journal is never waited for by anything but the confirms
+it owes. While the disk is full nothing is confirmed.
 A bug in the core or a broken journal ends the child; the next incarnation starts from the journal.
 
 Bounds: a client that does not read is not delivered to; a publisher that is faster than the disk
@@ -11,28 +11,23 @@ is not read from; logins, frames, channels and bodies have the core's limits.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import anyio
 
 from runtime.broker import journal
 from runtime.broker.broker import Broker, BrokerStatistics
+from runtime.broker.keeping import JournalKeeper
 from runtime.broker.operating import Operator
 from runtime.broker.protocol import Connection
-from runtime.broker.records import Batch, Record
 from runtime.child import ChildContext
-from runtime.database import Database, Transaction
-from runtime.errors import StoreUnavailable
+from runtime.database import Database
 from runtime.host import Clock, Host
 from runtime.telemetry import Telemetry
 
 FAREWELL_S_MAX = 1.0
 SHUTDOWN = "broker forced connection closure with reason 'shutdown'"
-STUCK_S_MIN = 0.05
-STUCK_S_MAX = 1.0
-RECORDS_WAITING_MAX = 8192
-BYTES_WAITING_MAX = 8 * 1024 * 1024
 
 
 class BrokerServer:
@@ -109,10 +104,7 @@ class _Running:
         self, broker: Broker, database: Database | None, clock: Clock, telemetry: Telemetry
     ) -> None:
         self.broker = broker
-        self._database = database
-        self._clock = clock
-        self._telemetry = telemetry
-        self._batch: Batch | None = None
+        self._keeper = JournalKeeper(broker, database, clock, telemetry)
         self._loop = asyncio.get_running_loop()
         self._transports: dict[Connection, asyncio.Transport] = {}
         self._not_read: dict[Connection, None] = {}
@@ -141,7 +133,7 @@ class _Running:
             self.broker.receive(connection, data)
         except Exception as error:  # a bug: the core's state is no longer to be trusted
             self._fail(error)
-        if self._disk_is_behind():
+        if self._keeper.is_behind:
             self._stop_reading(connection)
         self._flush_soon()
 
@@ -172,17 +164,10 @@ class _Running:
             self._not_read[connection] = None
             transport.pause_reading()
 
-    def _disk_is_behind(self) -> bool:
-        recorder = self.broker.recorder
-        return (
-            recorder.waiting_records > RECORDS_WAITING_MAX
-            or recorder.waiting_bytes > BYTES_WAITING_MAX
-        )
-
     def _read_again(self) -> None:
         for connection in list(self._not_read):
             transport = self._transports[connection]
-            if connection.blocked or self._disk_is_behind():
+            if connection.blocked or self._keeper.is_behind:
                 continue
             del self._not_read[connection]
             if not transport.is_closing():
@@ -271,37 +256,11 @@ class _Running:
         self._attention.set()
 
     async def _write_waiting(self, stopping: anyio.Event) -> None:
-        while self._database is not None and (batch := self._next_batch()) is not None:
-            await self._insist(partial(_write, batch.records), stopping)
-            self._batch = None
-            self.broker.committed(batch.mark)
-            self._read_again()
-            self._flush()
+        await self._keeper.write_waiting(stopping, self._written)
 
-    def _next_batch(self) -> Batch | None:
-        """Return the batch that could not be written, or the next: each builds on those before."""
-        self._batch = self._batch or self.broker.take_records()
-        return self._batch
-
-    async def _insist(self, work: Callable[[Transaction], None], stopping: anyio.Event) -> None:
-        """Write; while there is no room, again and again. Raises only if told to stop meanwhile."""
-        assert self._database is not None, "there is a journal to write to"
-        began, pause_s = self._clock.monotonic(), STUCK_S_MIN
-        while True:
-            try:
-                await self._database.write(work)
-                break
-            except StoreUnavailable as error:
-                if stopping.is_set():
-                    raise
-                if pause_s == STUCK_S_MIN:
-                    self._telemetry.event("broker.stuck", "error", error=error)
-            with anyio.move_on_after(pause_s):
-                await stopping.wait()
-            pause_s = min(2 * pause_s, STUCK_S_MAX)
-        if pause_s > STUCK_S_MIN:
-            waited_s = round(self._clock.monotonic() - began, 3)
-            self._telemetry.event("broker.unstuck", waited_s=waited_s)
+    def _written(self) -> None:
+        self._read_again()
+        self._flush()
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -326,10 +285,6 @@ class _Running:
         for connection, transport in list(self._transports.items()):
             connection.end("abort")
             transport.abort()
-
-
-def _write(records: Sequence[Record], transaction: Transaction) -> None:
-    journal.write(transaction.connection, records)
 
 
 class _ClientProtocol(asyncio.Protocol):
