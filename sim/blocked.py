@@ -52,7 +52,9 @@ class Remains:
         self.events: list[tuple[str, str, str]] = rows(orders, _EVENTS)
         self.outbox = rows(orders, _OUTBOX)
         self.orders = rows(orders, _LIST)
-        self.inbox = {name: _states(ledgers.of(name)) for name in SERVICES}
+        self.inbox = {
+            name: {**_forgotten(world, name), **_states(ledgers.of(name))} for name in SERVICES
+        }
         self.holds = {
             name: {one: _seconds(due_ms) for one, due_ms in rows(ledgers.of(name), _HOLDS)}
             for name in ("payment", "shipping")
@@ -162,6 +164,18 @@ def _unanswered(world: SimulatedWorld) -> str:
     answers = [one.status for one in mine if isinstance(one, Answered)]
     waits = f"sent {sent[-1].command} {tries} times, latest answers {answers[-3:]}"
     return f"customer {name} of {sent[-1].order_id or 'no order yet'} {waits}"
+
+
+def _forgotten(world: SimulatedWorld, service: str) -> dict[str, str]:
+    """Return what a service was done with, if it may have forgotten that by now."""
+    if world.settings.dedup.retention_s > world.engine.now:
+        return {}
+    return {
+        str(one.where.get("message_id", "")): "done"
+        for one in world.witness.commits
+        if one.table == "inbox" and one.values.get("state") == "done" and one.certain
+        if one.database == f"{service}.db"
+    }
 
 
 def _states(path: Path) -> dict[str, str]:

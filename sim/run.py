@@ -16,6 +16,7 @@ from sim.blocked import at_rest, first_blocked
 from sim.engine import Engine, engine
 from sim.faults.injector import Injector
 from sim.loop import OutOfSteps, Stalled
+from sim.operator import LOST, Operator
 from sim.past import read_the_past
 from sim.plan import Plan
 from sim.probes.table import hits
@@ -71,6 +72,7 @@ class Running:
         self.violations: list[Violation] = []
         self.at_rest = False
         self.dead: tuple[str, ...] = ()
+        self.operator: Operator | None = None
         self.healed_at_s = 0.0
         self.rested_at_s = 0.0
 
@@ -91,6 +93,9 @@ class Running:
         self.engine.network.heal()
         self._bury()
         self.healed_at_s = self.engine.now
+        if any(self.injector.fired[kind] for kind in LOST):
+            self.operator = Operator(self.world, self.dead)
+            self.operator.begin()
 
     def _bury(self) -> None:
         """Leave for dead whom the plan does not let come back, and wake the others.

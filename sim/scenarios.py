@@ -11,8 +11,6 @@ from sim.sketch import Sketch
 
 Scenario = Callable[[Sketch], None]
 
-_OPERATORS_LOSS = ("queue-purged", "queue-deleted")
-
 
 def broker_outage(sketch: Sketch) -> None:
     """The broker goes away and comes back: refused, reset, silent, restarted, blocked.
@@ -120,7 +118,7 @@ def everything(sketch: Sketch) -> None:
     sketch.draw_world()
     sketch.draw_ending()
     sketch.draw_manner()
-    sketch.sometimes([kind for kind in KINDS if kind not in _OPERATORS_LOSS])
+    sketch.sometimes(list(KINDS))
 
 
 SCENARIOS: dict[str, Scenario] = {

@@ -183,5 +183,6 @@ def _settings(rng: random.Random) -> dict[str, Any]:
         "store.batch_max": rng.choice((1, 4, 256)),
         "outbox.batch_max": rng.choice((1, 8, 256)),
         "outbox.poll_s": rng.choice((0.5, 0.5, 3.0)),
+        "dedup.retention_s": rng.choice((604800.0, 604800.0, 604800.0, 2.0)),
         "api.deadline_s": rng.choice((1.0, 10.0)),
     }

@@ -33,7 +33,7 @@ from sim.watch.witness import Depths, Trees, Witness
 
 OPERATOR = "operator-token-operator-token-operator-token"
 _BROKER_PORT = 5672
-_PORTS: dict[ServiceName, int] = {
+PORTS: dict[ServiceName, int] = {
     "gateway": 8080,
     "order-events": 8081,
     "payment": 8082,
@@ -72,7 +72,7 @@ class SimulatedWorld:
             node.storage.latency_s_max = plan.world.disk_s_max
             self.witness.attend(node)
         gateway = "gateway" if plan.world.shape == "apart" else "shop"
-        self.shop = Shop(engine, gateway, _PORTS["gateway"], OPERATOR)
+        self.shop = Shop(engine, gateway, PORTS["gateway"], OPERATOR)
         self.witness.history = self.shop.history
         self.stopping: dict[str, anyio.Event] = {}
         self.broker: BrokerServer | None = None
@@ -180,11 +180,11 @@ def _settings(plan: Plan) -> Settings:
         url = f"amqp://{BROKER_USER}:{BROKER_PASSWORD}@broker:{_BROKER_PORT}/"
         tables["broker"] = {"url": url}
     if plan.world.shape == "apart":
-        for service, port in _PORTS.items():
+        for service, port in PORTS.items():
             key = {"gateway": "http", "order-events": "order_events"}.get(service, service)
             tables.setdefault(key, {}).update(bind="0.0.0.0", port=port)  # noqa: S104
-        tables["order_events"]["url"] = f"http://order-events:{_PORTS['order-events']}"
-        tables["shipping"]["url"] = f"http://shipping:{_PORTS['shipping']}"
+        tables["order_events"]["url"] = f"http://order-events:{PORTS['order-events']}"
+        tables["shipping"]["url"] = f"http://shipping:{PORTS['shipping']}"
     else:
         tables["http"] = {"bind": "0.0.0.0"}  # noqa: S104
     for name, value in plan.world.settings.items():

@@ -46,7 +46,7 @@ def disk_stall(strike: Strike) -> Heal | None:
 
 def disk_busy(strike: Strike) -> Heal | None:
     """Somebody else holds the lock of a database: SQLITE_BUSY, ``times`` times."""
-    return _fail(strike, "SQLITE_BUSY", moment="before", only="BEGIN")
+    return _fail(strike, "SQLITE_BUSY", moment="before", only="BEGIN IMMEDIATE")
 
 
 def disk_full(strike: Strike) -> Heal | None:
@@ -124,7 +124,7 @@ def _draw_error(rng: random.Random, world: World) -> Draft:
     facts = {
         "after": rng.randrange(20),
         "moment": rng.choice(("before", "after")),
-        "only": rng.choice(("COMMIT", "COMMIT", "INSERT", "BEGIN", "SELECT")),
+        "only": rng.choice(("COMMIT", "COMMIT", "INSERT", "BEGIN IMMEDIATE", "SELECT")),
         "code": rng.choice(("SQLITE_IOERR", "SQLITE_IOERR_FSYNC")),
     }
     return Draft(target=_disk(rng, world), for_s=30.0, facts=facts)

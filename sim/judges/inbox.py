@@ -56,6 +56,11 @@ class Inbox:
         """Whether rows were removed in this time."""
         return any(before <= at <= after for at in self.forgot)
 
+    def forgotten(self) -> set[str]:
+        """Return the messages that were done before rows were removed: their rows may be gone."""
+        last = max(self.forgot, default=float("-inf"))
+        return {one.message_id for one, _ in self.settled("done") if one.certain and one.at < last}
+
     def settled(self, state: str) -> Iterator[tuple[Entry, Entry]]:
         """Yield each settling with this state, and the claim before it."""
         for entries in self.by_message.values():

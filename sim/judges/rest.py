@@ -20,7 +20,9 @@ def every_message_was_done_by_whom_it_concerns(evidence: Evidence) -> Iterator[s
     Unless it could not be, and was parked: whether it had to be is another claim.
     """
     for service in _living(evidence):
-        states = evidence.inbox[service]
+        box = evidence.inboxes.get(service)
+        forgotten = dict.fromkeys(() if box is None else box.forgotten(), "done")
+        states = {**forgotten, **evidence.inbox[service]}
         meant = {event.id for event in evidence.events if event.type in CONSUMED_BY[service]}
         for message_id in dict.fromkeys((*meant, *states)):
             state = states.get(message_id)

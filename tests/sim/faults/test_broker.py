@@ -2,8 +2,8 @@
 
 import pytest
 
-from sim.plan import World
-from tests.sim.faults.small import QUICK, strike
+from sim.plan import Order, Shape, World
+from tests.sim.faults.small import MUG, QUICK, strike
 
 
 def test_a_blocked_broker_takes_nothing_until_it_is_unblocked() -> None:
@@ -39,9 +39,16 @@ def test_deliveries_that_nobody_acknowledges_in_time_cost_the_channel_and_come_a
     assert struck.breaches == []
 
 
-def test_a_deleted_queue_is_declared_again() -> None:
-    struck = strike("queue-deleted", at_s=0.8, queue="payment")
-    assert struck.effects == {"queue-deleted": 1}
+@pytest.mark.parametrize("kind", ["queue-purged", "queue-deleted"])
+@pytest.mark.parametrize("shape", ["together", "apart"])
+def test_what_an_operator_loses_he_offers_again(kind: str, shape: Shape) -> None:
+    slow = {**QUICK, "payment.hold_s": 0.0, "broker.prefetch": 1, "runtime.lanes": 1}
+    world = World(shape=shape, own_broker=shape == "together", settings=slow)
+    orders = tuple(Order(number=n, at_s=1 + n / 100, items=MUG) for n in range(1, 7))
+    struck = strike(kind, at_s=1.35, queue="payment", world=world, orders=orders)
+    assert struck.effects == {kind: 1}
+    assert struck.running.operator is not None
+    assert struck.running.operator.offered >= 1
     assert struck.breaches == []
 
 

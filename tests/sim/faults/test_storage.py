@@ -12,7 +12,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("disk-full", {"for_s": 6.0}),
 ]
 ERRORS: list[tuple[str, str, dict[str, Any]]] = [
-    ("disk-busy", "before BEGIN", {"times": 2}),
+    ("disk-busy", "before BEGIN IMMEDIATE", {"times": 2}),
     ("disk-full-at", "before COMMIT", {"times": 2, "only": "COMMIT"}),
     ("disk-full-at", "before INSERT", {"times": 1, "only": "INSERT", "after": 3}),
     ("disk-error", "before COMMIT", {"moment": "before", "only": "COMMIT"}),
