@@ -3,10 +3,16 @@
 import random
 from typing import Any
 
+from sim.client import NoAnswer
 from sim.faults import targets
 from sim.faults.kind import Draft, Heal, Kind, Strike
+from sim.incarnation import Incarnation
 from sim.plan import World
 from sim.taps.http import HttpRule, HttpTap, Moment
+from sim.world import OPERATOR
+
+MAILBOX_MAX = 16
+NO_ORDER = "ord_00000000000000000000000000"
 
 
 def _meddle(strike: Strike, moment: Moment, act: Any) -> Heal:
@@ -69,6 +75,35 @@ def reply_late(strike: Strike) -> Heal | None:
     return _meddle(strike, "reply", keep)
 
 
+def flood(strike: Strike) -> Heal | None:
+    """More requests come at once than the log's mailbox holds, while its disk hangs: 503."""
+    world, count = strike.world, strike.fact("requests", 40)
+    storage = world.node_of("order-events").storage
+    storage.stalled_until_s = strike.engine.now + strike.fault.for_s
+    crowd = Incarnation("crowd", strike.fault.number)
+
+    async def ask(number: int) -> None:
+        client = world.shop.client()
+        key = f"flood-{strike.fault.number}-{number}"
+        headers = {"Authorization": f"Bearer {OPERATOR}", "Idempotency-Key": key}
+        try:
+            path = f"/v1/orders/{NO_ORDER}/cancellation"
+            answer = await client.request("POST", path, headers=headers, body={})
+        except NoAnswer:
+            return
+        client.close()
+        if answer.status == 503:
+            strike.happened()
+
+    for number in range(count):
+        crowd.spawn(ask(number))
+
+    def heal() -> None:
+        storage.stalled_until_s = 0.0
+
+    return heal
+
+
 def _draw_lost(rng: random.Random, world: World) -> Draft:
     facts = {"share": rng.choice((0.1, 0.5, 1.0)), "silent": rng.random() < 0.3}
     return Draft(
@@ -90,9 +125,18 @@ def _draw_late(rng: random.Random, world: World) -> Draft:
     )
 
 
+def _draw_flood(rng: random.Random, world: World) -> Draft | None:
+    mailbox_max = world.settings.get("runtime.mailbox_max", 1024)
+    if mailbox_max > MAILBOX_MAX:
+        return None  # it would take thousands of requests, and as many milliseconds of ours
+    facts = {"requests": 3 * mailbox_max + rng.randrange(20)}
+    return Draft(for_s=rng.uniform(0.5, 3), facts=facts)
+
+
 KINDS = (
     Kind("request-lost", request_lost, _draw_lost, "http"),
     Kind("reply-lost", reply_lost, _draw_lost, "http"),
     Kind("client-gone", client_gone, _draw_gone, "http"),
     Kind("reply-late", reply_late, _draw_late, "http"),
+    Kind("flood", flood, _draw_flood),
 )

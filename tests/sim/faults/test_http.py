@@ -31,6 +31,13 @@ def test_a_client_that_goes_takes_its_request_with_it_not_its_command() -> None:
     assert struck.breaches == []
 
 
+def test_a_flood_is_told_to_come_back_and_the_customers_are_served() -> None:
+    world = World(own_broker=True, settings={**QUICK, "runtime.mailbox_max": 4})
+    struck = strike("flood", for_s=2.0, requests=20, world=world)
+    assert struck.effects["flood"] >= 10
+    assert struck.breaches == []
+
+
 def test_a_reply_is_late() -> None:
     struck = strike("reply-late", "customers|shop", late_s=0.5)
     assert struck.effects["reply-late"] >= 3
