@@ -276,6 +276,7 @@ class Broker:
         self._confirming[channel] = None
 
     def _flush_confirms(self) -> None:
-        confirming, self._confirming = self._confirming, {}
-        for channel in confirming:
-            channel.flush_confirms()
+        if self._confirming:
+            confirming, self._confirming = self._confirming, {}
+            for channel in confirming:
+                channel.flush_confirms()

@@ -7,6 +7,7 @@ AMQP 0-9-1, 4.2.6.1: class, weight, body size, property flags, then the properti
 """
 
 import struct
+from functools import lru_cache
 
 from runtime.broker import tables
 from runtime.broker.argument_checks import TIMER_MS_MAX
@@ -38,9 +39,19 @@ class Message:
                  "persistent", "routing_key")  # fmt: skip
 
     def __init__(
-        self, exchange: str, routing_key: str, header: bytes, body: bytes, hidden_keys: bytes = b""
+        self,
+        exchange: str,
+        routing_key: str,
+        header: bytes,
+        body: bytes,
+        hidden_keys: bytes = b"",
+        *,
+        spans: Spans | None = None,
     ) -> None:
-        """Raises BrokerError where the header, or a table in it, is malformed."""
+        """Raises BrokerError where the header, or a table in it, is malformed.
+
+        ``spans`` says where its properties are, for who knows it.
+        """
         self.exchange = exchange
         self.routing_key = routing_key
         self.header = header
@@ -48,7 +59,8 @@ class Message:
         self.hidden_keys = hidden_keys
         self.address = short(exchange) + short(routing_key)
         self.copies: tuple[str, ...] = ()
-        spans = _spans(header)
+        if spans is None:
+            spans = _spans(header)
         if _HEADERS in spans:
             self.copies = _keys(_headers(header, spans[_HEADERS]), "CC")
         mode = spans.get(_DELIVERY_MODE)
@@ -102,7 +114,7 @@ def published(exchange: str, routing_key: str, header: bytes, body: bytes, user:
     if _USER_ID in spans and (claimed := _text(header, spans[_USER_ID])) != user:
         text = f"user_id property set to '{claimed}' but authenticated user was '{user}'"
         raise BrokerError(PRECONDITION_FAILED, text)
-    message = Message(exchange, routing_key, header, body)
+    message = Message(exchange, routing_key, header, body, spans=spans)
     mode = spans.get(_DELIVERY_MODE)
     if mode is not None and header[mode[0]] not in (1, PERSISTENT):
         raise _unusable(f"{{delivery_mode_unknown,{header[mode[0]]}}}")
@@ -127,16 +139,18 @@ def body_size(header: bytes) -> int:
 
 def _spans(header: bytes) -> Spans:
     flags = header[_FLAGS_AT] << 8 | header[_FLAGS_AT + 1]
-    if flags & 3:
-        raise BrokerError(SYNTAX_ERROR, "unknown content properties")
     spans: Spans = {}
     position = _PROPERTIES_AT
     try:
-        for number, kind in enumerate(_KINDS):
-            if flags & 1 << 15 - number:
-                end = _end(header, position, kind)
-                spans[number] = (position, end)
-                position = end
+        for number, kind in _present(flags):
+            if kind == _SHORT:
+                end = position + 1 + header[position]
+            elif kind == _TABLE:
+                end = position + 4 + int(_LENGTH.unpack_from(header, position)[0])
+            else:
+                end = position + (1 if kind == _OCTET else 8)
+            spans[number] = (position, end)
+            position = end
     except (IndexError, struct.error) as error:
         raise BrokerError(SYNTAX_ERROR, "malformed content properties") from error
     if position > len(header):
@@ -144,12 +158,12 @@ def _spans(header: bytes) -> Spans:
     return spans
 
 
-def _end(header: bytes, position: int, kind: int) -> int:
-    if kind == _SHORT:
-        return position + 1 + header[position]
-    if kind == _TABLE:
-        return position + 4 + int(_LENGTH.unpack_from(header, position)[0])
-    return position + (1 if kind == _OCTET else 8)
+@lru_cache(1024)
+def _present(flags: int) -> tuple[tuple[int, int], ...]:
+    """Numbers and kinds of the properties that these flags announce."""
+    if flags & 3:
+        raise BrokerError(SYNTAX_ERROR, "unknown content properties")
+    return tuple((number, kind) for number, kind in enumerate(_KINDS) if flags & 1 << 15 - number)
 
 
 def _headers(header: bytes, span: tuple[int, int]) -> tables.Entries:
