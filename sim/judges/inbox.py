@@ -9,6 +9,7 @@ import msgspec
 from sim.judges.observed import Commit, Observed
 
 Kind = Literal["claim", "work", "hold", "step", "settle"]
+_OLDER_THAN = "updated_at_ms <"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -17,6 +18,7 @@ class Entry(msgspec.Struct, frozen=True):
     ``claim``: somebody took it. ``work``: somebody took it from the hold. ``hold``: it waits there.
     ``step``: a step was noted. ``settle``: it is done, requeued or parked. ``worker`` is the
     incarnation that did it, by the id that the service gives itself; ``life`` the process's number.
+    ``at_ms`` is the row's own time, by the wall clock of whoever wrote it.
     """
 
     at: float
@@ -28,16 +30,18 @@ class Entry(msgspec.Struct, frozen=True):
     state: str
     worker: str
     certain: bool
+    at_ms: int = 0
 
 
 class Inbox:
     """One service's inbox: every change in order, and each message's changes.
 
-    ``forgot``: when rows of messages that were done long ago were removed.
+    ``forgot``: when rows of messages that were done long ago were removed, and before which wall
+    time those had to be done. Rows that are removed in any other way are not forgotten but lost.
     """
 
     def __init__(self) -> None:
-        self.forgot: list[float] = []
+        self.forgot: list[tuple[float, int]] = []
         self.entries: list[Entry] = []
         self.by_message: dict[str, list[Entry]] = {}
 
@@ -52,14 +56,19 @@ class Inbox:
         place = bisect_right(entries, at, key=lambda entry: entry.at)
         return entries[place - 1].state if place else None
 
-    def forgot_between(self, before: float, after: float) -> bool:
-        """Whether rows were removed in this time."""
-        return any(before <= at <= after for at in self.forgot)
+    def forgot_until(self, done: Entry, until: float) -> bool:
+        """Whether the row of a message that was done was removed for its age by then."""
+        return any(
+            done.at <= at <= until and done.at_ms < before_ms for at, before_ms in self.forgot
+        )
 
     def forgotten(self) -> set[str]:
-        """Return the messages that were done before rows were removed: their rows may be gone."""
-        last = max(self.forgot, default=float("-inf"))
-        return {one.message_id for one, _ in self.settled("done") if one.certain and one.at < last}
+        """Return the messages whose rows may be gone for their age."""
+        return {
+            one.message_id
+            for one, _ in self.settled("done")
+            if one.certain and self.forgot_until(one, float("inf"))
+        }
 
     def settled(self, state: str) -> Iterator[tuple[Entry, Entry]]:
         """Yield each settling with this state, and the claim before it."""
@@ -79,7 +88,8 @@ def inboxes(observed: Observed) -> dict[str, Inbox]:
     for commit in observed.commits:
         service = commit.database.removesuffix(".db")
         if commit.table == "inbox" and commit.verb == "delete" and commit.rows:
-            found.setdefault(service, Inbox()).forgot.append(commit.at)
+            before_ms = commit.where.get(_OLDER_THAN, 0)
+            found.setdefault(service, Inbox()).forgot.append((commit.at, before_ms))
         elif commit.table == "inbox" and commit.verb != "delete":
             entry = _entry(service, commit, last)
             last[service, entry.message_id] = entry.state
@@ -111,4 +121,5 @@ def _entry(service: str, commit: Commit, last: dict[tuple[str, str], str]) -> En
         state=state,
         worker=worker,
         certain=commit.certain,
+        at_ms=values.get("updated_at_ms", 0),
     )

@@ -114,13 +114,14 @@ def what_was_committed_is_kept(evidence: Evidence) -> Iterator[str | None]:
 def a_message_is_done_once(evidence: Evidence) -> Iterator[str | None]:
     """No service is done twice with one message, unless it had forgotten the first time."""
     for service, box in evidence.inboxes.items():
-        done: dict[str, list[float]] = {}
+        done: dict[str, list[Entry]] = {}
         for settled, _ in box.settled("done"):
             if settled.certain:
-                done.setdefault(settled.message_id, []).append(settled.at)
+                done.setdefault(settled.message_id, []).append(settled)
         for message_id, times in done.items():
-            wrong = [one for one in pairwise(times) if not box.forgot_between(*one)]
-            yield f"{service}: {message_id} was done at {times} s" if wrong else None
+            again = any(not box.forgot_until(one, other.at) for one, other in pairwise(times))
+            told = [one.at for one in times]
+            yield f"{service}: {message_id} was done at {told} s" if again else None
 
 
 def a_requeued_message_has_its_copy(evidence: Evidence) -> Iterator[str | None]:

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from sim.judges.evidence import Evidence
+from sim.judges.inbox import Entry
 from sim.judges.observed import Delivery, Incident
 
 
@@ -87,11 +88,11 @@ def done_again_after_it_was_forgotten(evidence: Evidence) -> int:
     """A message came again when its row was gone, and all of its work was done again (D11)."""
     found = 0
     for box in evidence.inboxes.values():
-        times: dict[str, list[float]] = {}
+        times: dict[str, list[Entry]] = {}
         for settled, _ in box.settled("done"):
-            times.setdefault(settled.message_id, []).append(settled.at)
+            times.setdefault(settled.message_id, []).append(settled)
         found += sum(
-            box.forgot_between(before, after)
+            box.forgot_until(before, after.at)
             for done in times.values()
             for before, after in pairwise(done)
         )

@@ -8,7 +8,7 @@ A commit that the power cut itself may have undone is not *certain*: nobody was 
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ _INSERT = re.compile(
 )
 _UPDATE = re.compile(r"UPDATE (?P<table>\w+) SET (?P<sets>.*?)(?: WHERE (?P<where>.*))?$")
 _DELETE = re.compile(r"DELETE FROM (?P<table>\w+)(?: WHERE (?P<where>.*))?$")
+_CONDITIONS = re.compile(r" AND | ORDER BY ")
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -58,10 +59,20 @@ def form_of(sql: str) -> Form | None:
             else:
                 pairs = (piece.partition("=") for piece in (parts.get("sets") or "").split(","))
                 sets, used = _assigned(((name, value) for name, _, value in pairs if name), 0)
-            where = (piece.partition("=") for piece in (parts.get("where") or "").split(" AND "))
-            tests, _ = _assigned(((name, value) for name, _, value in where), used)
+            tests, _ = _assigned(_conditions(parts.get("where") or ""), used)
             return Form(verb, found["table"], sets, tests)
     return None
+
+
+def _conditions(where: str) -> Iterator[tuple[str, str]]:
+    """Yield each column that is compared, and with what; one that is to be less is ``name <``."""
+    for piece in _CONDITIONS.split(where):
+        column, operator, value = piece.partition("=")
+        if not operator:
+            column, operator, value = piece.partition("<")
+        words = column.split()
+        if words and value:
+            yield words[-1] + (" <" if operator == "<" else ""), value
 
 
 def _assigned(pairs: Iterable[tuple[str, str]], used: int) -> tuple[dict[str, int | str], int]:

@@ -62,6 +62,24 @@ def done_again(evidence: Evidence) -> None:
     evidence.observed.commits.append(done)
 
 
+def done_again_after(where: dict[str, object]) -> Doctor:
+    """Have rows removed by a condition, and a message done again that was done at 1000 ms."""
+
+    def doctor(evidence: Evidence) -> None:
+        seen = evidence.observed.commits
+        number = next(at for at, one in enumerate(seen) if one.values.get("state") == "done")
+        done = seen[number]
+        set_to(seen, number, values={**done.values, "updated_at_ms": 1000})
+        later = done.at + 5
+        database = done.database
+        seen += [
+            commit("inbox", "delete", later, database=database, where=where),
+            commit("inbox", "update", later + 1, database=database, where=done.where, state="done"),
+        ]
+
+    return doctor
+
+
 def crashed_more_often(evidence: Evidence) -> None:
     evidence.observed.incidents.pop()
 
@@ -122,7 +140,11 @@ DOCTORS: dict[str, list[Doctor]] = {
         lambda e: e.events.pop(),
         lambda e: e.mail_rows.pop(),
     ],
-    "a_message_is_done_once": [done_again],
+    "a_message_is_done_once": [
+        done_again,
+        done_again_after({"message_id": "m"}),
+        done_again_after({"updated_at_ms <": 1000}),
+    ],
     "a_requeued_message_has_its_copy": [lambda e: e.observed.published.pop()],
     "one_handler_at_a_time": [
         lambda e: claimed_by(e, "o2", 3),
@@ -202,6 +224,14 @@ def test_what_was_seen_and_is_wrong_is_found(name: str, number: int) -> None:
     (finding,) = check(evidence, [claim.judge])
     assert finding.breaches
     assert not any("cannot be judged" in breach for breach in finding.breaches), finding.breaches
+
+
+def test_a_message_may_be_done_again_when_its_row_was_old_enough_to_be_removed() -> None:
+    evidence = witnessed()
+    done_again_after({"updated_at_ms <": 1001})(evidence)
+    claim = next(claim for claim in SEEN if claim.name == "a_message_is_done_once")
+    (finding,) = check(evidence, [claim.judge])
+    assert finding.green
 
 
 def test_an_uncertain_commit_may_be_lost_with_the_power() -> None:

@@ -106,6 +106,14 @@ def test_a_commit_at_which_the_power_went_is_uncertain(connection: Connection) -
     [
         ("SELECT * FROM inbox", None),
         ("DELETE FROM strangers WHERE id = ?", None),
+        ("DELETE FROM outbox", Form("delete", "outbox", {}, {})),
+        (
+            (
+                "DELETE FROM inbox WHERE message_id IN (SELECT message_id FROM inbox"
+                " WHERE state = 'done' AND at < ? ORDER BY at LIMIT ?)"
+            ),
+            Form("delete", "inbox", {}, {"state": "'done'", "at <": 0}),
+        ),
         (
             "DELETE FROM outbox WHERE position = ?",
             Form("delete", "outbox", {}, {"position": 0}),
