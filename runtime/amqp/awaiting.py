@@ -45,13 +45,10 @@ async def finish(call: Coroutine[Any, Any, None], seconds: float) -> None:
     """Give a clean-up call at most ``seconds``, and ignore how it ends.
 
     ``Connection.close`` lets a bare ``CancelledError`` out of a surrounding anyio scope, so it must
-    never be awaited in a task that belongs to somebody.
+    never be awaited in a task that belongs to somebody. Who is cancelled meanwhile waits no longer,
+    but the call goes on: a channel that nobody closes keeps its consumer, and that one's messages.
     """
-    task = asyncio.ensure_future(call)
-    try:
-        await asyncio.wait([task], timeout=seconds)
-    finally:
-        _drop(task)
+    await asyncio.wait([detach(call, seconds)], timeout=seconds)
 
 
 async def either(first: anyio.Event, second: anyio.Event) -> None:
@@ -68,9 +65,13 @@ async def either(first: anyio.Event, second: anyio.Event) -> None:
         group.start_soon(wait, second)
 
 
-def detach(call: Coroutine[Any, Any, None], seconds: float) -> None:
-    """Start a clean-up call that nobody waits for, bounded like `finish`."""
-    _keep(asyncio.ensure_future(finish(call, seconds)))
+def detach(call: Coroutine[Any, Any, None], seconds: float) -> "asyncio.Task[None]":
+    """Start a clean-up call that nobody need wait for, bounded like `finish`."""
+    task = asyncio.ensure_future(call)
+    limit = task.get_loop().call_later(seconds, task.cancel)
+    task.add_done_callback(lambda _: limit.cancel())
+    _keep(task)
+    return task
 
 
 def translated(error: BaseException, what: str) -> Exception:

@@ -95,6 +95,37 @@ async def test_clean_up_never_fails_and_never_lasts() -> None:
     await finish(anyio.sleep(60), 0.01)
 
 
+async def test_clean_up_goes_on_when_its_waiter_is_cancelled() -> None:
+    closed = anyio.Event()
+
+    async def close() -> None:
+        await anyio.lowlevel.checkpoint()
+        closed.set()
+
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await finish(close(), 5)
+    assert scope.cancelled_caught
+    with anyio.fail_after(5):
+        await closed.wait()
+
+
+async def test_clean_up_that_nobody_waits_for_is_bounded_too() -> None:
+    ended = anyio.Event()
+
+    async def close() -> None:
+        try:
+            await anyio.sleep(60)
+        finally:
+            ended.set()
+
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await finish(close(), 0.01)
+    with anyio.fail_after(5):
+        await ended.wait()
+
+
 async def test_either_returns_for_both() -> None:
     first, second = anyio.Event(), anyio.Event()
     async with anyio.create_task_group() as group:

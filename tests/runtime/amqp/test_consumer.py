@@ -247,3 +247,28 @@ async def test_messages_that_are_ready_but_never_arrive_cost_the_session(
         with anyio.fail_after(20):
             await session.lost.wait()
         await until(lambda: "m2" in flow.ids())
+
+
+async def test_a_consumer_that_is_cancelled_leaves_no_channel_that_takes_messages(
+    broker_url: str, host: Host, telemetry: Telemetry
+) -> None:
+    async def prepare(session: Session) -> None:
+        await declare(session, Topology(queues=(Queue("q", QUORUM),)))
+
+    link = Link(broker_url, "consume", host, telemetry, prepare=prepare)
+    flow = Inflow(link, prefetch=2)
+    async with peer_at(broker_url) as peer, running(link.run):
+        async with anyio.create_task_group() as group:
+            group.start_soon(flow.consumer.run, ChildContext("cancelled"))
+            await link.session()
+            await put(peer, "m1", "m2", "m3")
+            await until(lambda: len(flow.got) == 2)
+            group.cancel_scope.cancel()
+        left: list[str] = []
+
+        async def all_came_back() -> bool:
+            left.extend(await drained(peer))
+            return len(left) == 3
+
+        await eventually(all_came_back, within_s=5.0)
+        assert sorted(left) == ["m1", "m2", "m3"]
