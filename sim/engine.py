@@ -13,20 +13,23 @@ from typing import Any
 from sim import guard, scratch
 from sim.loop import VirtualLoop
 from sim.network import Network
+from sim.plan import STEPS_MAX, VIRTUAL_S_MAX
 from sim.seed import Seed
 from sim.trace import Trace
-
-STEPS_MAX = 20_000_000
 
 
 class Engine:
     """Loop, network, trace and folder of one run. Made by `engine`."""
 
-    def __init__(self, seed: Seed, root: Path, *, keep_trace: bool, steps_max: int) -> None:
+    def __init__(
+        self, seed: Seed, root: Path, *, keep_trace: bool, steps_max: int, virtual_s_max: float
+    ) -> None:
         self.seed = seed
         self.root = root
         self.trace = Trace(keep=keep_trace)
-        self.loop = VirtualLoop(seed.stream("sched"), self.trace, steps_max=steps_max)
+        self.loop = VirtualLoop(
+            seed.stream("sched"), self.trace, steps_max=steps_max, virtual_s_max=virtual_s_max
+        )
         self.warnings: list[warnings.WarningMessage] = []
         self.network = Network(self.loop, self.trace, lambda *names: seed.stream("net", *names))
 
@@ -56,7 +59,12 @@ class Engine:
 
 @contextmanager
 def engine(
-    seed: Seed, *, keep_trace: bool = True, steps_max: int = STEPS_MAX, root: Path | None = None
+    seed: Seed,
+    *,
+    keep_trace: bool = True,
+    steps_max: int = STEPS_MAX,
+    virtual_s_max: float = VIRTUAL_S_MAX,
+    root: Path | None = None,
 ) -> Iterator[Engine]:
     """Make an engine whose files lie in memory, and remove them afterwards.
 
@@ -69,7 +77,9 @@ def engine(
     gc.disable()
     guard.seed_entropy(seed.number)
     folder = scratch.run_folder() if root is None else root
-    made = Engine(seed, folder, keep_trace=keep_trace, steps_max=steps_max)
+    made = Engine(
+        seed, folder, keep_trace=keep_trace, steps_max=steps_max, virtual_s_max=virtual_s_max
+    )
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -16,6 +16,7 @@ asyncio's own BaseEventLoop, of which only the parts that touch the operating sy
 
 import asyncio
 import heapq
+import math
 import random
 import socket
 from collections import deque
@@ -42,6 +43,10 @@ class OutOfSteps(Exception):
     """The run took more steps than it was given: something spins."""
 
 
+class OutOfTime(Exception):
+    """The run took more virtual time than it was given: something waits too long, or for ever."""
+
+
 class Refused(Exception):
     """The code under simulation asked for the real world: a thread, a socket, a descriptor."""
 
@@ -49,10 +54,19 @@ class Refused(Exception):
 class VirtualLoop(asyncio.BaseEventLoop):
     """See the module's laws. ``scheduler`` decides; ``trace`` is told.
 
+    A run that takes more than ``steps_max`` steps ends by `OutOfSteps`, one of more than
+    ``virtual_s_max`` virtual seconds by `OutOfTime`.
     ``network`` (see `sim.network`) answers ``create_connection`` and ``create_server``.
     """
 
-    def __init__(self, scheduler: random.Random, trace: Trace, *, steps_max: int) -> None:
+    def __init__(
+        self,
+        scheduler: random.Random,
+        trace: Trace,
+        *,
+        steps_max: int,
+        virtual_s_max: float = math.inf,
+    ) -> None:
         super().__init__()
         self.serial = 0
         self.steps = 0
@@ -61,6 +75,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._random = scheduler.random
         self._trace = trace
         self._steps_max = steps_max
+        self._virtual_s_max = virtual_s_max
         self._now = 0.0
         self._queue: deque[SimHandle] = deque()
         self._timers: list[tuple[float, int, SimHandle]] = []
@@ -156,6 +171,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             heapq.heappop(timers)
         if timers:
             self._now = max(self._now, timers[0][0])
+            if self._now > self._virtual_s_max:
+                raise OutOfTime(f"{self._virtual_s_max:g} s of virtual time are over")
         elif not self._stopping:  # type: ignore[attr-defined]
             raise Stalled(f"at {self._now:.3f} s nothing is ready and no timer is set")
 

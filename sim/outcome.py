@@ -14,7 +14,7 @@ from sim.batch import Lost
 from sim.draw import draw
 from sim.mutations.catalogue import MUTATIONS
 from sim.mutations.patching import planted
-from sim.plan import Fault, Plan
+from sim.plan import STEPS_MAX, VIRTUAL_S_MAX, Fault, Plan
 from sim.report.names import Names
 from sim.run import Result, Running, Violation, run
 from sim.token import Token, seed_text
@@ -26,13 +26,16 @@ GENERIC = ("comes-to-rest", "progress", "run-raised")
 class Wishes(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a draw differs from the scenario's own. Not the default: a token does not say it.
 
-    ``faults``: only these kinds, None all. ``mutation``: a planted defect.
+    ``faults``: only these kinds, None all. ``mutation``: a planted defect. The limits are the
+    plan's.
     """
 
     orders: int = 20
     faults: tuple[str, ...] | None = None
     intensity: float = 1.0
     mutation: str = ""
+    steps_max: int = STEPS_MAX
+    virtual_s_max: float = VIRTUAL_S_MAX
 
     def options(self) -> list[str]:
         """Return the options of ``ordermill sim run`` that say the same."""
@@ -45,6 +48,10 @@ class Wishes(msgspec.Struct, frozen=True, omit_defaults=True):
             found.append(f"--intensity {self.intensity:g}")
         if self.mutation:
             found.append(f"--mutate {self.mutation}")
+        if self.steps_max != AS_DRAWN.steps_max:
+            found.append(f"--max-steps {self.steps_max}")
+        if self.virtual_s_max != AS_DRAWN.virtual_s_max:
+            found.append(f"--max-virtual {self.virtual_s_max:g}s")
         return found
 
 
@@ -66,9 +73,12 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.plan
         wishes = self.wishes
         plan = draw(self.scenario, self.seed, orders=wishes.orders, intensity=wishes.intensity)
-        if wishes.faults is None:
-            return plan
-        return msgspec.structs.replace(plan, faults=_only(plan, wishes.faults))
+        return msgspec.structs.replace(
+            plan,
+            faults=plan.faults if wishes.faults is None else _only(plan, wishes.faults),
+            steps_max=wishes.steps_max,
+            virtual_s_max=wishes.virtual_s_max,
+        )
 
 
 def _only(plan: Plan, kinds: tuple[str, ...]) -> tuple[Fault, ...]:

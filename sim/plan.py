@@ -14,6 +14,8 @@ import msgspec
 Shape = Literal["together", "apart"]
 Action = Literal["pay", "move", "cancel", "ship", "look", "watch"]
 After = Literal["broker-returns", "service-stays-dead", "broker-stays-dead"]
+STEPS_MAX = 5_000_000
+VIRTUAL_S_MAX = 3600.0
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -79,7 +81,11 @@ class World(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All of a run. ``safety_s``: how long faults and work go on; ``liveness_s_max``: the bound."""
+    """All of a run. ``safety_s``: how long faults and work go on; ``liveness_s_max``: the bound.
+
+    A run of more than ``steps_max`` steps of the scheduler, or of more than ``virtual_s_max``
+    seconds, is ended and has failed.
+    """
 
     scenario: str
     seed: int
@@ -88,6 +94,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     faults: tuple[Fault, ...] = ()
     safety_s: float = 60.0
     liveness_s_max: float = 600.0
+    steps_max: int = STEPS_MAX
+    virtual_s_max: float = VIRTUAL_S_MAX
 
     def digest(self) -> str:
         """Return the first letters of the plan's hash: the last part of a replay token."""

@@ -15,7 +15,7 @@ import msgspec
 from sim.blocked import at_rest, first_blocked
 from sim.engine import Engine, engine
 from sim.faults.injector import Injector
-from sim.loop import OutOfSteps, Stalled
+from sim.loop import OutOfSteps, OutOfTime, Stalled
 from sim.operator import LOST, Operator
 from sim.past import read_the_past
 from sim.plan import Plan
@@ -71,6 +71,7 @@ class Running:
         self.injector.on_effect = self.world.witness.fault
         self.violations: list[Violation] = []
         self.at_rest = False
+        self.cut = False
         self.dead: tuple[str, ...] = ()
         self.operator: Operator | None = None
         self.healed_at_s = 0.0
@@ -151,14 +152,24 @@ def run(
     attach: Callable[[Running], None] | None = None,
 ) -> Result:
     """Run a plan and judge it. ``attach`` is shown the run before it begins, to watch it."""
-    with engine(Seed(plan.seed), keep_trace=keep_trace, root=root) as made:
+    with engine(
+        Seed(plan.seed),
+        keep_trace=keep_trace,
+        steps_max=plan.steps_max,
+        virtual_s_max=plan.virtual_s_max,
+        root=root,
+    ) as made:
         running = Running(made, plan)
         if attach is not None:
             attach(running)
         try:
             made.run(running.play())
-        except (Stalled, OutOfSteps) as error:
-            running.violations.append(Violation("progress", "the run goes on", str(error)))
+        except (Stalled, OutOfSteps, OutOfTime) as error:
+            claim, step = "the run goes on, and comes to its end", made.trace.count
+            running.cut = True
+            running.violations.append(
+                Violation("progress", claim, str(error), "liveness", step, made.now)
+            )
         verdict = _judged(running)
         return Result(
             plan=plan,
@@ -182,13 +193,18 @@ class _Verdict(msgspec.Struct, frozen=True):
 
 
 def _judged(running: Running) -> _Verdict:
-    """Judge a run that is over: what it has violated, how many cases each claim had, and hits."""
+    """Judge a run that is over: what it has violated, how many cases each claim had, and hits.
+
+    A run that was cut short still owes what must happen in the end, so nobody asks for that.
+    """
     made = running.engine
     running.world.witness.faulty = any(running.injector.fired.values())
     evidence = evidence_of(running.world, running.dead, made.mishaps)
     violations, cases = list(running.violations), {}
     for judged in judge(evidence):
         claim, finding = judged.claim, judged.finding
+        if claim.liveness and running.cut:
+            continue
         cases[claim.name] = finding.cases
         kind = "liveness" if claim.liveness else "safety"
         violations += [

@@ -61,7 +61,7 @@ def mutate(
     catches: int,
     scenarios: tuple[str, ...],
     seed_base: str,
-    jobs: int | None,
+    jobs: int,
     format_: str,
 ) -> int:
     """Plant defects, one after another, and count the seeds until each is caught.
@@ -79,7 +79,7 @@ def mutate(
         seeds,
         catches,
         parse_seed(seed_base),
-        jobs or 0,
+        jobs,
     )
     if format_ == "text":
         click.echo(f"{provenance().line()}   {len(chosen)} mutations, {seeds} seeds at most each")

@@ -9,13 +9,14 @@ import click
 
 from actors.cli import Options
 from runtime.errors import ConfigurationError
-from sim.commands.options import CORPUS, JOBS, REPORT, known_scenarios
+from sim.commands.options import CORPUS, JOBS, REPORT, Duration, known_scenarios
 from sim.commands.summary import head, print_summary
 from sim.commands.sweeping import Sweeping, Wanted
 from sim.console import Live
 from sim.faults.table import KINDS
 from sim.mutations.catalogue import MUTATIONS
 from sim.outcome import Wishes
+from sim.plan import STEPS_MAX, VIRTUAL_S_MAX
 from sim.profiles import PROFILES, Profile
 from sim.provenance import Provenance, provenance
 from sim.shrink import BUDGET_S
@@ -54,7 +55,9 @@ class Share(click.ParamType[float]):
 @click.option("--orders", type=click.IntRange(1, 1000), default=20, show_default=True)
 @CORPUS
 @JOBS
-@click.option("--time-budget", type=click.FloatRange(0), default=0.0, help="Seconds; no new runs.")
+@click.option("--max-steps", type=click.IntRange(1), default=STEPS_MAX, help="Of the scheduler.")
+@click.option("--max-virtual", type=Duration(), default=VIRTUAL_S_MAX, help="A run's length (1h).")
+@click.option("--time-budget", type=Duration(), help="Then no new run begins: 90s, 10m, 1h.")
 @click.option("--keep-going/--fail-fast", default=True, help="Go on after a failure.")
 @click.option("--check-determinism", type=Share(), help="Share of runs to be repeated (5%).")
 @click.option("--require-reached", is_flag=True, default=None, help="Fail if a probe is not hit.")
@@ -67,7 +70,7 @@ class Share(click.ParamType[float]):
     show_default=True,
 )
 @click.option("--shrink/--no-shrink", default=True, help="Make failing runs small.")
-@click.option("--shrink-budget", type=click.FloatRange(1), default=BUDGET_S, help="Seconds each.")
+@click.option("--shrink-budget", type=Duration(), default=BUDGET_S, help="For each (60s).")
 @click.option("--progress/--no-progress", default=True, help="Show a bar on a terminal.")
 @click.pass_obj
 def run(
@@ -113,8 +116,12 @@ def _wanted(scenarios: tuple[str, ...], made_with: Provenance, given: dict[str, 
             _faults(given["faults"]),
             given["intensity"],
             _mutation(given["mutation"]),
+            given["max_steps"],
+            given["max_virtual"],
         ),
-        limits=Limits(given["jobs"] or 0, given["time_budget"], fail_fast=not given["keep_going"]),
+        limits=Limits(
+            given["jobs"], given["time_budget"] or 0.0, fail_fast=not given["keep_going"]
+        ),
         sample=profile.sample if sample is None else sample,
         require_reached=profile.require_reached if required is None else required,
         shrink_s=given["shrink_budget"] if given["shrink"] else 0.0,

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sim.batch import Lost, Pool
-from sim.commands.options import CORPUS, JOBS, OK, REPORT, VIOLATION, places
+from sim.commands.options import CORPUS, JOBS, OK, REPORT, VIOLATION, Duration, places
 from sim.commands.summary import case_lines
 from sim.find import find
 from sim.investigation import investigate
@@ -17,13 +17,13 @@ from sim.shrink import BUDGET_S
 
 @click.command()
 @click.argument("run", metavar="TOKEN")
-@click.option("--budget", type=click.FloatRange(1), default=BUDGET_S, show_default=True)
+@click.option("--budget", type=Duration(), default=BUDGET_S, help="When to leave it (60s).")
 @click.option("--violation", help="Its name; by default the one that says most.")
 @JOBS
 @REPORT
 @CORPUS
 def shrink(
-    run: str, budget: float, violation: str | None, jobs: int | None, report: Path, corpus: Path
+    run: str, budget: float, violation: str | None, jobs: int, report: Path, corpus: Path
 ) -> int:
     """Make a failing run small: fewer faults, orders and acts, rounder times.
 
@@ -45,7 +45,7 @@ def shrink(
         report,
         provenance(),
         shrink_s=budget,
-        jobs=jobs or 0,
+        jobs=jobs,
         tell=lambda line: click.echo(line, err=True),
     )
     click.echo("\n".join(case_lines(case)))

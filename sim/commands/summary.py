@@ -15,6 +15,7 @@ from sim.simpler import size_of
 from sim.sweep import Tally
 from sim.token import seed_text
 
+KEEP = "ordermill sim corpus add"
 _SHOWN_MAX = 20
 _NAMES_MAX = 12
 
@@ -114,6 +115,8 @@ def case_lines(case: Case) -> Iterator[str]:
     else:
         yield f"report   {case.folder / 'report.html'}"
     yield f"replay   {_replay(case)}"
+    if case.report is not None and not case.outcome.corpus and not case.outcome.wishes.mutation:
+        yield f'keep     {KEEP} {case.folder} --why "..."'
 
 
 def _replay(case: Case) -> str:

@@ -120,7 +120,7 @@ def a_message_is_done_once(evidence: Evidence) -> Iterator[str | None]:
                 done.setdefault(settled.message_id, []).append(settled)
         for message_id, times in done.items():
             again = any(not box.forgot_until(one, other.at) for one, other in pairwise(times))
-            told = [one.at for one in times]
+            told = ", ".join(f"{one.at:.3f}" for one in times)
             yield f"{service}: {message_id} was done at {told} s" if again else None
 
 

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from sim.incarnation import Incarnation
-from sim.loop import OutOfSteps, Refused, Stalled, VirtualLoop
+from sim.loop import OutOfSteps, OutOfTime, Refused, Stalled, VirtualLoop
 from sim.seed import Seed
 from sim.trace import Trace
 
 
 def play(
-    main: Callable[[VirtualLoop], Coroutine[Any, Any, Any]], seed: int = 1, steps_max: int = 100_000
+    main: Callable[[VirtualLoop], Coroutine[Any, Any, Any]], seed: int = 1, **limits: Any
 ) -> tuple[Any, VirtualLoop, str]:
     """Run ``main`` in a loop of its own; return its result, the loop, and the trace's hash."""
     trace = Trace()
-    loop = VirtualLoop(Seed(seed).stream("sched"), trace, steps_max=steps_max)
+    loop = VirtualLoop(Seed(seed).stream("sched"), trace, **{"steps_max": 100_000, **limits})
     asyncio.set_event_loop(loop)
     try:
         result = loop.run_until_complete(main(loop))
@@ -208,6 +208,15 @@ def test_a_run_that_spins_ends_by_its_budget_of_steps() -> None:
 
     with pytest.raises(OutOfSteps):
         play(main, steps_max=1000)
+
+
+def test_a_run_that_waits_too_long_ends_by_its_budget_of_virtual_time() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        while True:
+            await asyncio.sleep(10)
+
+    with pytest.raises(OutOfTime, match="95 s"):
+        play(main, virtual_s_max=95.0)
 
 
 @pytest.mark.parametrize(

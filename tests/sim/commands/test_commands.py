@@ -79,6 +79,7 @@ def test_a_sweep_that_passes_says_how_to_do_it_again(sim: Sim) -> None:
     assert code == 0
     assert lines[0] == "replay any line with: ordermill sim replay SCENARIO:SEED"
     assert "generated 2 (base 0x1)" in out
+    assert "sim corpus add" not in out
     assert "2 passed, 0 failed" in lines[-2]
     assert lines[-1] == "again    ordermill sim run everything --seeds 2 --seed-base 0x1"
 
@@ -91,6 +92,7 @@ def test_a_failure_is_shrunk_reported_and_replayed(sim: Sim) -> None:
     assert "FAIL everything:0x7  property stays-cancelled (safety)" in out
     assert "shrunk 0 -> 0 faults, 2 -> 1 orders" in out
     assert "looking into everything:0x7" in err
+    assert 'ordermill sim corpus add .ordermill/sim/everything-0x7 --why "..."' in out
     last = out.splitlines()[-1]
     assert last.startswith("replay   ordermill sim replay everything:")
     again, told, _ = sim("replay", last.split()[-1])
@@ -151,6 +153,29 @@ class _Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._reading:
             self.data += data
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [("--max-virtual=4s", "4 s of virtual time are over"), ("--max-steps=3000", "3000 steps, at ")],
+)
+def test_a_run_ends_at_its_limit_and_its_replay_does_so_too(
+    sim: Sim, option: str, text: str
+) -> None:
+    code, out, _ = sim(*RUN, "--seed", "7", "--no-shrink", "--jobs", "auto", option)
+    assert code == 1
+    assert "FAIL everything:0x7  property progress (liveness)" in out, out
+    assert text in out
+    code, out, _ = sim("replay", out.splitlines()[-1].split()[-1])
+    assert code == 1
+    assert text in out
+    assert out.count("FAIL") == 1, "what was yet to come is not owed"
+
+
+def test_the_last_line_repeats_the_limits(sim: Sim) -> None:
+    code, out, _ = sim(*RUN, "--seeds", "1", "--max-virtual", "0.5h", "--max-steps", "900000")
+    assert code == 0
+    assert out.splitlines()[-1].endswith(" --max-steps 900000 --max-virtual 1800s")
 
 
 @pytest.mark.usefixtures("broken")
@@ -275,6 +300,9 @@ def test_the_list_names_everything(sim: Sim) -> None:
         (("run", "--faults", "lightning"), "there is no kind lightning"),
         (("run", "--seed", "zz"), "is no seed"),
         (("run", "--check-determinism", "often"), "is no share"),
+        (("run", "--max-virtual", "1d"), "is no duration: expected 90s, 1.5m or 1h"),
+        (("run", "--max-virtual", "0"), "it must be more than 0"),
+        (("run", "--jobs", "none"), "is no number of jobs"),
         (("replay", "everything"), "is no run"),
         (("mutate", "nothing"), "there is no mutation nothing"),
         (("probes",), "no sweep is recorded"),
