@@ -18,7 +18,6 @@ _DURATION = re.compile(r"(?P<figure>\d+(\.\d*)?|\.\d+)\s*(?P<unit>[a-z]*)")
 OK, VIOLATION, DIVERGED = 0, 1, 4
 
 
-
 class Duration(click.ParamType[float]):
     """A time of more than 0, in seconds: 90, 90s, 1.5m, 1h."""
 
