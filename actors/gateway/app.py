@@ -1,4 +1,4 @@
-"""The API put together: the table of operations, a handler for each, and what is around them."""
+"""The API and the pages put together: two tables, a handler for each row, what is around them."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
@@ -17,6 +17,9 @@ from actors.gateway.idempotency import Intents
 from actors.gateway.meta import Meta
 from actors.gateway.openapi import describe
 from actors.gateway.operations import OPERATIONS
+from actors.gateway.pages.errors import ErrorPages
+from actors.gateway.pages.routes import PAGES, page_handlers
+from actors.gateway.pages.site import Site
 from actors.gateway.rate_limit import RateLimit
 from actors.gateway.reads import Reads
 from actors.gateway.refusals import Refusals
@@ -74,10 +77,10 @@ def gateway_app(
         host=host,
         telemetry=telemetry,
     )
-    return _app(gateway, streams)
+    return _app(gateway, streams, Site(gateway, secret))
 
 
-def _app(gateway: Gateway, streams: Streams) -> Quart:
+def _app(gateway: Gateway, streams: Streams, site: Site) -> Quart:
     app = Quart("actors.gateway", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = gateway.limits.body_bytes_max
     app.config["BODY_TIMEOUT"] = _BODY_S_MAX
@@ -86,14 +89,13 @@ def _app(gateway: Gateway, streams: Streams) -> Quart:
     openapi = describe(operations, version("ordermill"), gateway.public_url)
     handlers = _handlers(gateway, streams, openapi)
     for row in operations:
-        app.add_url_rule(
-            row.path.replace("{", "<").replace("}", ">"),
-            row.id,
-            _routed(handlers[row.id], row.path),
-            methods=[row.method],
-            provide_automatic_options=False,
-        )
-    app.register_error_handler(Exception, Refusals(gateway).answer)
+        _route(app, row.id, row.method, row.path, handlers[row.id], page=False)
+    page_handlers_by_id = page_handlers(site)
+    for page in PAGES:
+        if gateway.mode == "test" or not page.test_mode_only:
+            handler = page_handlers_by_id[page.id]
+            _route(app, page.id, page.method, page.path, handler, page=page.document)
+    app.register_error_handler(Exception, Refusals(gateway, ErrorPages(site)).answer)
     app.before_serving(_async(streams.resume))
     # Quart's documented way to put something in front of an app; its types are Hypercorn's own.
     inner = cast("App", app.asgi_app)
@@ -131,14 +133,18 @@ def _handlers(gateway: Gateway, streams: Streams, openapi: bytes) -> dict[str, H
     }
 
 
-def _routed(handler: Handler, path: str) -> Handler:
-    """Note the route's template before its handler runs."""
+def _route(
+    app: Quart, endpoint: str, method: str, path: str, handler: Handler, *, page: bool
+) -> None:
+    """Add a route; its template is noted before its handler runs."""
 
     async def routed(**arguments: str) -> Response:
-        facts().route = path
+        known = facts()
+        known.route, known.page = path, page
         return await handler(**arguments)
 
-    return routed
+    rule = path.replace("{", "<").replace("}", ">")
+    app.add_url_rule(rule, endpoint, routed, methods=[method], provide_automatic_options=False)
 
 
 def _async(call: Callable[[], None]) -> Callable[[], Awaitable[None]]:

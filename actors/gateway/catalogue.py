@@ -1,7 +1,7 @@
 """The products that can be ordered, and what they cost: prices come from here, not from clients."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 
 import msgspec
@@ -40,6 +40,14 @@ class Catalogue:
         self._products = {product.sku: product for product in products}
         self.all = _render(ProductsReply(list(self._products.values())))
         self._rendered = {sku: _render(product) for sku, product in self._products.items()}
+
+    def __iter__(self) -> Iterator[Product]:
+        """Iterate over the products, in the catalogue's order."""
+        return iter(self._products.values())
+
+    def get(self, sku: str) -> Product | None:
+        """Return one product; None for an unknown sku."""
+        return self._products.get(sku)
 
     def product(self, sku: str) -> Rendered | None:
         """Return one product's reply; None for an unknown sku."""

@@ -58,13 +58,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct):
     """What is known of a request: its id, since when (monotonic), its route once it has one.
 
-    ``headers`` are by name in lower case, repeated ones joined.
+    ``headers`` are by name in lower case, repeated ones joined. ``page``: it is answered with a web
+    page, also where it is refused.
     """
 
     request_id: str
     since: float
     headers: Mapping[bytes, bytes]
     route: str = "unmatched"
+    page: bool = False
 
 
 FACTS: ContextVar[Facts] = ContextVar("facts")

@@ -1,5 +1,7 @@
 """The gateway's error handler: whatever was raised is answered as a problem, and a bug is logged.
 
+People at a browser get the same problem as a page.
+
 This is one of the few places that catch broadly; what is logged is the error and the route's
 template, never the path or the body.
 """
@@ -9,6 +11,7 @@ from quart import Response, request
 
 from actors.gateway import problems
 from actors.gateway.context import Gateway, facts
+from actors.gateway.pages.errors import ErrorPages
 from runtime.errors import Rejection
 from runtime.redaction import where_raised
 from runtime.telemetry import Telemetry
@@ -19,8 +22,9 @@ _encode = msgspec.json.Encoder().encode
 class Refusals:
     """Answers errors; ``answer`` is registered for every exception."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, pages: ErrorPages) -> None:
         self._gateway = gateway
+        self._pages = pages
 
     async def answer(self, error: Exception) -> Response:
         """Return the problem that this error is."""
@@ -33,6 +37,8 @@ class Refusals:
         )
         if problem.status == 500:
             log_bug(self._gateway.telemetry, error, request.method, known.route, known.request_id)
+        if self._pages.wanted():
+            return self._pages.answer(problem)
         return Response(
             _encode(problem.members),
             problem.status,

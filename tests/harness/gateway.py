@@ -34,6 +34,7 @@ from actors.status import Check
 from runtime.errors import Unavailable
 from runtime.host import Host, Ids, production_host
 from runtime.telemetry import Telemetry
+from tests.harness.browser_client import BrowserClient, Response
 from tests.harness.order_events import order_events_parts
 
 OPERATOR = {"Authorization": "Bearer operator-token-of-the-tests-0001"}
@@ -109,6 +110,17 @@ class World:
     def client(self) -> TestClientProtocol:
         """A client without cookies."""
         return self.app.test_client(use_cookies=False)
+
+    def browser(self) -> BrowserClient:
+        """Return a browser without scripts that has not been here before."""
+
+        async def send(method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
+            response = await self.client.open(path, method=method, headers=headers, data=body)
+            data = bytes(await response.get_data(as_text=False))
+            pairs = [(name.lower(), text) for name, text in response.headers.items()]
+            return Response(response.status_code, pairs, data)
+
+        return BrowserClient(send)
 
     async def call(
         self,

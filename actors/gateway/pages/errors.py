@@ -1,0 +1,61 @@
+"""Refusals as pages: what is wrong in a sentence, the request's id, and a way back.
+
+Status, words and headers are those of the problem that the API would answer with.
+"""
+
+from quart import Response, request
+
+from actors.gateway.context import facts
+from actors.gateway.pages.site import Site
+from actors.gateway.problems import Answer
+
+_TITLES = {
+    403: "That did not come from our form",
+    404: "There is nothing here",
+    409: "That is no longer possible",
+    429: "A little slower, please",
+    500: "Something went wrong on our side",
+    503: "We cannot answer right now",
+}
+_HELP = {
+    404: (
+        "The address may be mistyped, or it belongs to an order that this browser does not know. "
+        "The link in your e-mail opens your order; without it, we can mail you a new one."
+    ),
+    500: (
+        "Nothing was half done: what you asked for either happened or did not, and asking again "
+        "is safe. If you write to us, name the request below."
+    ),
+    503: (
+        "A part of the shop is being restarted. Orders that were placed are safe and go on by "
+        "themselves. Please try again in a moment."
+    ),
+}
+_SPEAKS_HTML = ["application/json", "text/html"]
+
+
+class ErrorPages:
+    """Answers browsers; what is no page and was not asked for by one is left to the API."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def wanted(self) -> bool:
+        """Whether the current request is for a page, or at least from somebody who reads pages."""
+        known = facts()
+        if known.route != "unmatched":
+            return known.page
+        return request.accept_mimetypes.best_match(_SPEAKS_HTML) == "text/html"
+
+    def answer(self, problem: Answer) -> Response:
+        """Return the page of a refusal."""
+        detail = str(problem.members["detail"])
+        return self._site.page(
+            "error.html",
+            problem.status,
+            headers=problem.headers,
+            status=problem.status,
+            title=_TITLES.get(problem.status, str(problem.members["title"])),
+            help=_HELP.get(problem.status, detail),
+            retry_after_s=problem.headers.get("Retry-After"),
+        )
