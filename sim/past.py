@@ -1,6 +1,7 @@
 """At rest, somebody looks at the past: orders as they were, version by version.
 
-That must change nothing anywhere (the judges compare what the ledgers held before and after).
+That must change nothing anywhere (the judges compare what the ledgers held before and after). Where
+the broker is dead nobody is at rest: what is held goes on when its time has come.
 """
 
 from collections.abc import Container
@@ -12,7 +13,7 @@ from sim.verdict import ledgers_of
 from sim.world import OPERATOR, SimulatedWorld
 
 ORDERS_MAX = 2
-NEEDED = {"gateway", "order-events"}
+NEEDED = {"gateway", "order-events", "broker"}
 
 
 async def read_the_past(world: SimulatedWorld, dead: Container[str]) -> None:

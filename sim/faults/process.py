@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from types import CoroutineType
+from typing import Any
 
 from sim.faults import targets
 from sim.faults.kind import Draft, Heal, Kind, NoVictim, Strike
@@ -14,6 +16,7 @@ RESTART_S_MIN = 0.1
 BROKER_TASK = "ordermill/broker"
 _OURS = ("runtime.", "actors.")
 _WHOLE = ("Node._run",)  # a process's main task: it would end as if nobody were left
+_WAITS_FOR_CHILDREN = "TaskGroup.__aexit__"
 
 
 class Injected(Exception):
@@ -60,7 +63,7 @@ def broker_restart(strike: Strike) -> Heal | None:
     """The broker dies and starts again: durable queues survive, what was not acked comes again."""
     if "broker" in strike.world.nodes:
         return kill(strike)
-    task, waited_for = _victim(strike, named=BROKER_TASK)
+    task, waited_for = _victim(strike, named=BROKER_TASK, raises=True)
     waited_for.set_exception(Injected("injected"))
     strike.happened(task.get_name())
     return None
@@ -126,8 +129,12 @@ def stutter(strike: Strike) -> Heal | None:
 
 
 def actor_exception(strike: Strike) -> Heal | None:
-    """Something of ours raises where it waits: a bug that nobody has written."""
-    task, waited_for = _victim(strike)
+    """Something of ours raises where it waits: a bug that nobody has written.
+
+    Not where a task group waits for its children: that is anyio's own code, which nothing can make
+    raise, and which would leave the children behind.
+    """
+    task, waited_for = _victim(strike, raises=True)
     waited_for.set_exception(Injected("injected"))
     strike.happened(task.get_name())
     return None
@@ -150,9 +157,12 @@ def task_cancelled(strike: Strike) -> Heal | None:
 
 
 def _victim(
-    strike: Strike, *, anybody: bool = False, named: str = ""
+    strike: Strike, *, anybody: bool = False, named: str = "", raises: bool = False
 ) -> tuple[SimTask, "asyncio.Future[object]"]:
-    """Choose a task of ours (or anybody's) that waits for something; `NoVictim` without one."""
+    """Choose a task of ours (or anybody's) that waits for something; `NoVictim` without one.
+
+    ``raises``: one that waits where an exception may come from.
+    """
     node: Node = strike.node()
     assert node.incarnation is not None, "it is up"
     found = []
@@ -163,11 +173,20 @@ def _victim(
         ours = name.startswith(_OURS) or "/" in name
         wanted = ours or (anybody and getattr(task.get_coro(), "__qualname__", "") not in _WHOLE)
         wanted = wanted and named in name and strike.fact("only", "") in name
+        wanted = wanted and not (raises and _innermost(task) == _WAITS_FOR_CHILDREN)
         if plain and wanted and not waited_for.done():
             found.append((task, waited_for))
     if not found:
         raise NoVictim(strike.fault.target)
     return strike.rng.choice(found)
+
+
+def _innermost(task: SimTask) -> str:
+    """Return the name of the coroutine in which a task waits."""
+    inside: Any = task.get_coro()
+    while isinstance(following := getattr(inside, "cr_await", None), CoroutineType):
+        inside = following
+    return str(getattr(inside, "__qualname__", ""))
 
 
 def _draw_process(rng: random.Random, world: World) -> Draft:

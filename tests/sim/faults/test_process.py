@@ -1,8 +1,13 @@
 """What happens to processes: they die, hang and are told to stop, and go on from their disks."""
 
+import asyncio
+
+import anyio
 import pytest
 
-from tests.sim.faults.small import Struck, strike
+from sim.faults import process
+from sim.plan import World
+from tests.sim.faults.small import QUICK, Struck, strike
 
 
 def ends(struck: Struck, node: str = "shop") -> list[str]:
@@ -50,4 +55,28 @@ def test_a_process_that_stutters_is_only_late() -> None:
 def test_a_task_that_is_broken_is_noticed_and_replaced(kind: str, seed: int) -> None:
     struck = strike(kind, "shop", at_s=1.3, seed=seed)
     assert struck.effects == {kind: 1}
+    assert struck.breaches == []
+
+
+async def test_nothing_is_raised_where_a_group_waits_for_its_children() -> None:
+    """It would leave them behind: that wait is anyio's own, and nothing makes it raise."""
+
+    async def parent() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep_forever)
+
+    waiting, sleeping = asyncio.create_task(parent()), asyncio.create_task(anyio.sleep(60))
+    await anyio.wait_all_tasks_blocked()
+    inside = [process._innermost(task) for task in (waiting, sleeping)]  # type: ignore[arg-type]
+    assert inside[0] == process._WAITS_FOR_CHILDREN != inside[1]
+    waiting.cancel()
+    sleeping.cancel()
+    await asyncio.wait([waiting, sleeping])
+
+
+def test_an_embedded_broker_is_restarted_by_its_supervisor() -> None:
+    struck = strike("broker-restart", "shop", at_s=1.3, world=World(settings=QUICK))
+    assert struck.effects == {"broker-restart": 1}
+    assert ends(struck) == []
+    assert struck.incidents("actor.restarted") >= 1
     assert struck.breaches == []
