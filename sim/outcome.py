@@ -149,7 +149,8 @@ def perform(task: Task) -> Outcome:
 
 
 def _suspects(result: Result, running: Running) -> dict[str, list[int]]:
-    names = Names(running.world.shop.history, ())
+    world = running.world
+    names = Names(world.shop.history, world.witness.commits)
     found: dict[str, list[int]] = {}
     for violation in result.violations:
         number = names.order_in(violation.text)

@@ -187,7 +187,7 @@ def stale_ack_sent(patch: Patch) -> None:
         if self._channel is not None and not self._channel.ended.is_set():
             self._channel.ack(delivery.tag)
             self._unsettled -= 1
-            self._offer_waiting()
+            self.offer_waiting()
 
     patch.set(Consumer, "ack", ack)
 

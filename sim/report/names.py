@@ -9,6 +9,7 @@ from sim.history import Answered, Sent
 from sim.judges.observed import Commit
 
 _ORDER_ID = re.compile(r"ord_[0-9A-Z]+")
+_EVENT_ID = re.compile(r"evt_[0-9A-Z]+")
 _NUMBER = re.compile(r"\bo(\d+)\b")
 SERVICE_OF = {
     "orders.db": "order-events",
@@ -51,6 +52,9 @@ class Names:
         for order_id in _ORDER_ID.findall(text):
             if order_id in self.numbers:
                 return self.numbers[order_id]
+        for event_id in _EVENT_ID.findall(text):
+            if self.message(event_id).order:
+                return self.message(event_id).order
         named = _NUMBER.search(text)
         return int(named[1]) if named and int(named[1]) in self.numbers.values() else 0
 

@@ -1,5 +1,6 @@
 """The report: one HTML file that needs nothing else, and says first what went wrong."""
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
@@ -8,6 +9,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, StrictUndefined, Template
 
+from sim.probes.table import PROBES
 from sim.report.drawing import GLYPHS, HATCH, View, draw, shown
 from sim.report.ledgers import WORKERS, coverage_of, ledger_of, parameters_of
 from sim.report.recording import Recorded
@@ -19,6 +21,8 @@ from sim.run import Violation
 from sim.token import seed_text
 from sim.trace_files import show
 
+# An event's id within a longer key is left as it is.
+_ID = re.compile(r"\bord_\w+|(?<![\w.])evt_\w+(?![\w.])")
 NEAR = 40
 STEPS_SHOWN = 40
 DOWNLOADS = (
@@ -64,7 +68,8 @@ def page(recorded: Recorded, report: Report, replay: str) -> str:
     scene, view = recorded.scene, first_view(recorded.scene)
     plan = recorded.result.plan
     focus = _Focus(scene.focus_step, scene.focus_s, scene.focus_order)
-    violations = [_plain(found, scene) for found in report.violations]
+    names = _names_in(scene)
+    violations = [_plain(found, names) for found in report.violations]
     context: dict[str, Any] = {
         "report": report,
         "seed": seed_text(report.seed),
@@ -75,6 +80,8 @@ def page(recorded: Recorded, report: Report, replay: str) -> str:
         "replay": replay,
         "plan": plan,
         "verdicts": verdicts_of(report),
+        "reached": sorted((name, count) for name, count in report.probes.items() if count),
+        "unreached": [name for name in PROBES if not report.probes.get(name)],
         "scene": scene,
         "view": view,
         "picture": draw(scene, view, standalone=False),
@@ -94,12 +101,18 @@ def page(recorded: Recorded, report: Report, replay: str) -> str:
     return _template().render(context)
 
 
-def _plain(found: Violation, scene: Scene) -> dict[str, Any]:
-    """Return a violation for the page, with orders as people know them."""
-    text = found.text
-    for order in scene.orders:
-        if order.id:
-            text = text.replace(order.id, f"o{order.number}")
+def _names_in(scene: Scene) -> dict[str, str]:
+    """Return how people call the orders and the events of a run, by id."""
+    names = {order.id: f"o{order.number}" for order in scene.orders if order.id}
+    for mark in scene.marks:
+        if mark.shape == "event" and mark.order:
+            names[mark.thread] = f"{mark.label.partition(' ')[2]} of o{mark.order}"
+    return names
+
+
+def _plain(found: Violation, names: dict[str, str]) -> dict[str, Any]:
+    """Return a violation for the page, with orders and events as people know them."""
+    text = _ID.sub(lambda one: names.get(one[0], one[0]), found.text)
     return {**msgspec.structs.asdict(found), "text_plain": text}
 
 

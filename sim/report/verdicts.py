@@ -1,5 +1,7 @@
 """One line a property: held, broken, or never looked at; and what it claims."""
 
+from collections import Counter
+
 import msgspec
 
 from sim.judges.table import CLAIMS
@@ -21,6 +23,13 @@ class Group(msgspec.Struct, frozen=True):
 
     title: str
     verdicts: list[Verdict]
+
+    @property
+    def sums(self) -> str:
+        """How many of each word there are, as text."""
+        words = Counter(verdict.word for verdict in self.verdicts)
+        told = (("FAIL", "broken"), ("ok", "held"), ("-", "without a case"))
+        return ", ".join(f"{words[word]} {what}" for word, what in told if words[word])
 
 
 def claims() -> dict[str, str]:
