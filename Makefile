@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup up test sim chaos attack conformance lint check-python rabbitmq strace clean
+.PHONY: setup up test sim chaos attack conformance bench lint check-python rabbitmq strace clean
 
 setup: $(VENV)/.ready
 
@@ -12,7 +12,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: Python 3.11 or newer is needed, $(PYTHON) is older; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	@touch $@
 
 up: setup
@@ -82,6 +82,12 @@ FIRST ?= 0
 conformance: setup rabbitmq
 	$(BIN)/python -m tests.runtime.broker.conformance --seeds $(SEEDS) --first $(FIRST)
 	$(BIN)/python -m tests.runtime.broker.conformance --seeds $(SEEDS) --first $(FIRST) --on tcp
+
+# Every hot path beside its rivals, held against what was promised; on a quiet machine, please.
+REPEAT ?= 5
+RESULTS := bench/results/bench.json
+bench: setup rabbitmq
+	$(BIN)/ordermill bench run --repeat $(REPEAT) --require-targets --save $(RESULTS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist

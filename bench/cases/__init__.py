@@ -1,0 +1,1 @@
+"""One file a case: what is measured, and who takes part."""

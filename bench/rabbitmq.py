@@ -1,0 +1,162 @@
+"""A private RabbitMQ node: own folder, ports, name, cookie and epmd; nothing shared.
+
+The law of this file: a node never touches the machine's own RabbitMQ (its configuration, data,
+cookie or epmd), and both processes are children that die with `close`.
+"""
+
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+from runtime.errors import EnvironmentUnready
+
+START_S_MAX = 90.0
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_CONFIGURATION = """\
+loopback_users = none
+listeners.tcp.1 = 127.0.0.1:{port}
+num_acceptors.tcp = 2
+disk_free_limit.absolute = 1MB
+log.file.level = warning
+"""
+_GUEST, _ALL = '<<"guest">>', '<<".*">>'
+
+
+def server_home() -> Path | None:
+    """Folder of the installed server's scripts (``sbin``), or None where there is none."""
+    roots = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_*"))
+    found = [root / "sbin" for root in roots if (root / "sbin" / "rabbitmq-server").exists()]
+    return found[-1] if found and shutil.which("erl") and shutil.which("epmd") else None
+
+
+class RabbitMQ:
+    """One node, with RabbitMQ's own defaults. `start` waits until it answers a client."""
+
+    def __init__(self) -> None:
+        home = server_home()
+        if home is None:
+            raise EnvironmentUnready(
+                "no RabbitMQ server is installed here", hint="apt-get install rabbitmq-server"
+            )
+        self._sbin = home
+        self._root = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
+        self.port = _free_port()
+        self._epmd_port = _free_port()
+        self._node = f"ordermill-bench-{self.port}@localhost"
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._vhosts = 0
+        self._environment = self._write_files()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the Erlang VM."""
+        assert self._server is not None, "the node is not running"
+        return self._server.pid
+
+    def start(self) -> None:
+        """Start the node and wait until it answers; EnvironmentUnready with its log if not."""
+        self._epmd = self._spawn(["epmd", "-port", str(self._epmd_port)], "epmd.out")
+        self._server = self._spawn([str(self._sbin / "rabbitmq-server")], "server.out")
+        limit = time.monotonic() + START_S_MAX
+        while not self._answers():
+            if self._server.poll() is not None or time.monotonic() > limit:
+                text = (self._root / "server.out").read_text(errors="replace")
+                raise EnvironmentUnready(f"RabbitMQ did not start: {text[-2000:]}")
+            time.sleep(0.1)
+
+    def fresh_url(self) -> str:
+        """Make a virtual host that nobody has used; return its address, with user and password."""
+        name = f"v{self._vhosts}"
+        self._vhosts += 1
+        self._evaluate(
+            f'rabbit_vhost:add(<<"{name}">>, <<>>, [], {_GUEST}), '
+            f'rabbit_auth_backend_internal:set_permissions({_GUEST}, <<"{name}">>, '
+            f"{_ALL}, {_ALL}, {_ALL}, {_GUEST})."
+        )
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/{name}"
+
+    def close(self) -> None:
+        """End the node and remove everything it wrote."""
+        for process in (self._server, self._epmd):
+            if process is not None:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+        self._server = self._epmd = None
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _evaluate(self, expression: str) -> None:
+        done = subprocess.run(
+            [str(self._sbin / "rabbitmqctl"), "-q", "-n", self._node, "eval", expression],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise EnvironmentUnready(f"rabbitmqctl eval: {done.stdout}{done.stderr}")
+
+    def _write_files(self) -> dict[str, str]:
+        root = self._root
+        (root / "rabbitmq.conf").write_text(_CONFIGURATION.format(port=self.port))
+        (root / "enabled_plugins").write_text("[].\n")
+        (root / "rabbitmq-env.conf").write_text("")
+        cookie = root / ".erlang.cookie"
+        cookie.write_text(f"cookie{self.port}")
+        cookie.chmod(0o400)
+        return {
+            "PATH": _PATH,
+            "LANG": "C.UTF-8",
+            "HOME": str(root),
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(_free_port()),
+            "RABBITMQ_BASE": str(root),
+            "RABBITMQ_MNESIA_BASE": str(root / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(root / "log"),
+            "RABBITMQ_CONFIG_FILE": str(root / "rabbitmq"),
+            "RABBITMQ_CONF_ENV_FILE": str(root / "rabbitmq-env.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(root / "enabled_plugins"),
+            "RABBITMQ_PID_FILE": str(root / "server.pid"),
+            # Its idle schedulers spin by default, on the cores that the contenders need.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
+            # The script then becomes the Erlang VM instead of its parent: `pid` is the server.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+    def _spawn(self, command: list[str], output: str) -> subprocess.Popen[bytes]:
+        # A session of its own keeps a Ctrl-C in the terminal from killing the node before us.
+        with (self._root / output).open("ab") as sink:
+            return subprocess.Popen(
+                command,
+                env=self._environment,
+                cwd=self._root,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _answers(self) -> bool:
+        """Whether a client that says which protocol it speaks is answered with Connection.Start."""
+        with closing(socket.socket()) as probe:
+            probe.settimeout(1.0)
+            try:
+                probe.connect(("127.0.0.1", self.port))
+                probe.sendall(b"AMQP\x00\x00\x09\x01")
+                return probe.recv(1) == b"\x01"
+            except OSError:
+                return False
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,117 @@
+"""Turns: every contender does one round, then every one the next, on the same machine and broker.
+
+A round is a process of its own. What disturbs the machine for a while disturbs all of them, and the
+ratios are taken round by round.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from bench.case import Case, Contender, Round
+from bench.load import Load
+from bench.progress import Progress
+from bench.rabbitmq import RabbitMQ
+from bench.sample import Sample
+from bench.worker import UNREADY
+from runtime.errors import EnvironmentUnready
+
+WORK = Path(".ordermill/bench-work")
+ROUND_S_MAX = 3600.0
+
+
+class RoundFailed(Exception):
+    """A contender's process ended without a sample. The message holds what it said last."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run a case: how often, at which scale, and who takes part (all, if ``only`` is empty).
+
+    ``load`` replaces what the contenders choose; ``work`` is a folder on the disk to measure.
+    """
+
+    repeats: int = 5
+    scale: float = 1.0
+    only: tuple[str, ...] = ()
+    load: Load | None = None
+    work: Path = WORK
+
+
+def run_case(case: Case, plan: Plan, progress: Progress) -> dict[str, list[Sample]]:
+    """Run all rounds of a case; return the samples by contender, in order."""
+    chosen = [one for one in case.contenders if not plan.only or one.name in plan.only]
+    samples: dict[str, list[Sample]] = {contender.name: [] for contender in chosen}
+    with _broker(case, progress) as broker:
+        for number in range(plan.repeats):
+            for contender in chosen:
+                began = time.perf_counter()
+                samples[contender.name].append(_run(case, contender, plan, broker))
+                took_s = time.perf_counter() - began
+                progress.round(case.name, number + 1, plan.repeats, contender.name, took_s)
+    return samples
+
+
+@contextmanager
+def _broker(case: Case, progress: Progress) -> Iterator[RabbitMQ | None]:
+    if not case.broker:
+        yield None
+        return
+    broker = RabbitMQ()
+    try:
+        progress.say(f"{case.name:<9} starting a RabbitMQ of its own")
+        broker.start()
+        yield broker
+    finally:
+        broker.close()
+
+
+def _run(case: Case, contender: Contender, plan: Plan, broker: RabbitMQ | None) -> Sample:
+    plan.work.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{case.name}-", dir=plan.work)).resolve()
+    try:
+        return run_round(
+            Round(
+                case=case.name,
+                contender=contender.name,
+                operations=max(1, int(case.operations * contender.share * plan.scale)),
+                folder=folder,
+                load=plan.load,
+                broker_url="" if broker is None else broker.fresh_url(),
+                broker_pid=0 if broker is None else broker.pid,
+            )
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_round(task: Round) -> Sample:
+    """Run one round in a process of its own; raises `RoundFailed`, `EnvironmentUnready`."""
+    command: Sequence[str] = (sys.executable, "-m", "bench.worker")
+    given = msgspec.json.encode(task, enc_hook=str)
+    with tempfile.TemporaryFile() as errors:
+        try:
+            done = subprocess.run(
+                command,
+                input=given,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                timeout=ROUND_S_MAX,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            late = f"{task.case} {task.contender}: not done in {ROUND_S_MAX:g} s"
+            raise RoundFailed(late) from error
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip()
+    if done.returncode == UNREADY:
+        raise EnvironmentUnready(said.splitlines()[-1] if said else "not ready")
+    if done.returncode != 0:
+        raise RoundFailed(f"{task.case} {task.contender} failed:\n{said[-3000:]}")
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Sample)

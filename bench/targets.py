@@ -1,0 +1,144 @@
+"""What was promised, as a table: each row is a ratio (or a figure) and its bound.
+
+``must`` rows decide whether ``make bench`` succeeds; the others are aims. Ratios are of contenders
+that took turns in the same run. Where a row is of CPU time, a busy machine disturbs it little;
+where it is of a rate (work that waits for a disk or another process), it wants a quiet one.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from bench.results import Results
+from bench.sample import Spread, ratio, spread
+
+Verdict = Literal["met", "NOT MET", "not measured"]
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """How many times the figure of ``under`` goes into that of ``over``, in one case."""
+
+    case: str
+    over: str
+    under: str
+    metric: str
+
+    def of(self, results: Results) -> Spread | None:
+        """Return the ratio over the rounds; None where one of them was not measured."""
+        over = results.samples(self.case, self.over)
+        under = results.samples(self.case, self.under)
+        return ratio(over, under, self.metric) if over and under else None
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A figure of one contender."""
+
+    case: str
+    contender: str
+    metric: str
+
+    def of(self, results: Results) -> Spread | None:
+        """Return the figure over the rounds; None where it was not measured."""
+        samples = results.samples(self.case, self.contender)
+        return spread(samples, self.metric) if samples else None
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One row. ``bound`` is held from below (``>=``) or from above (``<=``)."""
+
+    what: str
+    measure: Ratio | Figure
+    bound: float
+    side: Literal[">=", "<="] = ">="
+    unit: str = "x"
+    must: bool = False
+
+    def judge(self, results: Results) -> "Judged":
+        """Hold the median against the bound."""
+        measured = self.measure.of(results)
+        if measured is None:
+            return Judged(self, None, "not measured")
+        least = self.side == ">="
+        met = measured.median >= self.bound if least else measured.median <= self.bound
+        return Judged(self, measured, "met" if met else "NOT MET")
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A row with what was measured for it."""
+
+    target: Target
+    measured: Spread | None
+    verdict: Verdict
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that must hold does not, or was not looked at."""
+        return self.target.must and self.verdict != "met"
+
+    def figure(self) -> str:
+        """Return what was measured: the median, the least and the most."""
+        if self.measured is None:
+            return "-"
+        middle, low, high = (number(value) for value in msgspec.structs.astuple(self.measured))
+        return f"{middle}{self.target.unit} ({low} .. {high})"
+
+
+def number(value: float) -> str:
+    """Return a number with three digits that count.
+
+    >>> number(1234.5), number(12.345), number(0.01234)
+    ('1,234', '12.3', '0.0123')
+    """
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+TARGETS: tuple[Target, ...] = (
+    Target(
+        what="tell into a supervised actor: CPU of Pykka / ours",
+        measure=Ratio("mailbox", "pykka", "ordermill", "cpu_us"),
+        bound=6,
+        must=True,
+    ),
+    Target(
+        what="the same: CPU of a bare deque and future / ours",
+        measure=Ratio("mailbox", "bare", "ordermill", "cpu_us"),
+        bound=0.5,
+        must=True,
+    ),
+    Target(
+        what="ask with a deadline: p50",
+        measure=Figure("ask", "ordermill", "p50"),
+        bound=0.010,
+        side="<=",
+        unit=" ms",
+    ),
+    Target(
+        what="the same: p50 of Pykka / ours",
+        measure=Ratio("ask", "pykka", "ordermill", "p50"),
+        bound=5,
+    ),
+    Target(
+        what="durable guarded append, 64 callers: rate / eventsourcing",
+        measure=Ratio("append", "ordermill", "eventsourcing", "rate"),
+        bound=10,
+        must=True,
+    ),
+    Target(
+        what="the same: rate / bare aiosqlite group commit",
+        measure=Ratio("append", "ordermill", "aiosqlite", "rate"),
+        bound=0.7,
+        must=True,
+    ),
+    Target(
+        what="append, one caller: p50 / one bare SQLite commit",
+        measure=Ratio("append", "ordermill-one", "sqlite-one", "p50"),
+        bound=1.3,
+        side="<=",
+    ),
+)
+
+
+def judge(results: Results, cases: Sequence[str]) -> list[Judged]:
+    """Judge the rows of these cases."""
+    return [target.judge(results) for target in TARGETS if target.measure.case in cases]

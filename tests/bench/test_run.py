@@ -1,0 +1,57 @@
+"""The commands, with rounds in processes of their own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.case import Round
+from bench.rounds import RoundFailed, run_round
+from tests.harness.command import run
+
+
+def test_contenders_take_turns_and_the_samples_are_kept(tmp_path: Path) -> None:
+    asked = ("bench", "run", "ask", "--repeat", "2", "--scale", "0.01")
+    done = run(*asked, "--only", "ordermill", "--only", "bare", "--save", "r.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    turns = [line.split()[2] for line in done.stderr.splitlines() if line.startswith("ask")]
+    assert turns == ["ordermill", "bare", "ordermill", "bare"]
+    kept = json.loads((tmp_path / "r.json").read_text())
+    assert kept["schema"] == "ordermill.bench/v1"
+    contenders = kept["cases"]["ask"]["contenders"]
+    assert [len(one["samples"]) for one in contenders.values()] == [2, 2]
+    assert [one["samples"][0]["operations"] for one in contenders.values()] == [1000, 1000]
+
+    same = run("bench", "compare", "r.json", "r.json", "--fail-if", "slower:1%", cwd=tmp_path)
+    assert same.returncode == 0
+    assert [line.split()[-1] for line in same.stdout.splitlines()] == ["same", "same"]
+
+
+def test_a_must_that_was_not_measured_is_not_met(tmp_path: Path) -> None:
+    asked = ("bench", "run", "mailbox", "--repeat", "1", "--scale", "0.001", "--only", "bare")
+    done = run(*asked, "--require-targets", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "not measured must tell into a supervised actor" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "everything"), "there is no case everything"),
+        (("run", "ask", "--only", "nobody"), "ask has no nobody"),
+        (("run", "ask", "--rate", "5", "--closed", "5"), "exclude each other"),
+        (("run", "ask", "--rate", "0"), "must be above 0"),
+        (("run", "ask", "--threshold", "p99"), "not of the form"),
+        (("compare", "missing.json", "missing.json"), "missing.json cannot be read"),
+    ],
+)
+def test_bad_input_is_named(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    done = run("bench", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_round_that_fails_says_what_happened(tmp_path: Path) -> None:
+    task = Round(case="append", contender="sqlite-one", operations=1, folder=tmp_path / "missing")
+    with pytest.raises(RoundFailed, match="unable to open database file"):
+        run_round(task)
