@@ -176,6 +176,9 @@ class Link:
             self._standing.refused(str(error), word)
         except Unavailable as error:
             self._standing.lost(str(error))
+        except BaseException:
+            self._give_up(session)  # nobody else knows of it
+            raise
         self._give_up(session)
         self._failures += 1
         return None

@@ -147,6 +147,23 @@ async def test_each_session_is_prepared_before_anyone_sees_it(
         assert prepared == [session, again]
 
 
+async def test_a_link_that_is_cancelled_while_it_prepares_a_session_leaves_none_open(
+    broker_url: str, host: Host, telemetry: Telemetry
+) -> None:
+    seen: list[Session] = []
+
+    async def prepare(session: Session) -> None:
+        seen.append(session)
+        await anyio.sleep_forever()
+
+    link = Link(broker_url, "publish", host, telemetry, prepare=prepare)
+    async with anyio.create_task_group() as group:
+        group.start_soon(link.run, ChildContext("link"))
+        await until(lambda: seen)
+        group.cancel_scope.cancel()
+    assert seen[0].lost.is_set()
+
+
 async def test_a_mismatch_in_the_topology_ends_the_link(
     broker_url: str, host: Host, telemetry: Telemetry
 ) -> None:
