@@ -1,6 +1,8 @@
-"""What a virtual loop hands out: tasks and futures with serial numbers, and handles.
+"""What a virtual loop hands out: tasks with serial numbers, and handles.
 
-Their hashes are their serial numbers, so that a set of them has one order, not that of addresses.
+A task's hash is its serial number, so that a set of tasks has one order, not that of addresses.
+Futures are asyncio's own: to await an instance of a subclass takes a slower path through asyncio,
+and nobody iterates over a set of futures that is not ordered otherwise (see `sim.guard`).
 """
 
 import asyncio
@@ -8,23 +10,15 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
-from sim.incarnation import CURRENT
+import msgspec
 
-
-class SimFuture(asyncio.Future[Any]):
-    """A future whose hash is its serial number, so that sets of futures have one order."""
-
-    def __init__(self, *, loop: Any) -> None:
-        super().__init__(loop=loop)
-        loop.serial += 1
-        self._serial: int = loop.serial
-
-    def __hash__(self) -> int:
-        return self._serial
+from sim.incarnation import CURRENT, Incarnation
 
 
 class SimTask(asyncio.Task[Any]):
     """A task with a serial number that knows whose it is."""
+
+    __slots__ = ("owner", "serial")
 
     def __init__(
         self,
@@ -43,25 +37,27 @@ class SimTask(asyncio.Task[Any]):
         return self.serial
 
 
-class SimHandle:
-    """A callback that waits for its turn, or for its time: both of asyncio's handles in one."""
+class SimHandle(msgspec.Struct, eq=False):
+    """A callback that waits for its turn, or for its time: both of asyncio's handles in one.
 
-    __slots__ = ("args", "at", "callback", "context", "gone")
+    ``owner`` is the incarnation in whose context it was made. ``acting`` is whose method the
+    callback is, if it is one: of a task's step the task.
+    """
 
-    def __init__(
-        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context, at: float
-    ) -> None:
-        self.callback = callback
-        self.args = args
-        self.context = context
-        self.at = at
-        self.gone = False
+    callback: Callable[..., object]
+    args: tuple[Any, ...]
+    context: Context
+    at: float
+    owner: Incarnation | None
+    acting: object
+    gone: bool = False
 
     def cancel(self) -> None:
         """Never run it. What it held is let go of now."""
         self.gone = True
         self.args = ()
         self.callback = nothing
+        self.acting = None
 
     def cancelled(self) -> bool:
         """Whether it was cancelled."""

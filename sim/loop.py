@@ -15,18 +15,20 @@ asyncio's own BaseEventLoop, of which only the parts that touch the operating sy
 """
 
 import asyncio
-import heapq
 import math
 import random
 import socket
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, copy_context
+from heapq import heappop, heappush
 from typing import Any, NoReturn
 from zlib import crc32
 
-from sim.handles import SimFuture, SimHandle, SimTask
+from sim.handles import SimHandle, SimTask
 from sim.incarnation import CURRENT, Incarnation
 from sim.trace import Trace
 
@@ -91,9 +93,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Virtual seconds since the start of the run."""
         return self._now
 
+    get_debug = bool
+    """Return False. Asked for each future and task that is made, so it is a built-in."""
+
     def create_future(self) -> "asyncio.Future[Any]":
         """Return a future of this loop."""
-        return SimFuture(loop=self)
+        return asyncio.Future(loop=self)
 
     def create_task(  # type: ignore[override]
         self,
@@ -107,11 +112,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> "SimHandle":
+    ) -> SimHandle:
         """Run ``callback`` in one of the next steps."""
-        handle = SimHandle(
-            callback, args, copy_context() if context is None else context, self._now
-        )
+        if context is None:
+            context = copy_context()
+        acting = getattr(callback, "__self__", None)
+        handle = SimHandle(callback, args, context, self._now, context.get(CURRENT), acting)
         self._queue.append(handle)
         return handle
 
@@ -123,11 +129,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         callback: Callable[..., object],
         *args: Any,
         context: Context | None = None,
-    ) -> "SimHandle":
+    ) -> SimHandle:
         """Run ``callback`` at the virtual time ``when``."""
-        timer = SimHandle(callback, args, copy_context() if context is None else context, when)
+        if context is None:
+            context = copy_context()
+        acting = getattr(callback, "__self__", None)
+        timer = SimHandle(callback, args, context, when, context.get(CURRENT), acting)
         self._timer_serial += 1
-        heapq.heappush(self._timers, (when, self._timer_serial, timer))
+        heappush(self._timers, (when, self._timer_serial, timer))
         return timer
 
     def call_later(  # type: ignore[override]
@@ -136,82 +145,109 @@ class VirtualLoop(asyncio.BaseEventLoop):
         callback: Callable[..., object],
         *args: Any,
         context: Context | None = None,
-    ) -> "SimHandle":
+    ) -> SimHandle:
         """Run ``callback`` after ``delay`` virtual seconds."""
-        timer = SimHandle(
-            callback, args, copy_context() if context is None else context, self._now + delay
-        )
-        self._timer_serial += 1
-        heapq.heappush(self._timers, (timer.at, self._timer_serial, timer))
-        return timer
+        return self.call_at(self._now + delay, callback, *args, context=context)
 
     # -- running ----------------------------------------------------------------------------------
 
-    def _run_once(self) -> None:
-        queue, timers = self._queue, self._timers
-        if not queue:
-            self._jump()
-        while timers and timers[0][0] <= self._now:
-            timer = heapq.heappop(timers)[2]
-            if not timer.gone:
-                queue.append(timer)
-        while queue and not self._stopping:  # type: ignore[attr-defined]
-            handle = queue.popleft() if len(queue) == 1 else self._pick()
-            owner = handle.context.get(CURRENT)
+    def run_forever(self) -> None:
+        """Take step after step until `stop`: asyncio's own, less what belongs to threads.
+
+        Asynchronous generators are not kept in a set, because nobody shuts them down.
+        """
+        self._check_closed()  # type: ignore[attr-defined]
+        self._check_running()  # type: ignore[attr-defined]
+        hooks = sys.get_asyncgen_hooks()
+        self._thread_id = threading.get_ident()
+        sys.set_asyncgen_hooks(None, self._asyncgen_finalizer_hook)  # type: ignore[attr-defined]
+        asyncio._set_running_loop(self)  # noqa: SLF001
+        try:
+            self._run()
+        finally:
+            self._stopping = False
+            self._thread_id = None  # type: ignore[assignment]
+            asyncio._set_running_loop(None)  # noqa: SLF001
+            sys.set_asyncgen_hooks(*hooks)
+
+    def _run(self) -> None:
+        """Take the steps. All of a step is in this one loop, because half of a run is its steps."""
+        queue, timers, trace, names = self._queue, self._timers, self._trace, self._names
+        take, steps_max = queue.popleft, self._steps_max
+        while not self._stopping:
+            if not queue:
+                self._jump()
+            while timers and timers[0][0] <= self._now:
+                timer = heappop(timers)[2]
+                if not timer.gone:
+                    queue.append(timer)
+            if not queue:
+                continue
+            handle = take() if len(queue) == 1 else self._pick()
+            owner = handle.owner
             if owner is not None and owner.state != "alive":
                 owner.held.append(handle)  # a frozen one's until it thaws, a dead one's for ever
-            elif not handle.gone:
-                self._step(handle)
-                if timers and timers[0][0] <= self._now:
-                    return
+                continue
+            if handle.gone:
+                continue
+            self.steps += 1
+            if self.steps > steps_max:
+                raise OutOfSteps(f"{steps_max} steps, at {self._now:.3f} s")
+            callback, acting = handle.callback, handle.acting
+            if acting.__class__ is SimTask:
+                number = acting.serial
+            else:
+                name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
+                number = names.get(name) or names.setdefault(name, crc32(name.encode()))
+            trace.mix = (trace.mix * 1000003 ^ number) & _MASK
+            self._now += STEP_S
+            try:
+                handle.context.run(callback, *handle.args)
+            except (SystemExit, KeyboardInterrupt, OutOfSteps):
+                raise
+            except BaseException as error:
+                self._failed(callback, error)
+
+    def _failed(self, callback: object, error: BaseException) -> None:
+        # Before 3.12 asyncio's streams ask a cancelled connection's task for its exception.
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if not (cancelled and getattr(callback, "__module__", "") == "asyncio.streams"):
+            self.call_exception_handler({"message": "a callback failed", "exception": error})
 
     def _jump(self) -> None:
         timers = self._timers
         while timers and timers[0][2].gone:
-            heapq.heappop(timers)
+            heappop(timers)
         if timers:
             self._now = max(self._now, timers[0][0])
             if self._now > self._virtual_s_max:
                 raise OutOfTime(f"{self._virtual_s_max:g} s of virtual time are over")
-        elif not self._stopping:  # type: ignore[attr-defined]
+        else:
             raise Stalled(f"at {self._now:.3f} s nothing is ready and no timer is set")
 
-    def _pick(self) -> "SimHandle":
+    def _pick(self) -> SimHandle:
+        """Take one of the first handles: a task's may overtake, but not one of the same line.
+
+        A task is a line, and so are all plain callbacks of one owner.
+        """
         queue = self._queue
         at = int(self._random() * min(len(queue), WIDTH))
         if at == 0:
             return queue.popleft()
         chosen = queue[at]
-        task = getattr(chosen.callback, "__self__", None)
+        acting, owner = chosen.acting, chosen.owner
+        plain = acting.__class__ is not SimTask
         for earlier in range(at):
-            if _same_line(queue[earlier], chosen, task):
-                at, chosen = earlier, queue[earlier]
+            other = queue[earlier]
+            if (
+                other.owner is owner and other.acting.__class__ is not SimTask
+                if plain
+                else other.acting is acting
+            ):
+                at, chosen = earlier, other
                 break
         del queue[at]
         return chosen
-
-    def _step(self, handle: "SimHandle") -> None:
-        self.steps += 1
-        if self.steps > self._steps_max:
-            raise OutOfSteps(f"{self._steps_max} steps, at {self._now:.3f} s")
-        callback, trace = handle.callback, self._trace
-        acting = getattr(callback, "__self__", None)
-        if acting.__class__ is SimTask:
-            number = acting.serial
-        else:
-            name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
-            number = self._names.get(name) or self._names.setdefault(name, crc32(name.encode()))
-        trace.mix = (trace.mix * 1000003 ^ number) & _MASK
-        self._now += STEP_S
-        try:
-            handle.context.run(callback, *handle.args)
-        except (SystemExit, KeyboardInterrupt, OutOfSteps):
-            raise
-        except BaseException as error:
-            # Before 3.12 asyncio's streams ask a cancelled connection's task for its exception.
-            cancelled = isinstance(error, asyncio.CancelledError)
-            if not (cancelled and getattr(callback, "__module__", "") == "asyncio.streams"):
-                self.call_exception_handler({"message": "a callback failed", "exception": error})
 
     # -- life and death ---------------------------------------------------------------------------
 
@@ -311,16 +347,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._queue.clear()
         self._timers.clear()
         self._closed = True
-
-
-def _same_line(earlier: SimHandle, chosen: SimHandle, task: object) -> bool:
-    """Whether ``earlier`` must run before ``chosen``: same task, or both plain and of one owner."""
-    before = getattr(earlier.callback, "__self__", None)
-    if task.__class__ is SimTask:
-        return before is task
-    if before.__class__ is SimTask:
-        return False
-    return earlier.context.get(CURRENT) is chosen.context.get(CURRENT)
 
 
 def _refuse_tls(given: dict[str, Any]) -> None:
