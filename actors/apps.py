@@ -13,7 +13,7 @@ from actors.domain.order_events import Service as Caller
 from actors.domain.shipments import Shipments
 from actors.gateway.app import gateway_app
 from actors.gateway.catalogue import built_in_catalogue
-from actors.gateway.context import Limits
+from actors.gateway.context import Holds, Limits
 from actors.gateway.streams import Streams
 from actors.guard import Guarded
 from actors.messaging import World
@@ -124,6 +124,7 @@ class Apps:
             streams=streams,
             limits=_limits(settings),
             public_url=settings.http.public_url,
+            holds=Holds(settings.payment.hold_s, settings.shipping.hold_s),
         )
         return self._server("gateway", app, streams.stop)
 

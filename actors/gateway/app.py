@@ -11,12 +11,13 @@ from actors.domain.shipments import Shipments
 from actors.gateway.auth import Authority
 from actors.gateway.catalogue import Catalogue
 from actors.gateway.commands import Commands
-from actors.gateway.context import Gateway, Limits, Mode, facts
+from actors.gateway.context import NO_HOLDS, Gateway, Holds, Limits, Mode, facts
 from actors.gateway.front import Front
 from actors.gateway.idempotency import Intents
 from actors.gateway.meta import Meta
 from actors.gateway.openapi import describe
 from actors.gateway.operations import OPERATIONS
+from actors.gateway.ordering import Ordering
 from actors.gateway.pages.errors import ErrorPages
 from actors.gateway.pages.routes import PAGES, page_handlers
 from actors.gateway.pages.site import Site
@@ -49,6 +50,7 @@ def gateway_app(
     streams: Streams,
     limits: Limits,
     public_url: str = "",
+    holds: Holds = NO_HOLDS,
 ) -> Quart:
     """Return the ASGI application of the public API.
 
@@ -76,6 +78,7 @@ def gateway_app(
         checks=checks,
         host=host,
         telemetry=telemetry,
+        holds=holds,
     )
     return _app(gateway, streams, Site(gateway, secret))
 
@@ -87,10 +90,11 @@ def _app(gateway: Gateway, streams: Streams, site: Site) -> Quart:
     app.url_map.merge_slashes = False
     operations = [row for row in OPERATIONS if gateway.mode == "test" or not row.test_mode_only]
     openapi = describe(operations, version("ordermill"), gateway.public_url)
-    handlers = _handlers(gateway, streams, openapi)
+    ordering, stream_reads = Ordering(gateway), StreamReads(gateway, streams)
+    handlers = _handlers(gateway, ordering, stream_reads, openapi)
     for row in operations:
         _route(app, row.id, row.method, row.path, handlers[row.id], page=False)
-    page_handlers_by_id = page_handlers(site)
+    page_handlers_by_id = page_handlers(site, ordering, stream_reads)
     for page in PAGES:
         if gateway.mode == "test" or not page.test_mode_only:
             handler = page_handlers_by_id[page.id]
@@ -109,8 +113,10 @@ def _app(gateway: Gateway, streams: Streams, site: Site) -> Quart:
     return app
 
 
-def _handlers(gateway: Gateway, streams: Streams, openapi: bytes) -> dict[str, Handler]:
-    shop, reads, commands = Shop(gateway), Reads(gateway), Commands(gateway)
+def _handlers(
+    gateway: Gateway, ordering: Ordering, streams: StreamReads, openapi: bytes
+) -> dict[str, Handler]:
+    shop, reads, commands = Shop(gateway), Reads(gateway), Commands(gateway, ordering)
     meta = Meta(gateway, openapi)
     return {
         "products": shop.products,
@@ -124,7 +130,7 @@ def _handlers(gateway: Gateway, streams: Streams, openapi: bytes) -> dict[str, H
         "orders": reads.orders,
         "order": reads.order,
         "events": reads.events,
-        "stream": StreamReads(gateway, streams).stream,
+        "stream": streams.stream,
         "healthz": meta.healthz,
         "readyz": meta.readyz,
         "metrics": meta.metrics,

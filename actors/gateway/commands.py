@@ -1,39 +1,23 @@
-"""Changing orders: each handler is admit, read, ask, render - and nothing is decided here.
-
-A command that was handed over is carried out even if its client hangs up: the handler may be
-cancelled while it waits for the answer, which is then found again by the Idempotency-Key.
-"""
+"""Changing orders: each handler is admit, read, ask, render - and nothing is decided here."""
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 from quart import Response, request
 
-from actors.domain.order_events import (
-    CancelOrder,
-    Command,
-    Intent,
-    PlaceOrder,
-    Receipt,
-    UpdatePayment,
-    UpdateShippingAddress,
-)
+from actors.domain.order_events import Intent, Receipt
 from actors.domain.values import Address
 from actors.gateway.auth import Principal, bearer, require_edit, require_staff
 from actors.gateway.context import Gateway, facts, header, json_reply
 from actors.gateway.decoding import read
 from actors.gateway.idempotency import parse_key
-from actors.gateway.payments import tokenise
+from actors.gateway.ordering import By, Ordering
 from actors.gateway.preconditions import etag, expected_version
 from actors.gateway.replies import OrderReply, order_path, placed_reply
 from actors.gateway.requests import CancelRequest, Payment, PlaceRequest, ShipRequest
-from runtime.errors import Rejection
 
 S = TypeVar("S", bound=msgspec.Struct)
-R = TypeVar("R", bound=Receipt | None)
-By = Literal["customer", "operator"]
 
 _TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _PLACE = msgspec.json.Decoder(PlaceRequest)
@@ -46,8 +30,9 @@ _SHIP = msgspec.json.Decoder(ShipRequest)
 class Commands:
     """Handlers that ask for a change."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, ordering: Ordering) -> None:
         self._gateway = gateway
+        self._ordering = ordering
 
     async def place(self) -> Response:
         """Answer a new order with 201, its address and its access token."""
@@ -56,15 +41,7 @@ class Commands:
         require_edit(principal)
         gateway.limit(principal)
         body = await read(_PLACE)
-        receipt = await self._execute(
-            self._intent(principal, body),
-            lambda: PlaceOrder(
-                customer=body.customer,
-                items=gateway.catalogue.price(body.items, body.expected_total),
-                shipping_address=body.shipping_address,
-                payment=tokenise(body.payment, gateway.host.clock.wall(), "#/payment"),
-            ),
-        )
+        receipt = await self._ordering.place(body, self._intent(principal, body))
         order = receipt.order
         reply = await gateway.render(order, customer=body.customer, address=body.shipping_address)
         token = gateway.authority.access_token(order.id, order.created_at_ms)
@@ -76,10 +53,7 @@ class Commands:
         principal = self._gateway.admit(order_id, edit=True)
         body = await read(_PAYMENT)
         intent = self._intent(principal, body, conditional=True)
-        now_s = self._gateway.host.clock.wall
-        receipt = await self._execute(
-            intent, lambda: UpdatePayment(order_id, tokenise(body, now_s()))
-        )
+        receipt = await self._ordering.update_payment(order_id, body, intent)
         return await self._answer(receipt)
 
     async def update_address(self, order_id: str) -> Response:
@@ -87,7 +61,7 @@ class Commands:
         principal = self._gateway.admit(order_id, edit=True)
         body = await read(_ADDRESS)
         intent = self._intent(principal, body, conditional=True)
-        receipt = await self._execute(intent, lambda: UpdateShippingAddress(order_id, body))
+        receipt = await self._ordering.update_address(order_id, body, intent)
         return await self._answer(receipt, address=body)
 
     async def cancel(self, order_id: str) -> Response:
@@ -96,9 +70,7 @@ class Commands:
         body = await read(_CANCEL, optional=True)
         intent = self._intent(principal, body, conditional=True)
         by: By = "customer" if principal.kind == "guest" else "operator"
-        receipt = await self._execute(
-            intent, lambda: CancelOrder(order_id, by, body.reason or None)
-        )
+        receipt = await self._ordering.cancel(order_id, by, body.reason or None, intent)
         return await self._answer(receipt)
 
     async def ship(self, order_id: str) -> Response:
@@ -112,39 +84,6 @@ class Commands:
         version = recorded.event.version
         order = await self._gateway.order_events.order(order_id, at_version=version)
         return await self._answer(Receipt(order, recorded.replayed))
-
-    async def _execute(self, intent: Intent, command: Callable[[], Command]) -> Receipt:
-        """Carry out the command that the request is today, or give the answer it got before.
-
-        The card may have expired and the price have changed since the first request under this
-        key: what makes no command any more is refused only if it never was one.
-        """
-        order_events = self._gateway.order_events
-        try:
-            asked = command()
-        except Rejection:
-            replay = order_events.replay
-            first = await self._counted(intent, replay(intent)) if intent.key else None
-            if first is None:
-                raise
-            return first
-        return await self._counted(intent, order_events.execute(asked, intent))
-
-    async def _counted(self, intent: Intent, answer: Awaitable[R]) -> R:
-        try:
-            receipt = await answer
-        except Rejection as refusal:
-            reused = "reused" if refusal.code == "idempotency-key-reused" else "first"
-            replayed = refusal.details.get("replayed") is True
-            self._count(intent, "replayed" if replayed else reused)
-            raise
-        if receipt is not None:
-            self._count(intent, "replayed" if receipt.replayed else "first")
-        return receipt
-
-    def _count(self, intent: Intent, result: str) -> None:
-        if intent.key is not None:
-            self._gateway.telemetry.count("idempotency_total", result=result)
 
     def _intent(self, principal: Principal, body: S, *, conditional: bool = False) -> Intent:
         """Read the headers that say how the command is meant; ``conditional``: If-Match counts."""

@@ -55,6 +55,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     token_ttl_s: float = 7_776_000.0
 
 
+class Holds(msgspec.Struct, frozen=True):
+    """How long the services wait before an order's next step, as far as the settings tell."""
+
+    payment_s: float = 0.0
+    shipping_s: float = 0.0
+
+
+NO_HOLDS = Holds()
+
+
 class Facts(msgspec.Struct):
     """What is known of a request: its id, since when (monotonic), its route once it has one.
 
@@ -88,6 +98,7 @@ class Gateway:
     checks: Mapping[str, Check]
     host: Host
     telemetry: Telemetry
+    holds: Holds = NO_HOLDS
 
     def admit(self, order_id: str, *, edit: bool = False) -> Principal:
         """Return who asks about this order; Rejection unauthorized, forbidden or not-found.
@@ -98,6 +109,10 @@ class Gateway:
         token = bearer(header("authorization"))
         if token is None:
             raise unauthorized("A bearer token is needed: the order's access_token.")
+        return self.admit_bearer(order_id, token, edit=edit)
+
+    def admit_bearer(self, order_id: str, token: str, *, edit: bool = False) -> Principal:
+        """Do `admit` with a token that came another way, such as in a page's cookie."""
         guest = self.authority.guest(order_id, token)
         principal = self.authority.staff(token) or guest
         if principal is None:

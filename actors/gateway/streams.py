@@ -77,6 +77,10 @@ class StreamReads:
     async def stream(self, order_id: str) -> Response:
         """Answer with the order's events after the given version, and those to come."""
         self._gateway.admit(order_id)
+        return await self.admitted(order_id)
+
+    async def admitted(self, order_id: str) -> Response:
+        """Do `stream` for a reader who was admitted already."""
         seen = header("last-event-id") or request.args.get("after", "0")
         after = parameters.whole("after", seen)
         await self._gateway.order_events.order(order_id)

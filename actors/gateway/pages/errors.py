@@ -10,7 +10,7 @@ from actors.gateway.pages.site import Site
 from actors.gateway.problems import Answer
 
 _TITLES = {
-    403: "That did not come from our form",
+    403: "That is not allowed here",
     404: "There is nothing here",
     409: "That is no longer possible",
     429: "A little slower, please",

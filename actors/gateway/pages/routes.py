@@ -6,8 +6,15 @@ from typing import Literal
 import msgspec
 from quart import Response
 
+from actors.gateway.ordering import Ordering
+from actors.gateway.pages.access import Access
+from actors.gateway.pages.cart import CartPages
 from actors.gateway.pages.catalogue import CataloguePages
+from actors.gateway.pages.changes import ChangePages
+from actors.gateway.pages.checkout import CheckoutPages
+from actors.gateway.pages.order import OrderPages
 from actors.gateway.pages.site import Site
+from actors.gateway.streams import StreamReads
 
 Handler = Callable[..., Awaitable[Response]]
 
@@ -28,15 +35,46 @@ class Page(msgspec.Struct, frozen=True):
 PAGES: tuple[Page, ...] = (
     Page("page_products", "GET", "/"),
     Page("page_product", "GET", "/products/{sku}"),
+    Page("page_cart", "GET", "/cart"),
+    Page("change_cart", "POST", "/cart"),
+    Page("page_checkout", "GET", "/checkout"),
+    Page("checkout", "POST", "/checkout"),
+    Page("open_link", "GET", "/o/{link}"),
+    Page("page_order", "GET", "/orders/{order_id}"),
+    Page("page_stream", "GET", "/orders/{order_id}/events/stream", document=False),
+    Page("page_payment", "GET", "/orders/{order_id}/payment"),
+    Page("change_payment", "POST", "/orders/{order_id}/payment"),
+    Page("page_address", "GET", "/orders/{order_id}/address"),
+    Page("change_address", "POST", "/orders/{order_id}/address"),
+    Page("page_cancel", "GET", "/orders/{order_id}/cancel"),
+    Page("cancel_order", "POST", "/orders/{order_id}/cancel"),
+    Page("order_again", "POST", "/orders/{order_id}/again"),
     Page("static", "GET", "/static/{path:name}", document=False),
 )
 
 
-def page_handlers(site: Site) -> dict[str, Handler]:
+def page_handlers(site: Site, ordering: Ordering, streams: StreamReads) -> dict[str, Handler]:
     """Return what answers each row of `PAGES`, by its id."""
-    catalogue = CataloguePages(site)
+    access = Access(site)
+    catalogue, cart = CataloguePages(site), CartPages(site)
+    checkout = CheckoutPages(site, access, ordering)
+    order, change = OrderPages(site, access, streams), ChangePages(site, access, ordering)
     return {
         "page_products": catalogue.products,
         "page_product": catalogue.product,
+        "page_cart": cart.show,
+        "change_cart": cart.change,
+        "page_checkout": checkout.show,
+        "checkout": checkout.place,
+        "open_link": access.open_link,
+        "page_order": order.show,
+        "page_stream": order.stream,
+        "page_payment": change.payment,
+        "change_payment": change.change_payment,
+        "page_address": change.address,
+        "change_address": change.change_address,
+        "page_cancel": change.cancellation,
+        "cancel_order": change.cancel,
+        "order_again": change.again,
         "static": site.static.file,
     }

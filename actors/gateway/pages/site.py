@@ -18,6 +18,7 @@ from actors.domain.amounts import amount_text
 from actors.domain.event_json import rfc3339
 from actors.domain.values import Line, Money
 from actors.gateway.context import Gateway, facts, header
+from actors.gateway.pages.address_form import country_name
 from actors.gateway.pages.forms import Form, read_form
 from actors.gateway.pages.signed import Signer
 from actors.gateway.pages.static_files import StaticFiles
@@ -38,10 +39,15 @@ class Site:
     def __init__(self, gateway: Gateway, secret: str) -> None:
         self.gateway = gateway
         self.static = StaticFiles()
-        self._visitors = Signer(secret, "visitor-cookie")
-        self._forms = Signer(secret, "form-token")
+        self._secret = secret
+        self._visitors = self.signer("visitor-cookie")
+        self._forms = self.signer("form-token")
         self._secure = gateway.public_url.startswith("https://")
         self._templates = _environment(self.static)
+
+    def signer(self, purpose: str) -> Signer:
+        """Return what signs values for one purpose."""
+        return Signer(self._secret, purpose)
 
     # Pages
 
@@ -81,6 +87,10 @@ class Site:
         if visitor is not None:
             self._keep(response, visitor)
         return response
+
+    def address(self) -> str:
+        """Return where the shop is reached: as configured, or as the browser has reached it."""
+        return self.gateway.public_url or f"http://{request.host}"
 
     def now_ms(self) -> int:
         """Return the date in Unix milliseconds."""
@@ -170,6 +180,7 @@ def _environment(static: StaticFiles) -> jinja2.Environment:
     made.filters["rfc3339"] = rfc3339
     made.filters["clock"] = lambda at_ms: f"{rfc3339(at_ms)[11:19]} UTC"
     made.filters["day"] = lambda at_ms: rfc3339(at_ms)[:10]
+    made.filters["country"] = country_name
     made.globals["static"] = static.url
     made.globals["picture"] = lambda sku: _picture(static, sku)
     return made

@@ -140,7 +140,7 @@ async def test_a_bug_is_a_500_that_is_logged_without_its_path(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("at the till")
 
-    monkeypatch.setattr("actors.gateway.commands.tokenise", broken)
+    monkeypatch.setattr("actors.gateway.ordering.tokenise", broken)
     found = await world.call("POST", "/v1/orders", ORDER, {"Request-Id": "who-1"})
     assert (found.status, found.slug) == (500, "internal")
     assert "till" not in found.body.decode()

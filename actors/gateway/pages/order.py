@@ -1,0 +1,66 @@
+"""An order's own page: where it stands, what happened, what can be done; and its live events."""
+
+from quart import Response
+
+from actors.domain.events import Event
+from actors.domain.order import Order, status
+from actors.gateway.context import Gateway
+from actors.gateway.pages import story
+from actors.gateway.pages.access import Access, link_path
+from actors.gateway.pages.site import Site
+from actors.gateway.streams import StreamReads
+
+EVENTS_MAX = 1000
+_PAGE = 100
+
+
+class OrderPages:
+    """Shows an order to whoever has its cookie."""
+
+    def __init__(self, site: Site, access: Access, streams: StreamReads) -> None:
+        self._site = site
+        self._access = access
+        self._streams = streams
+        self._gateway = site.gateway
+
+    async def show(self, order_id: str) -> Response:
+        """Show the order as it is now."""
+        principal = self._access.admit(order_id)
+        gateway, now_ms = self._gateway, self._site.now_ms()
+        order, events = await history(gateway, order_id)
+        personal = await gateway.order_events.personal(order_id, order.customer_ref)
+        address = await gateway.order_events.personal(order_id, order.address_ref)
+        edit = principal.rights == "edit"
+        return self._site.page(
+            "order.html",
+            order=order,
+            standing=story.standing(order),
+            steps=story.steps(order),
+            actions=story.actions(order, edit=edit),
+            hold=story.hold(order, gateway.holds, now_ms),
+            entries=story.timeline(events),
+            card=story.card_text(order.payment),
+            customer=personal.customer,
+            address=address.address,
+            link=f"{self._site.address()}{link_path(gateway, order)}" if edit else None,
+            again=edit and (order.cancelled or status(order) == "payment_failed"),
+        )
+
+    async def stream(self, order_id: str) -> Response:
+        """Answer with the order's events as they happen, to whoever has its cookie."""
+        self._access.admit(order_id)
+        return await self._streams.admitted(order_id)
+
+
+async def history(gateway: Gateway, order_id: str) -> tuple[Order, list[Event]]:
+    """Return the order and its events up to the same version, the last `EVENTS_MAX` of them."""
+    order = await gateway.order_events.order(order_id)
+    events: list[Event] = []
+    after = max(0, order.version - EVENTS_MAX)
+    while after < order.version:
+        limit = min(_PAGE, order.version - after)
+        page = await gateway.order_events.events(order_id, after=after, limit=limit)
+        assert page, f"{order_id} is at version {order.version}: its events are there"
+        events += page
+        after = page[-1].version
+    return order, events
