@@ -11,8 +11,8 @@ from actors.cli import Options
 from runtime.errors import ConfigurationError
 from sim import scratch
 from sim.commands.options import FORMAT, JOBS, OK, VIOLATION, known_scenarios
-from sim.console import Live
-from sim.mutations.catalogue import MUTATIONS, claim_of
+from sim.console import Live, wrapped
+from sim.mutations.catalogue import EVERYWHERE, HUNTED_IN, MUTATIONS, claim_of
 from sim.outcome import Task, Wishes
 from sim.provenance import provenance
 from sim.sweep import Limits, Tally, seed_of, sweep
@@ -20,6 +20,7 @@ from sim.token import parse_seed
 
 SEEDS = 100
 CATCHES = 5
+_NAMES_MAX = 6
 
 
 class Catch(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +31,7 @@ class Catch(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     claim: str
+    scenarios: tuple[str, ...]
     seeds: int
     catches: int
     first: int
@@ -48,7 +50,7 @@ class Catch(msgspec.Struct, frozen=True, kw_only=True):
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--seeds", type=click.IntRange(1), default=SEEDS, show_default=True)
 @click.option("--catches", type=click.IntRange(1), default=CATCHES, help="Then it is enough (5).")
-@click.option("--scenario", "scenarios", multiple=True, help="Of these scenarios (everything).")
+@click.option("--scenario", "scenarios", multiple=True, help="Of these (each has its own).")
 @click.option("--seed-base", default="1", show_default=True)
 @JOBS
 @FORMAT
@@ -75,7 +77,7 @@ def mutate(
         )
     chosen = names or tuple(MUTATIONS)
     hunt = Hunt(
-        known_scenarios(scenarios or ("everything",)),
+        known_scenarios(scenarios) if scenarios else (),
         seeds,
         catches,
         parse_seed(seed_base),
@@ -101,7 +103,10 @@ def mutate(
 
 
 class Hunt:
-    """Looks for each mutation among the same seeds, in the same order."""
+    """Looks for each mutation in ``scenarios``, or (none) where the catalogue says.
+
+    All that are hunted in one scenario meet the same seeds, in the same order.
+    """
 
     def __init__(
         self, scenarios: Sequence[str], seeds: int, catches: int, base: int, jobs: int
@@ -116,7 +121,8 @@ class Hunt:
         caught: list[int] = []
         excused: list[str] = []
         properties: dict[str, None] = {}
-        tasks = [Task(*where, Wishes(mutation=name)) for where in self._places()]
+        scenarios = self._scenarios or (HUNTED_IN.get(name, EVERYWHERE),)
+        tasks = [Task(*where, Wishes(mutation=name)) for where in self._places(scenarios)]
         number = {(task.scenario, task.seed): at for at, task in enumerate(tasks, 1)}
         for task, outcome in sweep(self._until(tasks, caught), Limits(jobs=self._jobs)):
             tally.add(outcome)
@@ -132,6 +138,7 @@ class Hunt:
         return Catch(
             name=name,
             claim=claim_of(name),
+            scenarios=tuple(scenarios),
             seeds=tally.done,
             catches=len(caught),
             first=caught[0] if caught else 0,
@@ -141,13 +148,10 @@ class Hunt:
             excused=tuple(excused),
         )
 
-    def _places(self) -> list[tuple[str, int]]:
-        count = len(self._scenarios)
+    def _places(self, scenarios: Sequence[str]) -> list[tuple[str, int]]:
+        count = len(scenarios)
         return [
-            (
-                self._scenarios[at % count],
-                seed_of(self._base, self._scenarios[at % count], at // count),
-            )
+            (scenarios[at % count], seed_of(self._base, scenarios[at % count], at // count))
             for at in range(self._seeds)
         ]
 
@@ -173,8 +177,11 @@ def _lines(catch: Catch) -> Iterator[str]:
         if catch.caught
         else f"in {catch.seeds} seeds"
     )
-    yield f"{word:<11} {catch.name:<36} {figures}"
-    yield f"            {', '.join(catch.properties) if catch.caught else catch.claim}"
+    yield f"{word:<11} {catch.name}  {figures}  in {', '.join(catch.scenarios)}"
+    properties = list(catch.properties[:_NAMES_MAX])
+    if len(catch.properties) > _NAMES_MAX:
+        properties.append(f"and {len(catch.properties) - _NAMES_MAX} more")
+    yield from wrapped("            ", properties if catch.caught else [catch.claim])
     if catch.excused:
         yield f"            failing without it too: {', '.join(catch.excused[:5])}"
 

@@ -7,6 +7,8 @@ how many pass first.
 """
 
 import random
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 from sim.disk import Arm, Damage, PowerCut
@@ -63,7 +65,7 @@ def _die(strike: Strike, *, told: bool) -> Heal | None:
         case "statement":
             return _at_statement(strike, told=told)
         case "call":
-            return _at_call(strike, told=told)
+            return at_call(strike, partial(_fell, strike, told=told))
         case point:
             return _on_the_wire(strike, point, told=told)
 
@@ -108,19 +110,16 @@ def _on_the_wire(strike: Strike, point: Literal["publish", "ack"], *, told: bool
     return meddle(strike, point, act, **limits)
 
 
-def _at_call(strike: Strike, *, told: bool) -> Heal:
+def at_call(strike: Strike, act: Callable[[], None]) -> Heal:
+    """Do something at a call of an outside party; see the module's ``at``."""
     remote = strike.world.outside.remotes[strike.fact("party", "provider")]
-
-    def fell() -> None:
-        _fell(strike, told=told)
-
     trouble = Trouble(
         strike.rng, only=strike.fact("only", ""), skip=strike.fact("after", 0), left=1
     )
     if strike.fact("moment", "before") == "before":
-        trouble.before = fell
+        trouble.before = act
     else:
-        trouble.after = fell
+        trouble.after = act
     remote.troubles.append(trouble)
     return lambda: remote.troubles.remove(trouble)
 
@@ -140,15 +139,21 @@ def _draw_death(rng: random.Random, world: World) -> Draft:
             "damage": rng.choice(("none", "cut", "flip")),
         }
     elif at == "call":
-        service = rng.choice(targets.QUEUES)
+        service, call = draw_call(rng)
         target = targets.consumer(world, service)
-        party, only = rng.choice(_CALLS[service])
-        facts |= {"after": rng.randrange(4), "only": only, "party": party}
+        facts |= call
     else:
         clients = targets.broker_clients(world)
         target = rng.choice(clients if at == "publish" else clients[-3:])
         facts["after"] = rng.randrange(6)
     return Draft(target=target, for_s=30.0, facts=facts)
+
+
+def draw_call(rng: random.Random) -> tuple[str, dict[str, Any]]:
+    """Draw a call of an outside party: the service that makes it, and the facts that name it."""
+    service = rng.choice(targets.QUEUES)
+    party, only = rng.choice(_CALLS[service])
+    return service, {"after": rng.randrange(4), "only": only, "party": party}
 
 
 def _draw_recovery(rng: random.Random, world: World) -> Draft:

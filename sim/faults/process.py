@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+from functools import partial
 from types import CoroutineType
 from typing import Any
 
 from sim.faults import targets
 from sim.faults.kind import Draft, Heal, Kind, NoVictim, Strike
+from sim.faults.points import at_call, draw_call
 from sim.handles import SimTask
 from sim.incarnation import NOBODY
 from sim.node import Node
@@ -70,10 +72,23 @@ def broker_restart(strike: Strike) -> Heal | None:
 
 
 def sigterm(strike: Strike) -> Heal | None:
-    """SIGTERM: it drains; SIGKILL if it still runs after ``grace_s``; then it is started again."""
-    node = strike.node()
+    """SIGTERM: it drains; SIGKILL if it still runs after ``grace_s``; then it is started again.
+
+    With ``party`` it comes amid the work: at one of the next calls of that outside party.
+    """
+    strike.node()
+    if "party" in strike.fault.facts:
+        return at_call(strike, partial(_tell_to_stop, strike))
+    _tell_to_stop(strike)
+    return None
+
+
+def _tell_to_stop(strike: Strike) -> None:
+    node = strike.world.nodes[strike.fault.target]
     victim = node.incarnation
-    node.restart_s = max(strike.fault.for_s, RESTART_S_MIN)
+    if not node.up or victim is None:
+        return
+    node.restart_s = max(strike.fact("restart_s", strike.fault.for_s), RESTART_S_MIN)
     strike.world.terminate(node.name)
     strike.happened(node.name)
 
@@ -83,7 +98,6 @@ def sigterm(strike: Strike) -> Heal | None:
             strike.happened(node.name, "killed")
 
     strike.engine.loop.call_later(strike.fact("grace_s", 10.0), lose_patience, context=NOBODY)
-    return None
 
 
 def freeze(strike: Strike) -> Heal | None:
@@ -204,10 +218,18 @@ def _draw_crash_loop(rng: random.Random, world: World) -> Draft:
 
 
 def _draw_sigterm(rng: random.Random, world: World) -> Draft:
-    facts = {"grace_s": rng.choice((0.2, 2.0, 30.0))}
-    return Draft(
-        target=rng.choice(targets.processes(world)), for_s=rng.uniform(0.1, 3), facts=facts
-    )
+    facts: dict[str, Any] = {"grace_s": rng.choice((0.2, 2.0, 30.0))}
+    if rng.random() < 0.4:
+        return Draft(
+            target=rng.choice(targets.processes(world)), for_s=rng.uniform(0.1, 3), facts=facts
+        )
+    service, call = draw_call(rng)
+    facts |= {
+        "moment": rng.choice(("before", "after")),
+        "restart_s": rng.choice((0.1, 3.0)),
+        **call,
+    }
+    return Draft(target=targets.consumer(world, service), for_s=30.0, facts=facts)
 
 
 def _draw_freeze(rng: random.Random, world: World) -> Draft:

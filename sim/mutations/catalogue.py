@@ -4,6 +4,8 @@ Each is a function whose docstring says what is wrong in the mutated product. A 
 sweep does not catch is a hole in the judges, in the faults or in the workload.
 """
 
+from collections.abc import Mapping
+
 from sim.mutations import delivery, paying, storing
 from sim.mutations.patching import Plant
 
@@ -49,6 +51,15 @@ MUTATIONS: dict[str, Plant] = {
         paying.mail_key_of_its_own_each_time,
     )
 }
+
+
+EVERYWHERE = "everything"
+HUNTED_IN: Mapping[str, str] = {
+    "inbox-outside-the-transaction": "crash-storm",
+    "stopping-counts-as-failing": "crash-storm",
+    "nobody-notices-silence": "broker-outage",
+}
+"""The scenario in which a mutation is hunted that few seeds of `EVERYWHERE` come near."""
 
 
 def claim_of(name: str) -> str:

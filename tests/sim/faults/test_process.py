@@ -37,6 +37,16 @@ def test_a_process_that_is_told_to_stop_drains_or_is_killed(grace_s: float, end:
     assert struck.breaches == []
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_process_is_told_to_stop_amid_a_call_and_finishes_it(moment: str) -> None:
+    facts = {"party": "provider", "only": "capture", "moment": moment, "restart_s": 0.5}
+    struck = strike("sigterm", "shop", for_s=9.0, **facts)
+    assert struck.effects == {"sigterm": 1}
+    assert ends(struck) == ["exited"]
+    assert {one.states["shop"] for one in struck.running.world.witness.struck} == {"stopping"}
+    assert struck.breaches == []
+
+
 def test_a_frozen_process_wakes_when_everybody_has_given_it_up() -> None:
     struck = strike("freeze", "shop", at_s=1.3, for_s=6.0)
     assert struck.effects == {"freeze": 1}
