@@ -200,10 +200,14 @@ class HttpServer:
         request = self._requests[task] = _Request(send)
         try:
             await self._app(scope, receive, request.send)
+            # Quart returns without a word where its own task was cancelled.
+            await request.answer_for_it("The request was cut off")
         except asyncio.CancelledError:
             if not request.cut_off:
+                request.cut_off = True
+                await request.answer_for_it("The request was cut off")
                 raise
-            await request.answer_for_it()
+            await request.answer_for_it("The server is stopping")
         finally:
             self._requests.pop(task, None)
 
@@ -214,7 +218,7 @@ class HttpServer:
 
 
 class _Request:
-    """A request in work. ``cut_off``: we have cancelled it, because the server stops."""
+    """A request in work. ``cut_off``: it was cancelled, mostly by us, because the server stops."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -227,16 +231,20 @@ class _Request:
             self._started = True
             await self._send(event)
 
-    async def answer_for_it(self) -> None:
-        """Say 503 where nothing was said yet: Hypercorn's 500 would call the stop a bug.
+    async def answer_for_it(self, title: str) -> None:
+        """Say 503 where nothing was said yet: Hypercorn's 500 would call the end a bug.
 
         What was asked for may be carried out all the same, as with every 503.
         """
         if self._started:
             return
-        headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"1")]
+        body = f'{{"type":"about:blank","title":"{title}","status":503}}'.encode()
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"retry-after", b"1"),
+        ]
         await self._send({"type": "http.response.start", "status": 503, "headers": headers})
-        body = b'{"type":"about:blank","title":"The server is stopping","status":503}'
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ class App:
         self.streaming = anyio.Event()
         self.cancelled = anyio.Event()
         self.lifespan: list[str] = []
+        self.handler: asyncio.Task[Any] | None = None
 
     def stop_streams(self) -> None:
         self.ended.set()
@@ -42,8 +44,11 @@ class App:
             return
         if scope["path"] == "/broken":
             raise ValueError("planted")
+        if scope["path"] == "/silent":
+            return
         if scope["path"] == "/slow":
             self.streaming.set()
+            self.handler = asyncio.current_task()
             try:
                 await anyio.sleep_forever()
             finally:
@@ -150,6 +155,32 @@ async def test_a_request_that_outlasts_its_grace_is_cancelled() -> None:
         await read_to_end(stream)
         await stream.aclose()
     assert app.lifespan == ["up", "down"]
+
+
+async def test_a_request_whose_task_is_cancelled_is_answered_with_try_again() -> None:
+    app = App()
+    async with serving(app) as (server, context):
+        stream = await anyio.connect_tcp("127.0.0.1", server.port)
+        await stream.send(GET % b"/slow")
+        await app.streaming.wait()
+        assert app.handler is not None
+        app.handler.cancel()
+        received = b""
+        while b'"status":503}' not in received:
+            received += await stream.receive()
+        assert received.startswith(b"HTTP/1.1 503")
+        assert b"content-length:" in received.lower()
+        await stream.aclose()
+        context.stopping.set()
+
+
+async def test_an_application_that_says_nothing_is_spoken_for() -> None:
+    """Quart returns in silence if the task in which it handles a request is cancelled."""
+    async with serving(App()) as (server, context):
+        stream, received = await get(server.port, b"/silent", until=b'"status":503}')
+        assert received.startswith(b"HTTP/1.1 503")
+        await stream.aclose()
+        context.stopping.set()
 
 
 async def test_an_idle_connection_does_not_hold_up_the_stop() -> None:
