@@ -124,8 +124,7 @@ class Database:
         slots = [self._works.enqueue(work) for work in works]
         answers: list[T | Exception] = []
         for slot in slots:
-            if not slot.told.is_set():
-                await slot.told.wait()
+            await slot.wait()
             failed = isinstance(slot.failure, Exception)
             answers.append(cast("Exception", slot.failure) if failed else await slot.result())
         return answers

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 import anyio
 
 from runtime.errors import StoreBroken
+from runtime.host import Signal, give_signal, new_signal
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -19,18 +20,30 @@ T = TypeVar("T")
 class Slot(Generic[S, T]):
     """One caller's work and, once its group is told, its answer or its failure."""
 
-    __slots__ = ("answer", "failure", "told", "work")
+    __slots__ = ("_waiting", "answer", "failure", "told", "work")
 
-    def __init__(self, work: Callable[[S], T], told: anyio.Event) -> None:
+    def __init__(self, work: Callable[[S], T]) -> None:
         self.work = work
-        self.told = told
+        self.told = False
         self.answer: T | None = None
         self.failure: BaseException | None = None
+        self._waiting: Signal | None = None
+
+    def tell(self) -> None:
+        """Let whoever waits go on: the answer or the failure is there."""
+        self.told = True
+        if self._waiting is not None:
+            give_signal(self._waiting)
+
+    async def wait(self) -> None:
+        """Wait until it is told. Only one task may."""
+        if not self.told:
+            self._waiting = new_signal()
+            await self._waiting
 
     async def result(self) -> T:
         """Wait until the group is told; return the answer or raise the failure."""
-        if not self.told.is_set():
-            await self.told.wait()
+        await self.wait()
         if self.failure is not None:
             raise self.failure
         return cast("T", self.answer)
@@ -42,13 +55,12 @@ class Group(Generic[S]):
     ``refusal`` says why nothing of the group was kept, if it was not.
     """
 
-    __slots__ = ("notices", "refusal", "slots", "told")
+    __slots__ = ("notices", "refusal", "slots")
 
     def __init__(self) -> None:
         self.refusal = ""
         self.slots: list[Slot[S, Any]] = []
         self.notices: dict[Callable[[], None], None] = {}
-        self.told = anyio.Event()
 
     def fail(self, failure: Callable[[], BaseException]) -> None:
         """Give every slot a failure of its own."""
@@ -72,7 +84,7 @@ class Groups(Generic[S]):
         self._batch_max = batch_max
         self._queue: deque[Group[S]] = deque()
         self._under_way: Group[S] | None = None
-        self._wake = anyio.Event()
+        self._idle: Signal | None = None
         self._refusal: Callable[[], BaseException] | None = None
 
     def enqueue(self, work: Callable[[S], T]) -> Slot[S, T]:
@@ -81,17 +93,16 @@ class Groups(Generic[S]):
             raise self._refusal()
         if not self._queue or len(self._queue[-1].slots) >= self._batch_max:
             self._queue.append(Group())
-            self._wake.set()
-        group = self._queue[-1]
-        slot = Slot(work, group.told)
-        group.slots.append(slot)
+            self._wake()
+        slot: Slot[S, T] = Slot(work)
+        self._queue[-1].slots.append(slot)
         self.waiting += 1
         return slot
 
     def refuse(self, refusal: Callable[[], BaseException]) -> None:
         """Take nothing new; what is queued is still carried out, and then `run` ends."""
         self._refusal = self._refusal or refusal
-        self._wake.set()
+        self._wake()
 
     async def run(self) -> None:
         """Carry out group after group until refusing and empty; raises `StoreBroken`.
@@ -105,10 +116,14 @@ class Groups(Generic[S]):
                     if self._queue:
                         await self._next(self._queue.popleft())
                     else:
-                        self._wake = anyio.Event()
-                        await self._wake.wait()
+                        self._idle = new_signal()
+                        await self._idle
         except BaseException as error:  # a native cancellation goes through the shield
             raise self._break(error) from error
+
+    def _wake(self) -> None:
+        if self._idle is not None:
+            give_signal(self._idle)
 
     async def _next(self, group: Group[S]) -> None:
         self._under_way = group
@@ -125,7 +140,8 @@ class Groups(Generic[S]):
         self.failed += sum(slot.failure is not None for slot in group.slots)
         self.largest = max(self.largest, size)
         self.waiting -= size
-        group.told.set()
+        for slot in group.slots:
+            slot.tell()
 
     def _break(self, error: BaseException) -> StoreBroken:
         cause = str(error) or type(error).__name__

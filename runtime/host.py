@@ -24,6 +24,7 @@ import anyio.to_thread
 from runtime.errors import EnvironmentUnready
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 _DERIVED = uuid.UUID("6f0a1c1e-4a53-5d0e-9d5a-1b7d2f6c9e10")
 
 
@@ -132,7 +133,7 @@ class Ids:
 
 
 def _base32(value: int) -> str:
-    return "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 @dataclass(frozen=True, slots=True)

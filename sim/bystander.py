@@ -21,7 +21,11 @@ class Listener(Protocol):
 
 
 class Watch(Protocol):
-    """Is shown each statement of one database connection, after it was applied."""
+    """Is shown the statements of one database connection that it wants, after they were applied."""
+
+    def wants(self, sql: str) -> bool:
+        """Whether executions of this statement matter."""
+        ...
 
     def ran(
         self,

@@ -63,6 +63,7 @@ class Storage:
     """The disk of one node, over all its incarnations, below ``root``.
 
     ``die`` is called when an armed power cut has taken its image: it must kill the incarnation.
+    ``gone``: the image has been taken, so what is written now reaches nobody.
     ``operations`` counts what was asked of the disk, ``delayed`` what had to wait for a stall.
     """
 
@@ -77,6 +78,7 @@ class Storage:
         self.die: Callable[[PowerCut], None] | None = None
         self.bystander: Callable[[str, int, str], Watch] | None = None
         self.operations = self.delayed = self.refused = 0
+        self.gone = False
         self.page_limit = 0
         self._connections: list[SimConnection] = []
         self._root = root / node
@@ -85,7 +87,6 @@ class Storage:
         self._loop = loop
         self._trace = trace
         self._owner: Incarnation | None = None
-        self._imaged = False
         self._locks: set[str] = set()
         self._last_wal: tuple[str, bytes] | None = None
         self._cut: PowerCut | None = None
@@ -99,7 +100,7 @@ class Storage:
     def mount(self, owner: Incarnation) -> "SimDisk":
         """Give the disk to an incarnation."""
         assert self._owner is None, "one incarnation at a time"
-        self._owner, self._imaged, self._cut = owner, False, None
+        self._owner, self.gone, self._cut = owner, False, None
         self._locks.clear()
         DRIVES[owner] = self
         owner.on_death.append(self._unmount)
@@ -107,9 +108,9 @@ class Storage:
 
     def take_image(self) -> None:
         """Fix what the next incarnation finds as it is now."""
-        if self._imaged:
+        if self.gone:
             return
-        self._imaged = True
+        self.gone = True
         before = self._folder()
         self._generation += 1
         shutil.copytree(before, self._folder(), ignore=_NOT_KEPT)
@@ -134,7 +135,7 @@ class Storage:
 
     def statement(self, sql: str, moment: Moment, connection: SimConnection) -> None:
         """Let what is armed for this statement happen."""
-        if not self.arms or self._imaged:
+        if self.gone:
             return
         if moment == "before" and sql == "COMMIT":
             self._remember(connection.wal)
@@ -169,11 +170,6 @@ class Storage:
     def note(self, *facts: str | int) -> None:
         """Put a line into the trace."""
         self._trace.note(self._loop.time(), "disk", self.node, *facts)
-
-    @property
-    def gone(self) -> bool:
-        """Whether what is written now reaches nobody: the image has been taken."""
-        return self._imaged
 
     def watch(self, database: str) -> Watch | None:
         """Return who watches a new connection to this file, if anybody does."""

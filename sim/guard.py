@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import time
 from asyncio.events import _get_running_loop
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Any
 
@@ -143,19 +143,15 @@ class OrderedSet(dict[Any, None]):
     """A set whose order is that of insertion, not that of addresses."""
 
     def __init__(self, items: Iterable[Any] = ()) -> None:
-        super().__init__((item, None) for item in items)
+        if items:
+            self.update(dict.fromkeys(items))
 
-    def add(self, item: object) -> None:
-        """Add an item."""
-        self[item] = None
+    add = dict.setdefault
+    remove = dict.__delitem__
 
     def discard(self, item: object) -> None:
         """Remove an item if it is there."""
         super().pop(item, None)
-
-    def remove(self, item: object) -> None:
-        """Remove an item."""
-        del self[item]
 
     def pop(self) -> Any:  # type: ignore[override]
         """Remove and return the oldest item."""
@@ -166,9 +162,6 @@ class OrderedSet(dict[Any, None]):
     def copy(self) -> "OrderedSet":
         """Return another one with the same items."""
         return OrderedSet(self)
-
-    def __iter__(self) -> Iterator[Any]:
-        return super().__iter__()
 
 
 def _ordered_sets() -> None:

@@ -39,6 +39,14 @@ class Drive(Protocol):
         """A statement is about to be applied, or has been; may raise what SQLite would."""
         ...
 
+    @property
+    def arms(self) -> Sequence[object]:
+        """What is to happen at statements. While there is nothing, they need not be shown."""
+        ...
+
+    gone: bool
+    """Whether what is written now reaches nobody: the power has been cut."""
+
     def executed(self) -> bool:
         """An operation has executed. False if the power has gone meanwhile."""
         ...
@@ -53,11 +61,6 @@ class Drive(Protocol):
 
     def note(self, *facts: str | int) -> None:
         """Put a line into the trace."""
-        ...
-
-    @property
-    def gone(self) -> bool:
-        """Whether what is written now reaches nobody: the power has been cut."""
         ...
 
     def watch(self, database: str) -> Watch | None:
@@ -86,6 +89,7 @@ _TEXTS = {
 }
 
 _PAGES_MAX = 4294967294
+_execute = sqlite3.Connection.execute
 
 DRIVES: dict[Incarnation, Drive] = {}
 """Whose disk is which; `sim.disk` fills it."""
@@ -102,14 +106,16 @@ class SimConnection(sqlite3.Connection):
         """Execute one statement."""
         drive = self.drive
         if drive is None:
-            return super().execute(sql, parameters)
-        drive.statement(sql, "before", self)
+            return _execute(self, sql, parameters)
+        if drive.arms:
+            drive.statement(sql, "before", self)
         try:
-            cursor = super().execute(sql, parameters)
+            cursor = _execute(self, sql, parameters)
         except sqlite3.Error as error:
             drive.raised(error)
             raise
-        self._applied(drive, sql, (parameters,), cursor)
+        if drive.arms or (self.watch is not None and self.watch.wants(sql)):
+            self._applied(drive, sql, (parameters,), cursor)
         return cursor
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
@@ -117,7 +123,8 @@ class SimConnection(sqlite3.Connection):
         drive = self.drive
         if drive is None:
             return super().executemany(sql, parameters)
-        drive.statement(sql, "before", self)
+        if drive.arms:
+            drive.statement(sql, "before", self)
         rows = list(parameters)
         try:
             cursor = super().executemany(sql, rows)
@@ -135,9 +142,10 @@ class SimConnection(sqlite3.Connection):
     def _applied(self, drive: Drive, sql: str, rows: Sequence[Any], cursor: sqlite3.Cursor) -> None:
         lost = drive.gone
         try:
-            drive.statement(sql, "after", self)
+            if drive.arms:
+                drive.statement(sql, "after", self)
         finally:
-            if self.watch is not None and not lost:
+            if self.watch is not None and not lost and self.watch.wants(sql):
                 self.watch.ran(
                     sql,
                     rows,

@@ -88,7 +88,7 @@ def tidy_text(name: str, text: str) -> str:
     tidied = unicodedata.normalize("NFC", text).strip()
     if text and not tidied:
         raise ValueError(f"`{name}` must not be blank")
-    if not all(character.isprintable() or _is_space(character) for character in tidied):
+    if not (tidied.isprintable() or all(map(_is_visible, tidied))):
         raise ValueError(f"`{name}` must not hold control, zero-width or bidirectional characters")
     return tidied
 
@@ -101,8 +101,8 @@ def tidy_free_text(name: str, text: str) -> str:
     return tidied
 
 
-def _is_space(character: str) -> bool:
-    return unicodedata.category(character) == "Zs"
+def _is_visible(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
 
 
 class TidyText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

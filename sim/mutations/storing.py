@@ -29,7 +29,8 @@ def answers_before_the_commit(patch: Patch) -> None:
 
     async def commit(self: Any, group: Group[Transaction]) -> None:
         await self._writing.visit(partial(begin, self._name, group))
-        group.told.set()
+        for slot in group.slots:
+            slot.tell()
         await self._writing.visit(_commit_if_open)
         self._dirty.set()
 

@@ -9,6 +9,7 @@ A commit that the power cut itself may have undone is not *certain*: nobody was 
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -102,19 +103,10 @@ class CommitWatch:
         self.clock = clock
         self.tell = tell
         self.refused: list[Refused] = []
-        self._forms: dict[str, Form | str | None] = {}
 
     def watch(self, node: str, incarnation: int, database: str) -> "Writer":
         """Return the watch of a new connection."""
         return Writer(self, node, incarnation, database)
-
-    def form(self, sql: str) -> Form | str | None:
-        """Return a statement's form; the word of one that begins or ends something."""
-        try:
-            return self._forms[sql]
-        except KeyError:
-            form = self._forms[sql] = _control_word(sql) or form_of(sql)
-            return form
 
 
 class Writer:
@@ -125,6 +117,11 @@ class Writer:
         self._whose = node, incarnation, database
         self._rows: list[tuple[Form, Sequence[Any], int, int]] = []
         self._kept = 0
+
+    def wants(self, sql: str) -> bool:
+        """Whether it changes a table of interest, or what becomes of such a change."""
+        form = _read(sql)
+        return form.__class__ is Form or (form is not None and bool(self._rows))
 
     def ran(
         self,
@@ -137,9 +134,7 @@ class Writer:
         certain: bool,
     ) -> None:
         """A statement was applied; see `sim.bystander.Watch`."""
-        form = self._commits.form(sql)
-        if form is None:
-            return
+        form = _read(sql)
         if isinstance(form, Form):
             if not changed and form.verb == "update" and form.table == "inbox":
                 self._refused(form, rows)
@@ -153,8 +148,9 @@ class Writer:
             del self._rows[self._kept :]
         elif form == "COMMIT":
             self._commit(certain=certain)
-        else:  # ROLLBACK; or BEGIN, after SQLite has rolled back by itself
+        elif form is not None:  # ROLLBACK; or BEGIN, after SQLite has rolled back by itself
             self._rows.clear()
+            self._kept = 0
 
     def _refused(self, form: Form, rows: Sequence[Any]) -> None:
         at, step = self._commits.clock()
@@ -164,9 +160,7 @@ class Writer:
             self._commits.refused.append(Refused(at, step, self._whose[0], *told))
 
     def _commit(self, *, certain: bool) -> None:
-        rows, self._rows = self._rows, []
-        if not rows:
-            return
+        rows, self._rows, self._kept = self._rows, [], 0
         at, step = self._commits.clock()
         node, incarnation, database = self._whose
         for form, parameters, changed, row_id in rows:
@@ -187,6 +181,12 @@ class Writer:
                     certain=certain,
                 )
             )
+
+
+@lru_cache(maxsize=1024)
+def _read(sql: str) -> Form | str | None:
+    """Return a statement's form; the word of one that begins or ends something."""
+    return _control_word(sql) or form_of(sql)
 
 
 def _control_word(sql: str) -> str | None:

@@ -26,6 +26,8 @@ class Connection:
 
     def run(self, sql: str, *parameters: Any, certain: bool = True) -> None:
         cursor = self._sqlite.execute(sql, parameters)
+        if not self._watch.wants(sql):
+            return
         self._watch.ran(
             sql,
             (parameters,),
