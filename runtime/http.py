@@ -99,6 +99,8 @@ class HttpServer:
                 await context.stopping.wait()
                 server.close()
                 await worker.terminated.set()
+                for connection in list(self._open):
+                    connection.end_if_idle()
                 await self._drain()
             finally:
                 server.close()

@@ -87,6 +87,7 @@ def _app(gateway: Gateway, streams: Streams, site: Site) -> Quart:
     app = Quart("actors.gateway", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = gateway.limits.body_bytes_max
     app.config["BODY_TIMEOUT"] = _BODY_S_MAX
+    app.config["RESPONSE_TIMEOUT"] = None  # each write has a limit: runtime.http_connection.STALL_S
     app.url_map.merge_slashes = False
     operations = [row for row in OPERATIONS if gateway.mode == "test" or not row.test_mode_only]
     openapi = describe(operations, version("ordermill"), gateway.public_url)

@@ -54,6 +54,7 @@ def create_app(ports: Ports) -> Quart:
     app = Quart("order_events")
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.config["BODY_TIMEOUT"] = BODY_S_MAX
+    app.config["RESPONSE_TIMEOUT"] = None  # each write has a limit: runtime.http_connection.STALL_S
     app.url_map.merge_slashes = False
     api = Api(ports)
     for method, rule, handler, permitted in ROUTES:
