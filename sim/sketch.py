@@ -15,6 +15,7 @@ from sim.plan import Fault, Order, Plan, World
 from sim.seed import Seed
 from sim.workload import Manner, workload
 
+DRAINS = "sigterm"
 CALM_S = 12.0
 """How long a seed goes on after its last planned fault has begun."""
 
@@ -136,7 +137,8 @@ class Sketch:
             for _ in range(rng.randrange(1, 5))
         ]
         faults: list[Fault] = []
-        for kind, rate in self._faults:
+        # To stop is quick: what else goes wrong then must be aimed at it.
+        for kind, rate in sorted(self._faults, key=lambda one: one[0] != DRAINS):
             draw = self.stream(f"faults/{kind}")
             count = max(1, round(draw.expovariate(1 / (rate * intensity))))
             for _ in range(min(count, 3 * round(rate + 1))):
@@ -145,6 +147,8 @@ class Sketch:
                 if draft is None:
                     continue
                 at_s = round(begin + draw.uniform(0, lasts), 3)
+                if kind == DRAINS:
+                    storms.append((max(0.2, at_s - 0.3), 0.3))
                 faults.append(
                     Fault(
                         number=len(faults) + 1,
@@ -185,4 +189,5 @@ def _settings(rng: random.Random) -> dict[str, Any]:
         "outbox.poll_s": rng.choice((0.5, 0.5, 3.0)),
         "dedup.retention_s": rng.choice((604800.0, 604800.0, 604800.0, 2.0)),
         "api.deadline_s": rng.choice((1.0, 10.0)),
+        "runtime.restarts_max": rng.choice((5, 5, 5, 1)),
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import suppress
 from functools import partial
 from types import CoroutineType
 from typing import Any
@@ -146,12 +147,37 @@ def actor_exception(strike: Strike) -> Heal | None:
     """Something of ours raises where it waits: a bug that nobody has written.
 
     Not where a task group waits for its children: that is anyio's own code, which nothing can make
-    raise, and which would leave the children behind.
+    raise, and which would leave the children behind. The bug may come ``again`` so many times, a
+    moment after its actor was restarted.
     """
     task, waited_for = _victim(strike, raises=True)
+    node, name, left = strike.node(), task.get_name(), strike.fact("again", 0)
     waited_for.set_exception(Injected("injected"))
-    strike.happened(task.get_name())
-    return None
+    strike.happened(name)
+
+    def again() -> None:
+        nonlocal left
+        if not left or not node.up:
+            return
+        left -= 1
+        with suppress(NoVictim):
+            _, waits_for = _victim(strike, raises=True, called=name)
+            waits_for.set_exception(Injected("injected again"))
+            strike.happened(name, left)
+        later()
+
+    def later() -> None:
+        pause_s = strike.rng.uniform(0.1, strike.fact("within_s", 3.0))
+        strike.engine.loop.call_later(pause_s, again, context=NOBODY)
+
+    def heal() -> None:
+        nonlocal left
+        left = 0
+
+    if not left:
+        return None
+    later()
+    return heal
 
 
 def stray_cancel(strike: Strike) -> Heal | None:
@@ -171,11 +197,17 @@ def task_cancelled(strike: Strike) -> Heal | None:
 
 
 def _victim(
-    strike: Strike, *, anybody: bool = False, named: str = "", raises: bool = False
+    strike: Strike,
+    *,
+    anybody: bool = False,
+    named: str = "",
+    called: str = "",
+    raises: bool = False,
 ) -> tuple[SimTask, "asyncio.Future[object]"]:
     """Choose a task of ours (or anybody's) that waits for something; `NoVictim` without one.
 
-    ``raises``: one that waits where an exception may come from.
+    ``named``: what its name holds; ``called``: its name. ``raises``: one that waits where an
+    exception may come from.
     """
     node: Node = strike.node()
     assert node.incarnation is not None, "it is up"
@@ -187,6 +219,7 @@ def _victim(
         ours = name.startswith(_OURS) or "/" in name
         wanted = ours or (anybody and getattr(task.get_coro(), "__qualname__", "") not in _WHOLE)
         wanted = wanted and named in name and strike.fact("only", "") in name
+        wanted = wanted and called in ("", name)
         wanted = wanted and not (raises and _innermost(task) == _WAITS_FOR_CHILDREN)
         if plain and wanted and not waited_for.done():
             found.append((task, waited_for))
@@ -246,6 +279,11 @@ def _draw_inside(rng: random.Random, world: World) -> Draft:
     return Draft(target=rng.choice(targets.processes(world)))
 
 
+def _draw_exception(rng: random.Random, world: World) -> Draft:
+    facts = {"again": rng.choice((0, 0, 0, 12)), "within_s": rng.choice((0.5, 3.0))}
+    return Draft(target=rng.choice(targets.processes(world)), for_s=25.0, facts=facts)
+
+
 KINDS = (
     Kind("kill", kill, _draw_process),
     Kind("broker-restart", broker_restart, _draw_broker),
@@ -253,7 +291,7 @@ KINDS = (
     Kind("sigterm", sigterm, _draw_sigterm),
     Kind("freeze", freeze, _draw_freeze),
     Kind("stutter", stutter, _draw_stutter),
-    Kind("actor-exception", actor_exception, _draw_inside),
+    Kind("actor-exception", actor_exception, _draw_exception),
     Kind("stray-cancel", stray_cancel, _draw_inside),
     Kind("task-cancelled", task_cancelled, _draw_inside),
 )

@@ -60,7 +60,10 @@ def confirm_lost(strike: Strike) -> Heal | None:
 
 
 def confirms_late(strike: Strike) -> Heal | None:
-    """Confirms come ``late_s`` late: one by one, shuffled, or as one for ``multiple`` publishes."""
+    """Confirms come ``late_s`` late: one by one, shuffled, or as one for ``multiple`` publishes.
+
+    In the manner ``half`` the first half of them is confirmed as one, and the rest never is.
+    """
     late_s, manner = strike.fact("late_s", 0.5), strike.fact("manner", "shuffled")
     waiting: dict[AmqpTap, list[Unit]] = {}
 
@@ -73,7 +76,9 @@ def confirms_late(strike: Strike) -> Heal | None:
         units = waiting.pop(tap)
         if manner == "shuffled":
             strike.rng.shuffle(units)
-        together = _together(units) if manner == "multiple" else []
+        together = _together(units) if manner in ("multiple", "half") else []
+        if manner == "half" and len(together) > 2:
+            units = together = together[: len(together) // 2]
         if together:
             tap.confirm(together[-1], multiple=True)
         for unit in units[len(together) :]:
@@ -125,7 +130,7 @@ def _draw_share(rng: random.Random, world: World) -> Draft:
 def _draw_late(rng: random.Random, world: World) -> Draft:
     facts = {
         "late_s": rng.choice((0.05, 0.5, 4.0, 12.0)),
-        "manner": rng.choice(("one by one", "shuffled", "multiple")),
+        "manner": rng.choice(("one by one", "shuffled", "multiple", "half")),
     }
     return Draft(
         target=rng.choice(targets.publishers(world)), for_s=rng.uniform(2, 15), facts=facts

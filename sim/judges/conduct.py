@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from sim.judges.evidence import Evidence
-from sim.judges.observed import Child, Incident, Life
+from sim.judges.observed import Child, Incident, Life, Written
 
 STOP_GRACE_S = 0.05
 DRAIN_S_MAX = 20.0
@@ -45,16 +45,35 @@ def stopping_raises_no_attempt(evidence: Evidence) -> Iterator[str | None]:
 
 
 def _raised_while_stopping(evidence: Evidence, life: Life) -> Iterator[str]:
-    """What failed before it was told may still be put back, and its copy is out at once."""
+    """What fails by itself may still be put back: before it was told, or by a call without success.
+
+    Its copy is out at once, and may be sent again if it was not taken.
+    """
     assert life.told_at is not None
     if any(_lost_its_broker(one, life) for one in evidence.observed.incidents):
         return  # a copy may have had to wait for the connection
+    sent: set[tuple[str, str]] = set()
     for copy in evidence.observed.written:
         mine = (copy.node, copy.incarnation) == (life.node, life.number)
         back = ".retry." in copy.routing_key or copy.routing_key.endswith(".dead")
-        if mine and back and copy.at > life.told_at + STOP_GRACE_S:
-            late_s = copy.at - life.told_at
-            yield f"{copy.message_id} put into {copy.routing_key} {late_s:.3f} s after SIGTERM"
+        if mine and back:
+            what, late_s = (copy.message_id, copy.routing_key), copy.at - life.told_at
+            if late_s <= STOP_GRACE_S or _failed_by_itself(evidence, life, copy):
+                sent.add(what)
+            elif what not in sent:
+                yield f"{copy.message_id} put into {copy.routing_key} {late_s:.3f} s after SIGTERM"
+
+
+def _failed_by_itself(evidence: Evidence, life: Life, copy: Written) -> bool:
+    """Whether an outside party had just been asked about this message's order in vain."""
+    event = evidence.by_id.get(copy.message_id)
+    return event is not None and any(
+        call.outcome and (call.node, call.incarnation) == (life.node, life.number)
+        for call in evidence.observed.calls
+        if call.order_id == event.order_id
+        and call.ended_at is not None
+        and 0 <= copy.at - call.ended_at < STOP_GRACE_S
+    )
 
 
 def _lost_its_broker(one: Incident, life: Life) -> bool:

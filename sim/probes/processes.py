@@ -10,6 +10,8 @@ POINTS = (
     *(f"{moment} {what}" for what in ("publish", "ack", "call") for moment in ("before", "after")),
 )
 STATES = ("starting", "idle", "working", "stopping")
+# A server begins as the last of its tree, so whoever starts serves nobody yet; and it asks nobody.
+NEVER_MEET = frozenset(("http while starting",))
 CALLERS = {"provider": "payment", "carrier": "shipping", "mailer": "notification"}
 
 
@@ -25,11 +27,6 @@ def killed_while_it_recovered(evidence: Evidence) -> int:
 def told_to_stop_with_deliveries_in_hand(evidence: Evidence) -> int:
     """A process was told to stop while it held deliveries."""
     return sum(life.told_at is not None and life.in_hand > 0 for life in evidence.observed.lives)
-
-
-def write_of_the_superseded_refused(evidence: Evidence) -> int:
-    """Somebody whose message had been taken over wanted to write, and could not."""
-    return len(evidence.observed.refused)
 
 
 def supervisor_gave_up(evidence: Evidence) -> int:
@@ -75,5 +72,6 @@ def pairs(evidence: Evidence, subjects: dict[str, str]) -> Iterator[str]:
         for target in one.target.split("|"):
             node = CALLERS.get(target, target)
             state = one.states.get(node, one.states.get("shop") if target in CALLERS else None)
-            if subject is not None and state in STATES:
-                yield f"{subject} while {state}"
+            pair = f"{subject} while {state}"
+            if subject is not None and state in STATES and pair not in NEVER_MEET:
+                yield pair

@@ -70,7 +70,6 @@ _COUNTED: tuple[Count, ...] = (
     orders.failed_payment_of_a_cancelled_order_not_mailed,
     processes.killed_while_it_recovered,
     processes.told_to_stop_with_deliveries_in_hand,
-    processes.write_of_the_superseded_refused,
     processes.supervisor_gave_up,
     processes.actor_restarted,
     processes.process_ended_by_its_broken_disk,
@@ -101,6 +100,7 @@ PROBES: dict[str, Probe] = {
         )
         for subject in SUBJECTS
         for state in processes.STATES
+        if f"{subject} while {state}" not in processes.NEVER_MEET
     },
 }
 

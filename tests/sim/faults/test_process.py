@@ -68,6 +68,16 @@ def test_a_task_that_is_broken_is_noticed_and_replaced(kind: str, seed: int) -> 
     assert struck.breaches == []
 
 
+def test_a_bug_that_comes_again_makes_a_supervisor_give_up() -> None:
+    world = World(own_broker=True, settings={**QUICK, "runtime.restarts_max": 1})
+    facts = {"only": "ordermill/loop-lag", "again": 12, "within_s": 0.5}
+    struck = strike("actor-exception", "shop", for_s=25.0, world=world, **facts)
+    assert struck.effects["actor-exception"] >= 2
+    assert struck.incidents("supervisor.escalated")
+    assert ends(struck)[0] == "exited: RestartIntensityExceeded"
+    assert struck.breaches == []
+
+
 async def test_nothing_is_raised_where_a_group_waits_for_its_children() -> None:
     """It would leave them behind: that wait is anyio's own, and nothing makes it raise."""
 

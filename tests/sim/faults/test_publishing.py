@@ -1,6 +1,7 @@
 """What becomes of publishes and confirms: nothing that happened stays unsaid."""
 
-from tests.sim.faults.small import Struck, strike
+from sim.plan import Order
+from tests.sim.faults.small import MUG, Struck, strike
 
 
 def publishes(struck: Struck) -> int:
@@ -47,6 +48,15 @@ def test_confirms_come_late_in_each_manner() -> None:
         assert struck.effects["confirms-late"] >= 1
         assert publishes(struck) == 1
         assert struck.breaches == []
+
+
+def test_half_of_what_waits_is_confirmed_as_one_and_the_rest_is_sent_again() -> None:
+    orders = tuple(Order(number=number, at_s=1.0, items=MUG) for number in range(1, 7))
+    facts = {"late_s": 0.3, "manner": "half", "for_s": 1.5}
+    struck = strike("confirms-late", "shop", orders=orders, **facts)
+    assert struck.effects["confirms-late/multiple"] >= 1
+    assert struck.result.probes["rest-of-a-batch-sent-again"] >= 1
+    assert struck.breaches == []
 
 
 def test_a_confirm_that_is_later_than_its_deadline_costs_a_second_publish() -> None:

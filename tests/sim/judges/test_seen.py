@@ -31,6 +31,11 @@ def put_back_late(evidence: Evidence) -> None:
     evidence.observed.written.append(copy)
 
 
+def put_back_at(evidence: Evidence, at: float, message_id: str) -> None:
+    copy = Written(at, 1, "shop", 1, "", "payment.retry.1s", message_id)
+    evidence.observed.written.append(copy)
+
+
 def claimed_by(evidence: Evidence, order_id: str, position: int, worker: str = "inc_1") -> None:
     """Have another message of an order claimed just before the payment service is done with one."""
     done = next(
@@ -246,6 +251,27 @@ def test_an_uncertain_commit_may_be_lost_with_the_power() -> None:
     claim = next(claim for claim in SEEN if claim.name == "what_was_committed_is_kept")
     (finding,) = check(evidence, [claim.judge])
     assert finding.green
+
+
+def test_what_was_put_back_in_time_may_be_sent_again() -> None:
+    evidence = witnessed()
+    put_back_at(evidence, 8.01, "m9")
+    put_back_at(evidence, 8.4, "m9")
+    claim = next(claim for claim in SEEN if claim.name == "stopping_raises_no_attempt")
+    assert check(evidence, [claim.judge])[0].green
+    put_back_at(evidence, 8.4, "m8")
+    assert len(check(evidence, [claim.judge])[0].breaches) == 1
+
+
+def test_what_fails_by_itself_while_its_process_stops_may_be_put_back() -> None:
+    evidence = witnessed()
+    call = first_call(evidence, "capture")
+    put_back_at(evidence, 8.32, evidence.streams[call.order_id][0].id)
+    claim = next(claim for claim in SEEN if claim.name == "stopping_raises_no_attempt")
+    assert check(evidence, [claim.judge])[0].breaches
+    refused = msgspec.structs.replace(call, at=8.2, ended_at=8.3, outcome="ProcessorUnavailable")
+    evidence.observed.calls.append(refused)
+    assert check(evidence, [claim.judge])[0].green
 
 
 def test_a_process_may_end_by_itself_where_its_disk_failed() -> None:

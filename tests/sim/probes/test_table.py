@@ -8,7 +8,7 @@ import pytest
 
 from sim.history import Answered, Sent
 from sim.judges.evidence import Evidence
-from sim.judges.observed import Delivery, Fate, Incident, Life, Refused, Struck
+from sim.judges.observed import Delivery, Fate, Incident, Life, Struck
 from sim.probes.table import PROBES, hits, never_reached
 from tests.sim.judges.witnessed import call, commit, witnessed
 
@@ -156,9 +156,6 @@ HIT_BY: dict[str, Maker] = {
     "killed-while-it-recovered": ended(),
     "process-ended-by-its-broken-disk": ended(reason="exited: StoreBroken", ready_at=9.6),
     "told-to-stop-with-deliveries-in-hand": lambda e: setattr(e.observed.lives[0], "in_hand", 2),
-    "write-of-the-superseded-refused": lambda e: e.observed.refused.append(
-        Refused(4.0, 1, "shop", "m9", "inc_0")
-    ),
     "actor-restarted": logged("actor.restarted", actor="lanes", reason="failed"),
     "died-after-COMMIT": both(
         struck("kill-at", at="statement", moment="after", only="COMMIT"),
