@@ -7,7 +7,7 @@ and nobody iterates over a set of futures that is not ordered otherwise (see `si
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any
 
 import msgspec
@@ -16,9 +16,9 @@ from sim.incarnation import CURRENT, Incarnation
 
 
 class SimTask(asyncio.Task[Any]):
-    """A task with a serial number that knows whose it is."""
+    """A task with a serial number that knows whose it is, and the context that its steps run in."""
 
-    __slots__ = ("owner", "serial")
+    __slots__ = ("owner", "serial", "setting")
 
     def __init__(
         self,
@@ -30,8 +30,9 @@ class SimTask(asyncio.Task[Any]):
     ) -> None:
         loop.serial += 1
         self.serial: int = loop.serial
-        self.owner = CURRENT.get() if context is None else context.get(CURRENT)
-        super().__init__(work, loop=loop, name=name or "task", context=context)
+        self.setting = copy_context() if context is None else context
+        self.owner = self.setting.get(CURRENT)
+        super().__init__(work, loop=loop, name=name or "task", context=self.setting)
 
     def __hash__(self) -> int:
         return self.serial

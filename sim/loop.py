@@ -334,13 +334,28 @@ class VirtualLoop(asyncio.BaseEventLoop):
     create_datagram_endpoint = subprocess_exec = _refuse
 
     def bury(self) -> None:
-        """End every coroutine that is not done; what it does about that reaches nobody any more."""
-        for task in sorted(self._all(), key=lambda one: one.serial):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
-            with suppress(BaseException):
-                task.get_coro().close()
+        """End every coroutine that is not done; what it does about that reaches nobody any more.
+
+        Each is closed as if its task took a step: a scope that is left elsewhere raises, and Quart
+        prints whatever a request raises.
+        """
+        asyncio._set_running_loop(self)  # noqa: SLF001
+        try:
+            for task in sorted(self._all(), key=lambda one: one.serial):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+                self._close(task)
+        finally:
+            asyncio._set_running_loop(None)  # noqa: SLF001
         self.graveyard.clear()
         self.finish()
+
+    def _close(self, task: SimTask) -> None:
+        asyncio.tasks._enter_task(self, task)  # noqa: SLF001
+        try:
+            with suppress(BaseException):
+                task.setting.run(task.get_coro().close)
+        finally:
+            asyncio.tasks._leave_task(self, task)  # noqa: SLF001
 
     def finish(self) -> None:
         """End the run for good: nothing of anybody runs again."""

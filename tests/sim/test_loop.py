@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import anyio
 import pytest
 
 from sim.incarnation import Incarnation
@@ -199,6 +200,28 @@ def test_a_world_in_which_nothing_can_happen_any_more_says_so() -> None:
 
     with pytest.raises(Stalled, match="no timer"):
         play(main)
+
+
+def test_what_is_buried_leaves_its_scopes_as_a_task_does() -> None:
+    """Left elsewhere they raise, and whoever catches that says so on standard error."""
+    noted: list[BaseException] = []
+
+    async def request() -> None:
+        try:
+            with anyio.move_on_after(5):
+                await anyio.sleep(100)
+        except Exception as error:
+            noted.append(error)
+
+    async def main(loop: VirtualLoop) -> asyncio.Task[None]:
+        task = loop.create_task(request())
+        await asyncio.sleep(1)
+        return task
+
+    task, loop, _ = play(main)
+    loop.bury()
+    assert task.get_coro().cr_frame is None, "it was closed"
+    assert noted == []
 
 
 def test_a_run_that_spins_ends_by_its_budget_of_steps() -> None:
