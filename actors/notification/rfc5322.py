@@ -5,15 +5,13 @@ transport cannot exclude one - is recognised as the same mail, and so that a run
 byte for byte (the email package would draw the boundary at random).
 
 A `Mail` has checked that its headers are single lines of visible ASCII and its recipient one
-mailbox. So the package's classes that write headers as they are do here: those that parse each
-header again take three times as long (1.4 ms a mail).
+mailbox, so nothing is left to escape in them; bodies are quoted-printable (RFC 2045, 6.7). The
+email package does the same ten times slower.
 """
 
+from binascii import b2a_qp
 from datetime import UTC, datetime
-from email.charset import QP, Charset
 from email.message import EmailMessage
-from email.mime.multipart import MIMEMultipart
-from email.mime.text import MIMEText
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 
@@ -21,24 +19,33 @@ from actors.notification.mailer import Mail, is_one_mailbox
 from runtime.host import Ids
 
 SENDER = "Ordermill <orders@ordermill.invalid>"
-_UTF8 = Charset("utf-8")
-_UTF8.body_encoding = QP
 
 
 def mail_bytes(key: str, mail: Mail, *, at_s: float, sender: str = SENDER) -> bytes:
     """Return the mail, its lines ended as in a file; ``at_s`` is the Unix time of its date."""
-    message = MIMEMultipart("alternative", boundary=Ids.derived("part", key))
-    message["Message-ID"] = message_id(key, sender)
-    message["Date"] = format_datetime(datetime.fromtimestamp(int(at_s), UTC))
-    message["From"] = sender
-    message["To"] = mail.to
-    message["Subject"] = mail.subject
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody is away from office to us
-    for name, value in mail.headers.items():
-        message[name] = value
-    message.attach(MIMEText(mail.text, "plain", _UTF8))  # type: ignore[arg-type]  # typeshed: str only
-    message.attach(MIMEText(mail.html, "html", _UTF8))  # type: ignore[arg-type]
-    return message.as_bytes()
+    boundary = f"=_{Ids.derived('part', key)}"  # RFC 2045, 6.7: no quoted-printable line holds "=_"
+    headers = {
+        "Message-ID": message_id(key, sender),
+        "Date": format_datetime(datetime.fromtimestamp(int(at_s), UTC)),
+        "From": sender,
+        "To": mail.to,
+        "Subject": mail.subject,
+        "Auto-Submitted": "auto-generated",  # RFC 3834: nobody is away from office to us
+        **mail.headers,
+        "MIME-Version": "1.0",
+        "Content-Type": f'multipart/alternative; boundary="{boundary}"',
+    }
+    head = "".join(f"{name}: {value}\n" for name, value in headers.items())
+    mark = f"\n--{boundary}".encode()
+    parts = (_part("plain", mail.text), _part("html", mail.html))
+    return b"".join([head.encode(), *(mark + b"\n" + part for part in parts), mark, b"--\n"])
+
+
+def _part(subtype: str, text: str) -> bytes:
+    head = (
+        f"Content-Type: text/{subtype}; charset=utf-8\nContent-Transfer-Encoding: quoted-printable"
+    )
+    return head.encode() + b"\n\n" + b2a_qp(text.encode(), istext=True)
 
 
 def sender_address(sender: str) -> str:
