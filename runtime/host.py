@@ -8,6 +8,7 @@ real one; the simulator builds one per node.
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import os
 import random
 import resource
@@ -25,7 +26,7 @@ from runtime.errors import EnvironmentUnready
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
-_DERIVED = uuid.UUID("6f0a1c1e-4a53-5d0e-9d5a-1b7d2f6c9e10")
+_DERIVED = uuid.UUID("6f0a1c1e-4a53-5d0e-9d5a-1b7d2f6c9e10").bytes
 
 
 class Clock(Protocol):
@@ -118,8 +119,9 @@ class Ids:
     def new(self, prefix: str) -> str:
         """Return a fresh id from a UUID version 7 (RFC 9562, 5.7); increasing within a process."""
         millis = int(self._clock.wall() * 1000)
-        value = (millis & (1 << 48) - 1) << 80 | 7 << 76 | self._random.getrandbits(12) << 64
-        value |= 2 << 62 | self._random.getrandbits(62)
+        drawn = self._random.getrandbits(74)
+        value = (millis & (1 << 48) - 1) << 80 | 7 << 76 | (drawn >> 62) << 64
+        value |= 2 << 62 | drawn & (1 << 62) - 1
         if value <= self._last:
             value = self._last + 1
         self._last = value
@@ -128,8 +130,11 @@ class Ids:
     @staticmethod
     def derived(prefix: str, *parts: str | int) -> str:
         """Return the id that these parts always give (UUID version 5, RFC 9562, 5.5)."""
-        name = "\x1f".join(str(part) for part in parts)
-        return f"{prefix}_{_base32(uuid.uuid5(_DERIVED, name).int)}"
+        name = "\x1f".join([str(part) for part in parts])
+        digest = hashlib.sha1(_DERIVED + name.encode(), usedforsecurity=False).digest()
+        value = int.from_bytes(digest[:16], "big")
+        value = value & ~(0xF << 76) & ~(3 << 62) | 5 << 76 | 2 << 62
+        return f"{prefix}_{_base32(value)}"
 
 
 def _base32(value: int) -> str:

@@ -116,10 +116,10 @@ class RemoteMailer:
         self.witness = witness
         self.here: Maildir
 
-    async def send(self, key: str, mail: Mail) -> None:
+    async def send(self, key: str, mail: Mail, *, again: bool = True) -> None:
         """Send."""
         with self.witness("mailer", "send", key, order_id=key.partition(".")[0]):
-            await self.remote.call("send", lambda: self.here.send(key, mail))
+            await self.remote.call("send", lambda: self.here.send(key, mail, again=again))
 
     async def erase(self, key: str) -> None:
         """Remove."""

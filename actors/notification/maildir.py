@@ -31,7 +31,7 @@ class Maildir:
         self._whole = False
         self._making = anyio.Lock()
 
-    async def send(self, key: str, mail: Mail) -> None:
+    async def send(self, key: str, mail: Mail, *, again: bool = True) -> None:
         """Deliver; see `Mailer`. The date is that of the first delivery.
 
         Point of no return: the file gets its name. Dying before it leaves nothing that a client
@@ -40,7 +40,7 @@ class Maildir:
         name = self._name(key)
         try:
             await self._make_whole()
-            if await self._disk.read(name) is None and await self._seen(key) is None:
+            if not again or not await self._sent(key):
                 data = mail_bytes(key, mail, at_s=self._clock.wall(), sender=self._sender)
                 await self._disk.write_new(name, data)
         except OSError as error:
@@ -58,6 +58,10 @@ class Maildir:
         except OSError as error:
             raise _unwritable(error) from error
 
+    async def _sent(self, key: str) -> bool:
+        there = await self._disk.read(self._name(key)) is not None
+        return there or await self._seen(key) is not None
+
     def _name(self, key: str) -> str:
         if not _KEY.fullmatch(key):
             raise ValueError("a mail's key must be usable as the name of a file")
@@ -74,6 +78,8 @@ class Maildir:
         It syncs them too: a name that a dead process has left is on the disk before it counts. One
         at a time: two first mails would take each other's file away.
         """
+        if self._whole:
+            return
         async with self._making:
             if not self._whole:
                 for folder in ("tmp", "new", "cur"):

@@ -15,6 +15,10 @@ import msgspec
 from runtime.errors import Unprocessable
 
 ADDRESS_BYTES_MAX = 254  # RFC 5321, 4.5.3.1.3, less the angle brackets
+# What nearly all addresses are: no parser is needed to see that it is just one.
+PLAIN_MAILBOX = re.compile(
+    r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+)
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _HEADER_VALUE = re.compile(r"[ -~]{1,200}")
 
@@ -44,8 +48,11 @@ class Mail(msgspec.Struct, frozen=True):
 class Mailer(Protocol):
     """Carries mails. Times out by itself: no call waits for ever."""
 
-    async def send(self, key: str, mail: Mail) -> None:
-        """Send the mail, unless one was sent with this key."""
+    async def send(self, key: str, mail: Mail, *, again: bool = True) -> None:
+        """Send the mail, unless one was sent with this key.
+
+        ``again`` False says that nobody has tried before, so there is nothing to look for.
+        """
         ...
 
     async def erase(self, key: str) -> None:
@@ -59,6 +66,8 @@ def is_one_mailbox(text: str) -> bool:
     >>> is_one_mailbox("ada@example.org"), is_one_mailbox("ada@example.org,eve@example.org")
     (True, False)
     """
+    if PLAIN_MAILBOX.fullmatch(text):
+        return True
     try:
         parsed = Address(addr_spec=text)
     except (HeaderParseError, ValueError, IndexError):

@@ -55,10 +55,10 @@ class MailEntry(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-def settled(connection: sqlite3.Connection, key: str) -> bool:
-    """Whether the mail was sent or skipped: then nothing is done about it any more."""
+def state_of(connection: sqlite3.Connection, key: str) -> State | None:
+    """Return what is known of the mail; None where nobody has begun with it."""
     row = connection.execute("SELECT state FROM mails WHERE key = ?", (key,)).fetchone()
-    return row is not None and row[0] != "sending"
+    return None if row is None else row[0]
 
 
 def note(tx: Transaction, mail: MailId, state: State, at_ms: int, reason: str = "") -> bool:

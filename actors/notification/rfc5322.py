@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
+from functools import cache
 
 from actors.notification.mailer import Mail, is_one_mailbox
 from runtime.host import Ids
@@ -67,5 +68,9 @@ def sender_address(sender: str) -> str:
 
 def message_id(key: str, sender: str = SENDER) -> str:
     """Return the Message-ID of the mail with this key."""
-    domain = parseaddr(sender)[1].rpartition("@")[2]
-    return f"<{Ids.derived('mail', key)}@{domain}>"
+    return f"<{Ids.derived('mail', key)}@{_domain(sender)}>"
+
+
+@cache
+def _domain(sender: str) -> str:
+    return parseaddr(sender)[1].rpartition("@")[2]

@@ -57,7 +57,8 @@ class NotificationService:
         """Mail the customer about the event, unless that is done or there is a reason not to."""
         event_type = MessageType.parse(message.type).name
         mail = MailId(order_of(message), message.message_id, TEMPLATES[event_type])
-        if await self._database.read(partial(mails.settled, key=mail.key)):
+        state = await self._database.read(partial(mails.state_of, key=mail.key))
+        if state in ("sent", "skipped"):
             return
         order = await self._order_then(message, event_type)
         reason = skip_reason(order, event_type)
@@ -68,7 +69,7 @@ class NotificationService:
         if customer is None or await self._note(mail, "sending"):
             await self._forget(mail)
             return
-        await self._send(mail, order, customer)
+        await self._send(mail, order, customer, again=state is not None)
         if await self._note(mail, "sent"):
             await self._mailer.erase(mail.key)  # the order was erased while we were sending
 
@@ -79,11 +80,11 @@ class NotificationService:
         for key in keys:
             await self._mailer.erase(key)
 
-    async def _send(self, mail: MailId, order: Order, customer: Customer) -> None:
+    async def _send(self, mail: MailId, order: Order, customer: Customer, *, again: bool) -> None:
         """Send the mail; one that never can be sent is not tried again, also by no replay."""
         try:
             letter = self._letters.letter(mail.template, order, customer.name, customer.email)
-            await self._mailer.send(mail.key, letter)
+            await self._mailer.send(mail.key, letter, again=again)
         except Unprocessable as refusal:
             await self._note(mail, "skipped", refusal.reason)
             raise

@@ -58,7 +58,7 @@ class Smtp:
         self._send_s_max = send_s_max
         self._room = anyio.Semaphore(CONNECTIONS_MAX)
 
-    async def send(self, key: str, mail: Mail) -> None:
+    async def send(self, key: str, mail: Mail, *, again: bool = True) -> None:
         """Hand the mail over; see `Mailer`, but for the second copy that may be sent."""
         data = mail_bytes(key, mail, at_s=self._clock.wall(), sender=self._sender)
         try:

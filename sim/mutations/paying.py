@@ -127,7 +127,7 @@ def mail_key_of_its_own_each_time(patch: Patch) -> None:
     """Each try at a mail has a key of its own: the mailer cannot know it for the same."""
     numbers = count(1)
 
-    async def send(self: Any, mail: MailId, order: Any, customer: Any) -> None:
+    async def send(self: Any, mail: MailId, order: Any, customer: Any, *, again: bool) -> None:
         letter = self._letters.letter(mail.template, order, customer.name, customer.email)
         await self._mailer.send(f"{mail.key}.{next(numbers)}", letter)
 

@@ -1,4 +1,5 @@
 import doctest
+from email.headerregistry import Address
 
 import pytest
 from hypothesis import given
@@ -38,6 +39,11 @@ def test_its_examples_are_true() -> None:
 def test_a_recipient_is_exactly_one_mailbox(to: str) -> None:
     with pytest.raises(Unprocessable):
         Mail(to, "Hello", "", "")
+
+
+@given(st.from_regex(mailer.PLAIN_MAILBOX, fullmatch=True))
+def test_what_needs_no_parser_is_one_mailbox_to_the_parser_too(text: str) -> None:
+    assert Address(addr_spec=text).addr_spec == text
 
 
 @pytest.mark.parametrize(

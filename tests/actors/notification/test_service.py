@@ -161,12 +161,14 @@ class Failing:
     def __init__(self, inner: object, failure: Exception) -> None:
         self._inner = inner
         self._failure: Exception | None = failure
+        self.again: list[bool] = []
 
-    async def send(self, key: str, mail: Mail) -> None:
+    async def send(self, key: str, mail: Mail, *, again: bool = True) -> None:
+        self.again.append(again)
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
-        await self._inner.send(key, mail)  # type: ignore[attr-defined]
+        await self._inner.send(key, mail, again=again)  # type: ignore[attr-defined]
 
     async def erase(self, key: str) -> None:
         await self._inner.erase(key)  # type: ignore[attr-defined]
@@ -176,12 +178,14 @@ async def test_a_mailer_that_is_away_is_asked_again(tmp_path: Path) -> None:
     async with parties_in(tmp_path) as parties:
         order_id = await parties.shop.place()
         message = await parties.shop.message(order_id, "order-created")
-        service = parties.service(mailer=Failing(parties.maildir, Unavailable("full")))
+        mailer = Failing(parties.maildir, Unavailable("full"))
+        service = parties.service(mailer=mailer)
         with pytest.raises(Unavailable):
             await parties.runs.deliver(message, service.notify)
         assert [entry.state for entry in await parties.entries(order_id)] == ["sending"]
         await parties.runs.deliver(message, service.notify)
         assert [entry.state for entry in await parties.entries(order_id)] == ["sent"]
+        assert mailer.again == [False, True]
         assert len(await parties.inbox()) == 1
 
 
@@ -244,7 +248,7 @@ async def test_an_order_erased_while_its_mail_goes_out_keeps_none(tmp_path: Path
         class Meanwhile:
             erase = parties.maildir.erase
 
-            async def send(self, key: str, mail: Mail) -> None:
+            async def send(self, key: str, mail: Mail, *, again: bool = True) -> None:
                 await parties.service().erase(order_id)
                 await parties.maildir.send(key, mail)
 
