@@ -9,22 +9,22 @@ one as confirmed (channel.py, ``_on_return_frame``). Here a second message of an
 first has its outcome. A returned message is acked after the return (RabbitMQ, "Confirms").
 """
 
+import struct
 from collections.abc import Sequence
 
 import anyio
 from aiormq import spec
-from aiormq.abc import (
-    AbstractConnection,
-    ChannelFrame,
-    ConfirmationFrameType,
-    DeliveredMessage,
-)
+from aiormq.abc import AbstractConnection, ChannelFrame
 from aiormq.channel import Channel
-from pamqp.header import ContentHeader
 
-from runtime.amqp.wire import encode_publish
+from runtime.amqp.content import Content, short_text
+from runtime.amqp.frames import METHOD
+from runtime.amqp.wire import decode_properties, encode_publish
 from runtime.errors import BrokerLost, PublishRefused, Unprocessable
 from runtime.publishing import Outgoing
+
+_RETURN, _ACK, _NACK = b"\x00\x3c\x00\x32", b"\x00\x3c\x00\x50", b"\x00\x3c\x00\x78"
+_TAG = struct.Struct(">QB")
 
 
 class Flight:
@@ -69,6 +69,8 @@ class ConfirmChannel(Channel):
         self.progress = anyio.Event()
         self._open: dict[int, tuple[Flight, int, str]] = {}
         self._tags: dict[str, int] = {}
+        self._returned: str | None = None
+        self._content = Content(body_max=0)
         self._ending = self.closing
         self._ending.add_done_callback(
             lambda _: self.fail(BrokerLost("the channel ended before the confirm"))
@@ -110,12 +112,28 @@ class ConfirmChannel(Channel):
         self._tags.clear()
         self._advance()
 
-    async def _on_confirm_frame(self, frame: ConfirmationFrameType) -> None:
+    def take(self, kind: int, payload: bytes) -> bool:
+        """Take confirms and returns (`runtime.amqp.frames.Taker`)."""
+        if self._returned is not None:
+            if self._content.add(kind, payload):
+                returned, self._returned = self._returned, None
+                self._refuse(returned, self._content.properties)
+            return True
+        method = payload[:4] if kind == METHOD else b""
+        if method == _RETURN:
+            self._returned, self._content = _returned(payload), Content(body_max=0)
+        elif method in (_ACK, _NACK):
+            tag, flags = _TAG.unpack_from(payload, 4)
+            self._confirm(tag, bool(flags & 1), refused=method == _NACK)
+        else:
+            return False
+        return True
+
+    def _confirm(self, last: int, multiple: bool, *, refused: bool) -> None:
         refusal = None
-        if not isinstance(frame, spec.Basic.Ack):
+        if refused:
             refusal = PublishRefused("the broker refused the message (nack): a queue is full")
-        last = frame.delivery_tag or 0
-        if getattr(frame, "multiple", False):
+        if multiple:
             for tag in list(self._open):  # insertion order: tags only grow
                 if tag > last:
                     break
@@ -124,24 +142,11 @@ class ConfirmChannel(Channel):
             self._settle(last, refusal)
         self._advance()
 
-    async def _on_return_frame(self, frame: spec.Basic.Return) -> None:
-        try:
-            message = await self._returned(frame)
-        except ValueError:
-            # The base class closes the channel, and may wait long for the broker's answer.
-            self.fail(BrokerLost("the broker sent frames out of order"))
-            raise
-        tag = self._tags.get(message.header.properties.message_id or "")
+    def _refuse(self, where: str, properties: bytes) -> None:
+        tag = self._tags.get(decode_properties(properties).message_id or "")
         if tag is not None:
             flight, place, _ = self._open[tag]
-            where = f"exchange {frame.exchange!r}, routing key {frame.routing_key!r}"
             flight.refuse(place, PublishRefused(f"no queue takes it ({where})"))
-
-    async def _returned(self, frame: spec.Basic.Return) -> DeliveredMessage:
-        header = await self._get_frame()
-        if not isinstance(header, ContentHeader):
-            raise ValueError(f"expected a content header, got {header.name}")
-        return await self._read_content(frame, header)
 
     async def _on_close_frame(self, frame: spec.Channel.Close) -> None:
         # Before the base class answers: a publish written after Close-Ok would be an error of the
@@ -168,3 +173,11 @@ class ConfirmChannel(Channel):
     def _advance(self) -> None:
         self.progress.set()
         self.progress = anyio.Event()
+
+
+def _returned(payload: bytes) -> str:
+    """Say where a message went that came back."""
+    _, at = short_text(payload, 6)  # behind the reply's code
+    exchange, at = short_text(payload, at)
+    routing_key, _ = short_text(payload, at)
+    return f"exchange {exchange!r}, routing key {routing_key!r}"

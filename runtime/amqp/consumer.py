@@ -15,15 +15,19 @@ from collections.abc import Callable
 
 import anyio
 import msgspec
-from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
-from pamqp.header import ContentHeader
 
 from runtime.amqp.awaiting import either, finish
-from runtime.amqp.deliveries import DeliveryChannel
+from runtime.amqp.deliveries import Delivered, DeliveryChannel
 from runtime.amqp.link import Link
 from runtime.amqp.session import CLOSE_S_MAX, Session, plain
-from runtime.amqp.wire import death, properties_to_message, salvage
+from runtime.amqp.wire import (
+    death,
+    decode_properties,
+    properties_to_message,
+    read_message,
+    salvage,
+)
 from runtime.child import ChildContext, ChildSpec
 from runtime.errors import MailboxClosed, MailboxFull, Unavailable, Unprocessable
 from runtime.host import Ids
@@ -180,7 +184,7 @@ class Consumer:
     async def _start(self, session: Session, channel: DeliveryChannel, careful: bool) -> None:
         epoch, tag = self._epoch, f"{self.queue}-{self._epoch}{'-careful' if careful else ''}"
 
-        def receive(delivered: DeliveredMessage) -> None:
+        def receive(delivered: Delivered) -> None:
             self._receive(self._read(delivered, epoch))
 
         prefetch = 1 if careful else self._prefetch
@@ -215,26 +219,29 @@ class Consumer:
         await session.call(channel.close(), "close the channel")
         return count
 
-    def _read(self, delivered: DeliveredMessage, epoch: int) -> Delivery:
-        properties, body = delivered.header.properties, delivered.body
-        problem = None
-        try:
-            message = properties_to_message(properties, body)
-        except Unprocessable as error:
-            problem = error
-            digest = hashlib.sha256(body).hexdigest()
-            message_id = Ids.derived("bad", self.queue, digest)
-            message = salvage(properties, body, message_id=message_id)
+    def _read(self, delivered: Delivered, epoch: int) -> Delivery:
+        problem, why = None, ""
+        message = read_message(delivered.properties, delivered.body)
+        if message is None:
+            properties, body = decode_properties(delivered.properties), delivered.body
+            why = death(properties)
+            try:
+                message = properties_to_message(properties, body)
+            except Unprocessable as error:
+                problem = error
+                digest = hashlib.sha256(body).hexdigest()
+                message_id = Ids.derived("bad", self.queue, digest)
+                message = salvage(properties, body, message_id=message_id)
         return Delivery(
             message,
             self.queue,
-            delivered.exchange or "",
-            delivered.routing_key or "",
-            delivered.redelivered is True,
+            delivered.exchange,
+            delivered.routing_key,
+            delivered.redelivered,
             epoch,
-            delivered.delivery_tag or 0,
+            delivered.tag,
             problem,
-            death(properties),
+            why,
         )
 
     def _receive(self, delivery: Delivery) -> None:
@@ -244,14 +251,14 @@ class Consumer:
         self._waiting.append(delivery)
         self.offer_waiting()
 
-    def _oversized(self, header: ContentHeader) -> None:
+    def _oversized(self, properties: bytes, size: int) -> None:
         self._deliveries += 1
         self._link.telemetry.event(
             "message.oversized",
             "warning",
             queue=self.queue,
-            message_id=header.properties.message_id,
-            size=header.body_size,
+            message_id=decode_properties(properties).message_id,
+            size=size,
         )
 
 

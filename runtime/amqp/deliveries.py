@@ -1,26 +1,44 @@
 """A channel that consumes: deliveries go straight to a function, acks leave together.
 
-Its law: each delivery is handed over once, in order, in the same step in which it was read; and an
+Its law: each delivery is handed over once, in order, in the same step in which it arrived; and an
 ack is sent only for what was acked, one by one, or together for a prefix without a gap. A message
 of more than `BODY_MAX` bytes is not even kept: the broker takes it back, for the ``.dead`` queue.
 
 aiormq starts a task for each delivery and cancels it in mid-work when the channel closes (base.py,
-``reject_all``). Here nothing works in the channel's reader: the function that is called puts the
+``reject_all``). Here nothing works where frames are read: the function that is called puts the
 delivery into a mailbox and returns.
 """
 
+import struct
 from collections.abc import Callable
 
 import anyio
+import msgspec
 from aiormq import spec
 from aiormq.abc import AbstractConnection, ChannelFrame, DeliveredMessage
 from aiormq.channel import Channel
-from pamqp.body import ContentBody
-from pamqp.header import ContentHeader
 
+from runtime.amqp.content import Content, short_text
+from runtime.amqp.frames import METHOD
 from runtime.amqp.wire import encode_ack
 
 BODY_MAX = 1 << 20  # our own messages are far below; a prefetch of the largest must fit in memory
+
+_DELIVER = b"\x00\x3c\x00\x3c"
+_TAG = struct.Struct(">Q?")
+
+_Announced = tuple[int, bool, str, str]  # tag, redelivered, exchange, routing key
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """One delivery as it arrived; ``properties`` are the flags and values of its header."""
+
+    tag: int
+    redelivered: bool
+    exchange: str
+    routing_key: str
+    properties: bytes
+    body: bytes
 
 
 class DeliveryChannel(Channel):
@@ -35,9 +53,11 @@ class DeliveryChannel(Channel):
         self.ended = anyio.Event()
         self.over = anyio.Event()
         self.reason = ""
-        self._sink: Callable[[DeliveredMessage], None] = _nobody
-        self._oversized: Callable[[ContentHeader], None] = _nobody
+        self._sink: Callable[[Delivered], None] = _nobody
+        self._oversized: Callable[[bytes, int], None] = _nobody
         self._tag = ""
+        self._announced: _Announced | None = None
+        self._content = Content(BODY_MAX)
         self._acks: list[int] = []
         self._finished: set[int] = set()
         self._prefix = 0
@@ -49,12 +69,13 @@ class DeliveryChannel(Channel):
         queue: str,
         tag: str,
         prefetch: int,
-        sink: Callable[[DeliveredMessage], None],
-        oversized: Callable[[ContentHeader], None],
+        sink: Callable[[Delivered], None],
+        oversized: Callable[[bytes, int], None],
     ) -> None:
         """Start consuming; ``sink`` is called for each delivery and must neither raise nor work.
 
-        ``oversized`` is told of each message that was given back to the broker for its size.
+        ``oversized`` is told the properties and the size of each message that was given back to the
+        broker for its size.
         """
         await self.basic_qos(prefetch_count=prefetch)
         # Known before Basic.Consume leaves: the first delivery may come in the same read as its
@@ -89,36 +110,31 @@ class DeliveryChannel(Channel):
         ]
         self.write_queue.put_nowait(ChannelFrame(b"".join(frames), should_close=False))
 
-    async def _on_deliver_frame(self, frame: spec.Basic.Deliver) -> None:
-        try:
-            await self._take(frame)
-        except ValueError:
-            # Frames out of order. The base class closes the channel, and may wait long for the
-            # broker's answer: nothing more is delivered from now on.
-            self.reason = "the broker sent frames out of order"
-            self._end()
-            raise
+    def take(self, kind: int, payload: bytes) -> bool:
+        """Take the frames of deliveries (`runtime.amqp.frames.Taker`)."""
+        if self._announced is not None:
+            if self._content.add(kind, payload):
+                announced, self._announced = self._announced, None
+                self._deliver(announced, self._content)
+            return True
+        if kind != METHOD or not payload.startswith(_DELIVER):
+            return False
+        self._announced, self._content = _announced(payload), Content(BODY_MAX)
+        return True
 
-    async def _take(self, frame: spec.Basic.Deliver) -> None:
-        header = await self._get_frame()
-        if not isinstance(header, ContentHeader):
-            raise ValueError(f"expected a content header, got {header.name}")
-        if (header.body_size or 0) > BODY_MAX:
-            await self._reject(frame.delivery_tag or 0, header)
+    def _deliver(self, announced: _Announced, content: Content) -> None:
+        if self.ended.is_set():
+            return
+        if content.oversized:
+            self._reject(announced[0], content)
         else:
-            self._sink(await self._read_content(frame, header))
+            self._sink(Delivered(*announced, content.properties, content.body))
 
-    async def _reject(self, tag: int, header: ContentHeader) -> None:
-        left = header.body_size or 0
-        while left > 0:
-            part = await self._get_frame()
-            if not isinstance(part, ContentBody):
-                raise ValueError(f"expected a part of a body, got {part.name}")
-            left -= len(part)
+    def _reject(self, tag: int, content: Content) -> None:
         self._finished.add(tag)
         refusal = spec.Basic.Reject(delivery_tag=tag, requeue=False)
         self.write_queue.put_nowait(ChannelFrame.marshall(self.number, [refusal]))
-        self._oversized(header)
+        self._oversized(content.properties, content.size)
 
     async def _on_cancel_frame(self, frame: spec.Basic.CancelOk | spec.Basic.Cancel) -> None:
         if isinstance(frame, spec.Basic.Cancel):
@@ -139,9 +155,17 @@ class DeliveryChannel(Channel):
         self.over.set()
 
 
+def _announced(payload: bytes) -> _Announced:
+    at = 5 + payload[4]  # behind the consumer's tag: a channel has one consumer at a time
+    tag, redelivered = _TAG.unpack_from(payload, at)
+    exchange, at = short_text(payload, at + _TAG.size)
+    routing_key, _ = short_text(payload, at)
+    return tag, redelivered, exchange, routing_key
+
+
 async def _never(message: DeliveredMessage) -> None:
     raise AssertionError("deliveries go to the sink")
 
 
-def _nobody(message: DeliveredMessage | ContentHeader) -> None:
-    raise AssertionError("a delivery before Basic.Consume")
+def _nobody(*_: object) -> None:
+    raise ValueError("a delivery before Basic.Consume")

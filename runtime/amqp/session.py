@@ -28,7 +28,8 @@ from yarl import URL
 
 from runtime.amqp.address import Address
 from runtime.amqp.awaiting import bounded, detach, finish
-from runtime.amqp.transport import FRAME_MAX, Transport
+from runtime.amqp.frames import FRAME_MAX
+from runtime.amqp.transport import Transport
 from runtime.errors import BrokerLost, BrokerRefuses, DeadlineExceeded
 
 OPEN_S_MAX = 5.0
@@ -74,6 +75,8 @@ class Session:
             raise BrokerLost(f"open a channel: {self.reason}")
         opened: C = kind(self._connection, self._free_number())
         self._connection.channels[opened.number] = opened
+        if self._transport.reader is not None:
+            self._transport.reader.serve(opened.number, opened)
         await self.call(opened.open(), "open a channel", within_s=within_s)
         return opened
 

@@ -7,7 +7,7 @@ import pytest
 from pamqp import commands, frame
 from pamqp.header import ContentHeader
 
-from runtime.amqp.transport import ScreeningReader
+from runtime.amqp.frames import FrameReader
 from tests.harness.peer import Peer, peer_at
 from tests.harness.poison import DELIVERED, POISON, REFUSED_BY_OURS
 from tests.harness.waiting import eventually, until
@@ -58,7 +58,7 @@ async def test_undecodable_properties_arrive_empty_and_everything_else_unchanged
         ContentHeader(body_size=4, properties=commands.Basic.Properties(message_id="m")), 1
     )
     body = struct.pack(">BHI", 3, 1, 4) + b"\xff\xfe\xfd\xfc" + b"\xce"
-    reader = ScreeningReader()
+    reader = FrameReader()
     reader.feed_data(poisoned + body + good + body)
     frames = []
     for _ in range(4):

@@ -139,7 +139,7 @@ async def test_what_no_queue_takes_is_confirmed_by_default(broker_url: str) -> N
 
 
 async def test_a_blocked_connection_is_not_told_to_who_publishes() -> None:
-    """`ScreeningReader` sees Blocked, and the link says that it is stalled."""
+    """`FrameReader` sees Blocked, and the link says that it is stalled."""
     blocked = marshal(commands.Connection.Blocked("low on memory"), 0)
     async with (
         false_broker(FalseBroker({"Basic.Publish": blocked})) as broker,
@@ -152,7 +152,7 @@ async def test_a_blocked_connection_is_not_told_to_who_publishes() -> None:
 
 
 async def test_an_announced_length_is_believed() -> None:
-    """`ScreeningReader` refuses a frame that is longer than what was agreed on."""
+    """`FrameReader` refuses a frame that is longer than what was agreed on."""
     long_frame = b"\x03\x00\x01" + (1 << 30).to_bytes(4, "big")
     broker = FalseBroker(after={"Channel.Open": long_frame}, flood=bytes(MIB), flood_max=8 * MIB)
     async with false_broker(broker), connected(broker.url) as connection:

@@ -9,10 +9,12 @@ from pamqp.header import ContentHeader
 
 from runtime.amqp.wire import (
     death,
+    decode_properties,
     encode_ack,
     encode_properties,
     encode_publish,
     properties_to_message,
+    read_message,
     salvage,
 )
 from runtime.errors import Unprocessable
@@ -142,3 +144,37 @@ def test_a_text_that_fits_no_short_string_is_refused() -> None:
 
 def _fields(message: Message) -> dict[str, object]:
     return {name: getattr(message, name) for name in message.__struct_fields__}
+
+
+@given(MESSAGES)
+def test_the_fast_reader_reads_what_we_write_or_leaves_it(message: Message) -> None:
+    fast = read_message(encode_properties(message), message.body)
+    ints = any(type(value) is int for value in message.headers.values())
+    assert fast == (None if ints else message)
+
+
+def _either(raw: bytes) -> Message | None:
+    """What the slow reader makes of it; None where it refuses."""
+    try:
+        return properties_to_message(decode_properties(raw), b"body")
+    except Unprocessable:
+        return None
+
+
+@given(MESSAGES, st.data())
+def test_whatever_arrives_the_fast_reader_agrees_with_the_slow_one(
+    message: Message, data: st.DataObject
+) -> None:
+    raw = bytearray(encode_properties(message))
+    for _ in range(data.draw(st.integers(0, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(raw[: data.draw(st.integers(0, len(raw)))])
+    for damaged in (bytes(raw), cut):
+        fast = read_message(damaged, b"body")
+        assert fast is None or fast == _either(damaged)
+
+
+@pytest.mark.parametrize("name", ["x-death", "x-first-death-reason", "x-delivery-count"])
+def test_what_the_broker_has_touched_is_read_slowly(name: str) -> None:
+    touched = Message(**{**_fields(ORDER), "headers": {name: "1"}})
+    assert read_message(encode_properties(touched), b"") is None
