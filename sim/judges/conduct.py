@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from sim.judges.evidence import Evidence
-from sim.judges.observed import Child, Incident, Life, Written
+from sim.judges.observed import Child, Incident, Life
 
+NEVER = float("inf")
 STOP_GRACE_S = 0.05
 DRAIN_S_MAX = 20.0
 # An error of these is never the world's doing: somebody wrote a bug, or a check has failed.
@@ -45,35 +46,33 @@ def stopping_raises_no_attempt(evidence: Evidence) -> Iterator[str | None]:
 
 
 def _raised_while_stopping(evidence: Evidence, life: Life) -> Iterator[str]:
-    """What fails by itself may still be put back: before it was told, or by a call without success.
+    """What failed before its service was told may still be put back, and its copy is out at once.
 
-    Its copy is out at once, and may be sent again if it was not taken.
+    Services are told one after the other: until it is its turn each goes on as ever, failures too.
     """
     assert life.told_at is not None
     if any(_lost_its_broker(one, life) for one in evidence.observed.incidents):
         return  # a copy may have had to wait for the connection
-    sent: set[tuple[str, str]] = set()
+    told = _lanes_told_at(evidence, life)
     for copy in evidence.observed.written:
         mine = (copy.node, copy.incarnation) == (life.node, life.number)
-        back = ".retry." in copy.routing_key or copy.routing_key.endswith(".dead")
-        if mine and back:
-            what, late_s = (copy.message_id, copy.routing_key), copy.at - life.told_at
-            if late_s <= STOP_GRACE_S or _failed_by_itself(evidence, life, copy):
-                sent.add(what)
-            elif what not in sent:
-                yield f"{copy.message_id} put into {copy.routing_key} {late_s:.3f} s after SIGTERM"
+        queue, _, end = copy.routing_key.partition(".")
+        back = end == "dead" or end.startswith("retry.")
+        if mine and back and copy.at > told.get(queue, NEVER) + STOP_GRACE_S:
+            late_s = copy.at - told[queue]
+            yield f"{copy.message_id} put into {copy.routing_key} {late_s:.3f} s after the stop"
 
 
-def _failed_by_itself(evidence: Evidence, life: Life, copy: Written) -> bool:
-    """Whether an outside party had just been asked about this message's order in vain."""
-    event = evidence.by_id.get(copy.message_id)
-    return event is not None and any(
-        call.outcome and (call.node, call.incarnation) == (life.node, life.number)
-        for call in evidence.observed.calls
-        if call.order_id == event.order_id
-        and call.ended_at is not None
-        and 0 <= copy.at - call.ended_at < STOP_GRACE_S
-    )
+def _lanes_told_at(evidence: Evidence, life: Life) -> dict[str, float]:
+    """Return when each service's lanes were told to stop: when what feeds them had stopped."""
+    assert life.told_at is not None
+    told: dict[str, float] = {}
+    for one in evidence.observed.incidents:
+        feed, _, queue = str(one.fields.get("actor", "")).partition("-")
+        same = (one.node, one.incarnation) == (life.node, life.number)
+        if same and one.name == "actor.stopped" and feed == "hold" and one.at >= life.told_at:
+            told.setdefault(queue, one.at)
+    return told
 
 
 def _lost_its_broker(one: Incident, life: Life) -> bool:

@@ -141,6 +141,8 @@ def lived(evidence: Evidence) -> None:
         Child("shop", "ordermill", "messages", "running", restarts_max=2),
         Child("shop", "messages", "lanes", "running", restarts_max=2),
     ]
+    stopped = {"actor": "hold-shipping"}
+    seen.incidents.append(Incident(8.1, 2, "shop", 1, "actor.stopped", stopped))
     told = {"actor": "lanes", "reason": "failed", "error": "BrokerLost: gone"}
     seen.incidents += [Incident(4.0 + at, 1, "shop", 1, "actor.crashed", told) for at in range(3)]
     seen.incidents.append(
