@@ -3,11 +3,14 @@
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import cast
+from urllib.parse import urlsplit
 
 import msgspec
 from quart import Quart
 
+from actors.credentials import LOOPBACK
 from actors.dead_letters import message_service_operator
+from actors.domain.correspondence import Correspondence
 from actors.domain.order_events import OrderEvents
 from actors.domain.order_events import Service as Caller
 from actors.domain.shipments import Shipments
@@ -18,6 +21,7 @@ from actors.gateway.streams import Streams
 from actors.guard import Guarded
 from actors.messaging import World
 from actors.notification import assembly as notification
+from actors.notification.rest import notification_app
 from actors.order_events import rest
 from actors.order_events.handlers import Ports
 from actors.order_events.operating import order_events_operator
@@ -97,22 +101,33 @@ class Apps:
         return self._server("shipping", app)
 
     def notification(self, service: notification.Notification) -> HttpServer:
-        """Serve health, metrics and status."""
+        """Serve the customers' mails to the gateway, and health, metrics and status."""
         status = self._status(service.status)
-        app = notification.notification_app(self._checks, self._world.telemetry, status)
+        app = notification_app(
+            service.correspondence,
+            token=self._world.credentials.at_notification(),
+            checks=self._checks,
+            telemetry=self._world.telemetry,
+            status=status,
+        )
         app.register_blueprint(
             message_service_operator(self._operator_token, service.messages, service.service.erase)
         )
         return self._server("notification", app)
 
     def gateway(
-        self, order_events: OrderEvents, shipments: Shipments, streams: Streams
+        self,
+        order_events: OrderEvents,
+        shipments: Shipments,
+        correspondence: Correspondence,
+        streams: Streams,
     ) -> HttpServer:
-        """Serve the public API."""
+        """Serve the public API and the pages."""
         credentials, settings = self._world.credentials, self._world.settings
         app = gateway_app(
             order_events,
             shipments,
+            correspondence,
             catalogue=built_in_catalogue(),
             secret=credentials.secret.reveal(),
             operator_token=credentials.operator_token.reveal(),
@@ -125,6 +140,7 @@ class Apps:
             limits=_limits(settings),
             public_url=settings.http.public_url,
             holds=Holds(settings.payment.hold_s, settings.shipping.hold_s),
+            mailbox=shows_mailbox(settings),
         )
         return self._server("gateway", app, streams.stop)
 
@@ -167,6 +183,17 @@ def addresses(settings: Settings) -> dict[ServiceName, tuple[Http | Internal, st
         "notification": (settings.notification, "notification"),
         "gateway": (settings.http, "http"),
     }
+
+
+def shows_mailbox(settings: Settings) -> bool:
+    """Whether the pages show every customer's mails: in test mode, to this machine alone.
+
+    A mail holds the link to its order, so nobody may see it whom it was not meant for.
+    """
+    http = settings.http
+    public = urlsplit(http.public_url).hostname
+    alone = http.bind in LOOPBACK and http.proxy_hops == 0 and public in (None, *LOOPBACK)
+    return settings.mode == "test" and alone
 
 
 def http_child(name: str, server: HttpServer, settings: Settings) -> ChildSpec:

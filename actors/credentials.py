@@ -19,14 +19,15 @@ from runtime.setting import Secret
 
 SECRET_CHARACTERS_MIN = 32
 _SHARE_A_TOKEN = ("gateway", "shipping")
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Credentials(msgspec.Struct, frozen=True):
     """``secret`` signs access tokens; ``service_secret`` is the root of the services' tokens.
 
     A process that has only its own ``service_token`` (and ``shipping_token``, which the gateway and
-    shipping share) can be nobody else. ``broker_password`` is the embedded broker's; a RabbitMQ's
+    shipping share, or ``notification_token``, which it shares with notification) can be nobody
+    else. ``broker_password`` is the embedded broker's; a RabbitMQ's
     stands in its URL.
     """
 
@@ -37,6 +38,7 @@ class Credentials(msgspec.Struct, frozen=True):
     broker_password: Secret
     service_token: Secret = Secret("")
     shipping_token: Secret = Secret("")
+    notification_token: Secret = Secret("")
 
     def of_service(self, service: Service) -> str:
         """Return the bearer token by which order-events knows the service."""
@@ -45,6 +47,12 @@ class Credentials(msgspec.Struct, frozen=True):
     def at_shipping(self) -> str:
         """Return the bearer token by which shipping knows the gateway."""
         return self.shipping_token.reveal() or self._derived("gateway at shipping")
+
+    def at_notification(self) -> str:
+        """Return the bearer token by which notification knows the gateway; empty for none."""
+        if self.notification_token or not self.service_secret:
+            return self.notification_token.reveal()
+        return self._derived("gateway at notification")
 
     def _derived(self, name: str) -> str:
         assert self.service_secret, "whoever has no root has its own token"
@@ -61,7 +69,7 @@ async def load_credentials(
     """
     public = "gateway" in services
     given = settings.security
-    if public and settings.http.bind not in _LOOPBACK and not given.operator_token:
+    if public and settings.http.bind not in LOOPBACK and not given.operator_token:
         raise ConfigurationError(
             f"http.bind is {settings.http.bind}: others can reach it, and a generated operator "
             "token is not for that",
@@ -108,6 +116,8 @@ async def _between_services(
                 hint=f"ordermill tokens {services[0]} prints both",
             )
         found["shipping_token"] = _checked("shipping_token", given.shipping_token)
+    if given.notification_token:  # without it there are no mails on the pages, and no harm done
+        found["notification_token"] = _checked("notification_token", given.notification_token)
     return found
 
 

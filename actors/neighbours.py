@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import anyio
 import httpx
 
-from actors.settings import OrderEventsHttp, Shipping, url_at
+from actors.settings import Notification, OrderEventsHttp, Shipping, url_at
 from runtime.child import ChildContext, ChildSpec
 from runtime.errors import ConfigurationError
 from runtime.host import Clock
@@ -105,7 +105,7 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def neighbour_url(key: str, row: OrderEventsHttp | Shipping) -> str:
+def neighbour_url(key: str, row: OrderEventsHttp | Shipping | Notification) -> str:
     """Return the service's ``<key>.url``, or what follows from its bind and port."""
     if row.url:
         return row.url

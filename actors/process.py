@@ -15,7 +15,7 @@ from actors.notification.maildir import FOLDER as MAIL_FOLDER
 from actors.notification.transport import MAILDIR
 from actors.parties import OpenParties, built_in_parties
 from actors.services import SERVICES, ServiceName
-from actors.settings import OrderEventsHttp, Settings, Shipping, url_at
+from actors.settings import Notification, OrderEventsHttp, Settings, Shipping, url_at
 from actors.system import FILES, Resources, System
 from runtime.amqp.address import Address
 from runtime.amqp.session import connect
@@ -103,11 +103,14 @@ async def _neighbours(
     stack: AsyncExitStack, world: World, services: Sequence[ServiceName]
 ) -> dict[str, Neighbour]:
     settings = world.settings
-    needed: dict[str, tuple[str, OrderEventsHttp | Shipping]] = {}
+    needed: dict[str, tuple[str, OrderEventsHttp | Shipping | Notification]] = {}
     if "order-events" not in services:
         needed["order-events"] = ("order_events", settings.order_events)
     if "gateway" in services and "shipping" not in services:
         needed["shipping"] = ("shipping", settings.shipping)
+    known = settings.notification.url or settings.notification.port
+    if "gateway" in services and "notification" not in services and known:
+        needed["notification"] = ("notification", settings.notification)
     # Each stream holds a connection while it waits; the rest is for requests and messages.
     connections_max = settings.stream.clients_max + settings.runtime.mailbox_max
     found: dict[str, Neighbour] = {}

@@ -101,6 +101,13 @@ class Shipping(Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
+class Notification(Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The notification service."""
+
+    port: Port = 8084
+    url: Url = ""
+
+
 class Mail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Mails to customers."""
 
@@ -133,6 +140,9 @@ class Security(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = Secret("")
     shipping_token: Annotated[
         Secret, Meta(description="with service_token: what the gateway shows to shipping")
+    ] = Secret("")
+    notification_token: Annotated[
+        Secret, Meta(description="with service_token: what the gateway shows to notification")
     ] = Secret("")
     order_link_ttl_s: Annotated[
         PositiveSeconds, Meta(description="how long a customer's access token is good")
@@ -253,7 +263,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     order_events: OrderEventsHttp = OrderEventsHttp()
     payment: Payment = Payment()
     shipping: Shipping = Shipping()
-    notification: Internal = Internal(port=8084)
+    notification: Notification = Notification()
     mail: Mail = Mail()
     security: Security = Security()
     store: Store = Store()

@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from actors.apps import Apps, http_child
+from actors.domain.correspondence import Correspondence
+from actors.domain.order import Order
 from actors.domain.order_events import OrderEvents
 from actors.domain.order_events import Service as Caller
 from actors.domain.shipments import Shipments
 from actors.gateway import signals as gateway_signals
+from actors.gateway.auth import Authority
+from actors.gateway.pages.access import FIND_PATH, link_path
 from actors.gateway.streams import Streams
 from actors.messaging import BROKER_FILE, Messaging, World
 from actors.neighbours import EVENTS as NEIGHBOUR_EVENTS
 from actors.neighbours import Neighbour
 from actors.notification import assembly as notification
+from actors.notification.http_client import HttpCorrespondence
 from actors.order_events import schema
 from actors.order_events import signals as order_events_signals
 from actors.order_events.http_client import HttpOrderEvents
@@ -28,6 +33,7 @@ from actors.parties import Parties
 from actors.payment import assembly as payment
 from actors.payment import signals as payment_signals
 from actors.services import CONSUMERS, ServiceName
+from actors.settings import url_at
 from actors.shipping import assembly as shipping
 from actors.shipping.http_client import HttpShipments
 from runtime.child import ChildSpec, SupervisorSpec
@@ -185,6 +191,34 @@ class System:
             self._world.credentials.at_shipping(),
         )
 
+    def _correspondence(self) -> Correspondence:
+        """Return notification as the gateway reaches it: asked here, or over HTTP."""
+        if self.notification is not None:
+            return self.notification.correspondence
+        neighbour = self._resources.neighbours.get("notification")
+        token = self._world.credentials.at_notification()
+        return HttpCorrespondence(None if neighbour is None else neighbour.http, token)
+
+    def _order_url(self, order: Order) -> str | None:
+        """Return where a mail sends its reader: to the order itself, if the secret is here.
+
+        A notification service that runs without the gateway cannot make an order's link; its mails
+        lead to the page that asks for one.
+        """
+        settings, gateway = self._world.settings, self.servers.get("gateway")
+        if gateway is None:
+            base = settings.http.public_url
+            return f"{base}{FIND_PATH}" if base else None
+        base = settings.http.public_url or url_at(settings.http.bind, gateway.port)
+        authority = Authority(
+            secret=self._world.credentials.secret.reveal(),
+            operator_token="",
+            viewer_token="",
+            ttl_s=settings.security.order_link_ttl_s,
+            wall=self._world.host.clock.wall,
+        )
+        return f"{base}{link_path(authority, order.id, order.created_at_ms)}"
+
     # The services
 
     def _order_events(self) -> OrderEventsParts | None:
@@ -241,6 +275,7 @@ class System:
             self._orders_for("notification"),
             mailer,
             self._surroundings("notification", notification.FILE),
+            order_url=self._order_url,
         )
 
     def _surroundings(self, queue: str, file: str) -> Surroundings:
@@ -267,7 +302,7 @@ class System:
             servers["notification"] = apps.notification(self.notification)
         if self._runs("gateway"):
             servers["gateway"] = apps.gateway(
-                self._orders_for("gateway"), self._shipments(), Streams()
+                self._orders_for("gateway"), self._shipments(), self._correspondence(), Streams()
             )
         return servers
 

@@ -41,7 +41,10 @@ DOORS: dict[str, tuple[str, ...]] = {
     "werkzeug": ("actors", "sim.guard"),
     "hypercorn": ("runtime.http", "runtime.http_connection", "sim.guard", "bench.rivals"),
     "h11": ("runtime.http_connection",),
-    "httpx": ("actors.commands", "actors.order_events", "actors.shipping", "actors.neighbours"),
+    "httpx": (
+        *("actors.commands", "actors.neighbours"),
+        *("actors.order_events", "actors.shipping", "actors.notification"),
+    ),
     "click": (
         "actors.cli",
         "actors.commands",

@@ -29,6 +29,8 @@ def tokens(options: Options, service: str) -> None:
     )
     if service in ("gateway", "shipping"):
         click.echo(f"ORDERMILL_SECURITY_SHIPPING_TOKEN={credentials.at_shipping()}")
+    if service in ("gateway", "notification"):
+        click.echo(f"ORDERMILL_SECURITY_NOTIFICATION_TOKEN={credentials.at_notification()}")
 
 
 async def _load(settings: Settings) -> Credentials:

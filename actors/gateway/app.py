@@ -6,6 +6,7 @@ from typing import cast
 
 from quart import Quart, Response
 
+from actors.domain.correspondence import Correspondence
 from actors.domain.order_events import OrderEvents
 from actors.domain.shipments import Shipments
 from actors.gateway.auth import Authority
@@ -38,6 +39,7 @@ _BODY_S_MAX = 5
 def gateway_app(
     order_events: OrderEvents,
     shipments: Shipments,
+    correspondence: Correspondence,
     *,
     catalogue: Catalogue,
     secret: str,
@@ -51,12 +53,13 @@ def gateway_app(
     limits: Limits,
     public_url: str = "",
     holds: Holds = NO_HOLDS,
+    mailbox: bool = False,
 ) -> Quart:
-    """Return the ASGI application of the public API.
+    """Return the ASGI application of the public API and the pages.
 
-    ``telemetry`` must know the tables in ``signals``. The server calls ``streams.stop`` before it
-    closes its connections. ``public_url`` precedes the types of problems; without it they are
-    relative, as is every link.
+    ``mailbox``: the pages show every customer's mails. ``telemetry`` must know the tables in
+    ``signals``. The server calls ``streams.stop`` before it closes its connections. ``public_url``
+    precedes the types of problems; without it they are relative, as is every link.
     """
     authority = Authority(
         secret=secret,
@@ -68,6 +71,7 @@ def gateway_app(
     gateway = Gateway(
         order_events=order_events,
         shipments=shipments,
+        correspondence=correspondence,
         catalogue=catalogue,
         authority=authority,
         intents=Intents(secret),
@@ -79,6 +83,7 @@ def gateway_app(
         host=host,
         telemetry=telemetry,
         holds=holds,
+        mailbox=mailbox,
     )
     return _app(gateway, streams, Site(gateway, secret))
 
@@ -92,12 +97,12 @@ def _app(gateway: Gateway, streams: Streams, site: Site) -> Quart:
     operations = [row for row in OPERATIONS if gateway.mode == "test" or not row.test_mode_only]
     openapi = describe(operations, version("ordermill"), gateway.public_url)
     ordering, stream_reads = Ordering(gateway), StreamReads(gateway, streams)
-    handlers = _handlers(gateway, ordering, stream_reads, openapi)
+    handlers = _handlers(site, ordering, stream_reads, openapi)
     for row in operations:
         _route(app, row.id, row.method, row.path, handlers[row.id], page=False)
     page_handlers_by_id = page_handlers(site, ordering, stream_reads)
     for page in PAGES:
-        if gateway.mode == "test" or not page.test_mode_only:
+        if page.shown(test=gateway.mode == "test", mailbox=gateway.mailbox):
             handler = page_handlers_by_id[page.id]
             _route(app, page.id, page.method, page.path, handler, page=page.document)
     app.register_error_handler(Exception, Refusals(gateway, ErrorPages(site)).answer)
@@ -115,10 +120,11 @@ def _app(gateway: Gateway, streams: Streams, site: Site) -> Quart:
 
 
 def _handlers(
-    gateway: Gateway, ordering: Ordering, streams: StreamReads, openapi: bytes
+    site: Site, ordering: Ordering, streams: StreamReads, openapi: bytes
 ) -> dict[str, Handler]:
+    gateway = site.gateway
     shop, reads, commands = Shop(gateway), Reads(gateway), Commands(gateway, ordering)
-    meta = Meta(gateway, openapi)
+    meta = Meta(site, openapi)
     return {
         "products": shop.products,
         "product": shop.product,

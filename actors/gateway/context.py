@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 from quart import Response, request
 
+from actors.domain.correspondence import Correspondence
 from actors.domain.order import Order
 from actors.domain.order_events import OrderEvents
 from actors.domain.shipments import Shipments
@@ -84,10 +85,14 @@ FACTS: ContextVar[Facts] = ContextVar("facts")
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The parts of the API, and the few steps that most handlers share."""
+    """The parts of the API, and the few steps that most handlers share.
+
+    ``mailbox``: the pages show every customer's mails, for whoever tries the shop out.
+    """
 
     order_events: OrderEvents
     shipments: Shipments
+    correspondence: Correspondence
     catalogue: Catalogue
     authority: Authority
     intents: Intents
@@ -99,6 +104,7 @@ class Gateway:
     host: Host
     telemetry: Telemetry
     holds: Holds = NO_HOLDS
+    mailbox: bool = False
 
     def admit(self, order_id: str, *, edit: bool = False) -> Principal:
         """Return who asks about this order; Rejection unauthorized, forbidden or not-found.

@@ -1,37 +1,24 @@
 """The API about itself: health, metrics, its description, and what its problems mean."""
 
-from html import escape
-
 import msgspec
 from quart import Response, request
 
-from actors.gateway.context import Gateway, json_reply
-from actors.gateway.problem_table import PROBLEMS, Problem
+from actors.gateway.context import json_reply
+from actors.gateway.pages.site import Site
+from actors.gateway.problem_table import PROBLEMS
 from actors.gateway.problems import not_found
 from actors.gateway.replies import HealthReply, ProblemReply, ReadyReply
 from actors.status import OK
 
 _LONG_LIVED = {"Cache-Control": "public, max-age=3600"}
-_PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>{title}</title></head>
-<body>
-<h1>{title}</h1>
-<p><code>{slug}</code>, HTTP status {status}</p>
-<h2>Meaning</h2><p>{meaning}</p>
-<h2>When it occurs</h2><p>{when}</p>
-<h2>What to do</h2><p>{todo}</p>
-<p>Repeating the same request may help: {retry}.</p>
-</body>
-</html>
-"""
 
 
 class Meta:
     """Handlers for monitors, tools and readers. ``openapi`` is the finished document."""
 
-    def __init__(self, gateway: Gateway, openapi: bytes) -> None:
-        self._gateway = gateway
+    def __init__(self, site: Site, openapi: bytes) -> None:
+        self._gateway = site.gateway
+        self._site = site
         self._openapi = openapi
 
     async def healthz(self) -> Response:
@@ -59,7 +46,7 @@ class Meta:
         if row is None:
             raise not_found()
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
-            return Response(_page(row), 200, _LONG_LIVED, content_type="text/html; charset=utf-8")
+            return self._site.page("problem.html", problem=row)
         example: dict[str, str | int] = {
             "type": f"/problems/{slug}",
             "title": row.title,
@@ -67,8 +54,3 @@ class Meta:
         }
         reply = ProblemReply(**msgspec.structs.asdict(row), example=example)
         return json_reply(reply, headers=_LONG_LIVED)
-
-
-def _page(row: Problem) -> str:
-    fields = {name: escape(str(value)) for name, value in msgspec.structs.asdict(row).items()}
-    return _PAGE.format(**{**fields, "retry": "yes" if row.retry else "no"})

@@ -4,23 +4,19 @@ Its database holds the inbox, the hold and what became of each mail; the mails t
 the mailer.
 """
 
-from collections.abc import Mapping
-
 import msgspec
-from quart import Quart
 
 from actors.domain.order_events import OrderEvents
 from actors.notification import mails
+from actors.notification.correspondence import LocalCorrespondence
 from actors.notification.letters import TEMPLATES, Letters, OrderUrl, no_url
 from actors.notification.mailer import Mailer
 from actors.notification.service import NotificationService, order_of
-from actors.status import Check, StatusQuery, status_app
 from runtime import audit, hold, inbox
 from runtime.child import SupervisorSpec
 from runtime.database import DatabaseStatistics
 from runtime.jobs import Route
 from runtime.service import MessageService, ServiceStatistics, Surroundings
-from runtime.telemetry import Telemetry
 
 QUEUE = "notification"
 FILE = "notification.db"
@@ -47,8 +43,10 @@ class Notification:
         order_url: OrderUrl = no_url,
     ) -> None:
         self._database = around.database
-        self.service = NotificationService(
-            order_events, mailer, Letters(order_url), around.database, around.host.clock
+        letters, clock = Letters(order_url), around.host.clock
+        self.service = NotificationService(order_events, mailer, letters, around.database, clock)
+        self.correspondence = LocalCorrespondence(
+            order_events, mailer, letters, around.database, clock
         )
         route = Route(self.service.notify)
         self.messages = MessageService(
@@ -57,7 +55,7 @@ class Notification:
 
     def spec(self) -> SupervisorSpec:
         """Return the service's subtree."""
-        return SupervisorSpec(QUEUE, (self.messages.spec(),))
+        return SupervisorSpec(QUEUE, (self.messages.spec(), self.correspondence.child()))
 
     async def status(self) -> NotificationStatus:
         """Return what operators see."""
@@ -66,10 +64,3 @@ class Notification:
             database=self._database.statistics(),
             unsent=await self._database.read(mails.unsent),
         )
-
-
-def notification_app(
-    checks: Mapping[str, Check], telemetry: Telemetry, status: StatusQuery
-) -> Quart:
-    """Return the service's HTTP side: health, readiness, metrics, status."""
-    return status_app(QUEUE, checks=checks, telemetry=telemetry, status=status)

@@ -26,7 +26,10 @@ SUBJECTS = {
     "order-cancelled": "Your order {number} is cancelled",
     "payment-failed": "The payment of your order {number} failed",
     "order-shipped": "Your order {number} is on its way",
+    "order-link": "The link to your order {number}",
 }
+LINK = "order-link"
+"""The one template that follows from no event: a customer has asked for it."""
 DECLINED = {
     "insufficient_funds": "There is not enough money on the card.",
     "expired_card": "The card has expired.",
@@ -35,11 +38,11 @@ DECLINED = {
 }
 DECLINED_SOMEHOW = "Your bank declined the card."
 
-OrderUrl = Callable[[str], str | None]
-"""Returns the address of an order's page, by the order's id, or None for no link."""
+OrderUrl = Callable[[Order], str | None]
+"""Returns the address at which its customer finds an order, or None for no link."""
 
 
-def no_url(_order_id: str) -> None:
+def no_url(_order: Order) -> None:
     """Give no link."""
 
 
@@ -59,8 +62,10 @@ class Letters:
     def __init__(self, order_url: OrderUrl = no_url) -> None:
         self._order_url = order_url
 
-    def letter(self, template: str, order: Order, name: str, email: str) -> Mail:
-        """Return the mail to ``email`` about the order as of the event."""
+    def letter(
+        self, template: str, order: Order, name: str, email: str, *, url: str | None = None
+    ) -> Mail:
+        """Return the mail to ``email`` about the order as of the event, with the usual link."""
         subject = SUBJECTS[template].format(number=order.number)
         payment = order.payment
         facts = {
@@ -68,7 +73,7 @@ class Letters:
             "card": f"{payment.brand.title()} card ending in {payment.last4}",
             "order": order,
             "subject": subject,
-            "url": self._order_url(order.id),
+            "url": url or self._order_url(order),
             "declined": DECLINED.get(order.failure or "", DECLINED_SOMEHOW),
         }
         return Mail(

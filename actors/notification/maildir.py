@@ -9,8 +9,9 @@ import re
 
 import anyio
 
+from actors.domain.correspondence import MailShown
 from actors.notification.mailer import Mail
-from actors.notification.rfc5322 import SENDER, mail_bytes
+from actors.notification.rfc5322 import SENDER, mail_bytes, mail_shown
 from runtime.errors import Unavailable
 from runtime.host import Clock, Disk
 
@@ -61,6 +62,21 @@ class Maildir:
     async def _sent(self, key: str) -> bool:
         there = await self._disk.read(self._name(key)) is not None
         return there or await self._seen(key) is not None
+
+    async def latest(self, limit: int) -> list[MailShown]:
+        """Return the latest mails, newest first, whether or not a client has seen them.
+
+        Names begin with the order's id, and ids ascend: the last names are of the last orders.
+        """
+        found: list[MailShown] = []
+        for folder in ("new", "cur"):
+            names = await self._disk.names(f"{self._folder}/{folder}")
+            for name in names[-limit:]:
+                data = await self._disk.read(name)
+                if data is not None:
+                    key = name.rpartition("/")[2].partition(":")[0]
+                    found.append(mail_shown(key, data))
+        return sorted(found, key=lambda mail: (mail.at_ms, mail.key), reverse=True)[:limit]
 
     def _name(self, key: str) -> str:
         if not _KEY.fullmatch(key):

@@ -12,10 +12,13 @@ email package does the same ten times slower.
 from binascii import b2a_qp
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.parser import BytesParser
 from email.policy import SMTP
+from email.policy import default as DEFAULT  # noqa: N812 - it is a constant
 from email.utils import format_datetime, parseaddr
 from functools import cache
 
+from actors.domain.correspondence import MailShown
 from actors.notification.mailer import Mail, is_one_mailbox
 from runtime.host import Ids
 
@@ -47,6 +50,21 @@ def _part(subtype: str, text: str) -> bytes:
         f"Content-Type: text/{subtype}; charset=utf-8\nContent-Transfer-Encoding: quoted-printable"
     )
     return head.encode() + b"\n\n" + b2a_qp(text.encode(), istext=True)
+
+
+def mail_shown(key: str, data: bytes) -> MailShown:
+    """Read a mail of ours back."""
+    message = BytesParser(policy=DEFAULT).parsebytes(data)
+    assert isinstance(message, EmailMessage), "the policy makes these"
+    body = message.get_body(("plain",))
+    date = message["Date"]
+    return MailShown(
+        key=key,
+        to=str(message["To"]),
+        subject=str(message["Subject"]),
+        at_ms=int(date.datetime.timestamp() * 1000) if date is not None else 0,
+        text="" if body is None else str(body.get_content()),
+    )
 
 
 def sender_address(sender: str) -> str:

@@ -26,16 +26,22 @@ from actors.domain.order_events import OrderEvents, Recorded
 from actors.domain.values import Money
 from actors.gateway.app import gateway_app
 from actors.gateway.catalogue import Catalogue, built_in_catalogue
-from actors.gateway.context import Limits, Mode
+from actors.gateway.context import NO_HOLDS, Holds, Limits, Mode
 from actors.gateway.signals import EVENTS, METRICS
 from actors.gateway.streams import Streams
+from actors.notification.assembly import FILE, MIGRATIONS
+from actors.notification.correspondence import LocalCorrespondence
+from actors.notification.letters import Letters
+from actors.notification.maildir import Maildir
 from actors.order_events.parts import OrderEventsParts
 from actors.status import Check
+from runtime.database import open_database
 from runtime.errors import Unavailable
 from runtime.host import Host, Ids, production_host
 from runtime.telemetry import Telemetry
 from tests.harness.browser_client import BrowserClient, Response
 from tests.harness.order_events import order_events_parts
+from tests.harness.running import running
 
 OPERATOR = {"Authorization": "Bearer operator-token-of-the-tests-0001"}
 VIEWER = {"Authorization": "Bearer viewer-token-of-the-tests-000001"}
@@ -105,6 +111,7 @@ class World:
     telemetry: Telemetry
     log: list[str]
     folder: Path
+    correspondence: LocalCorrespondence
 
     @property
     def client(self) -> TestClientProtocol:
@@ -221,6 +228,8 @@ async def gateway_world(
     order_events: OrderEvents | None = None,
     catalogue: Catalogue | None = None,
     public_url: str = "",
+    holds: Holds = NO_HOLDS,
+    mailbox: bool = True,
 ) -> AsyncIterator[World]:
     """Run the Order Event Service and build a gateway over it (or over ``order_events``)."""
     clock, rng, real = SetClock(), random.Random(1), production_host(folder)
@@ -230,11 +239,18 @@ async def gateway_world(
         wall=clock.wall, log_format="json", write=log.append, metrics=METRICS, events=EVENTS
     )
     streams = Streams()
-    async with order_events_parts(folder, host=host) as parts:
+    async with (
+        order_events_parts(folder, host=host) as parts,
+        open_database(host.disk, FILE, MIGRATIONS) as mails,
+    ):
         desk = ShippingDesk(parts.client("shipping"))
+        correspondence = LocalCorrespondence(
+            parts.client("notification"), Maildir(host.disk, clock), Letters(), mails, clock
+        )
         app = gateway_app(
             order_events or parts.client("gateway"),
             desk,
+            correspondence,
             catalogue=catalogue or built_in_catalogue(),
             secret=SECRET,
             operator_token=OPERATOR["Authorization"].split()[1],
@@ -246,5 +262,8 @@ async def gateway_world(
             streams=streams,
             limits=limits or Limits(rate_per_min=None),
             public_url=public_url,
+            holds=holds,
+            mailbox=mailbox,
         )
-        yield World(app, parts, clock, desk, streams, telemetry, log, folder)
+        async with running(correspondence.child().run):
+            yield World(app, parts, clock, desk, streams, telemetry, log, folder, correspondence)

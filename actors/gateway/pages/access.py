@@ -7,13 +7,12 @@ this order's pages only. An order without its cookie is an order that does not e
 
 from quart import Response, request
 
-from actors.domain.order import Order
-from actors.gateway.auth import Principal, unauthorized
-from actors.gateway.context import Gateway
+from actors.gateway.auth import Authority, Principal, unauthorized
 from actors.gateway.pages.site import Site
 from actors.gateway.problems import not_found
 
 ORDER_COOKIE = "order"
+FIND_PATH = "/orders/find"
 
 
 def order_page(order_id: str) -> str:
@@ -21,9 +20,9 @@ def order_page(order_id: str) -> str:
     return f"/orders/{order_id}"
 
 
-def link_path(gateway: Gateway, order: Order) -> str:
+def link_path(authority: Authority, order_id: str, created_at_ms: int) -> str:
     """Return the path of the order's link, which lets its bearer change the order."""
-    return f"/o/{order.id}.{gateway.authority.access_token(order.id, order.created_at_ms)}"
+    return f"/o/{order_id}.{authority.access_token(order_id, created_at_ms)}"
 
 
 class Access:

@@ -8,7 +8,9 @@ from actors.gateway.context import Gateway
 from actors.gateway.pages import story
 from actors.gateway.pages.access import Access, link_path
 from actors.gateway.pages.site import Site
+from actors.gateway.replies import masked_email
 from actors.gateway.streams import StreamReads
+from runtime.errors import Unavailable
 
 EVENTS_MAX = 1000
 _PAGE = 100
@@ -40,11 +42,23 @@ class OrderPages:
             hold=story.hold(order, gateway.holds, now_ms),
             entries=story.timeline(events),
             card=story.card_text(order.payment),
-            customer=personal.customer,
+            email=None if personal.customer is None else masked_email(personal.customer.email),
             address=address.address,
-            link=f"{self._site.address()}{link_path(gateway, order)}" if edit else None,
+            link=self._link(order) if edit else None,
+            mails=await self._mails(order_id),
             again=edit and (order.cancelled or status(order) == "payment_failed"),
         )
+
+    def _link(self, order: Order) -> str:
+        path = link_path(self._gateway.authority, order.id, order.created_at_ms)
+        return f"{self._site.address()}{path}"
+
+    async def _mails(self, order_id: str) -> list[story.Letter] | None:
+        """Return the mails about the order; None while they cannot be had."""
+        try:
+            return story.letters(await self._gateway.correspondence.about(order_id))
+        except Unavailable:
+            return None
 
     async def stream(self, order_id: str) -> Response:
         """Answer with the order's events as they happen, to whoever has its cookie."""

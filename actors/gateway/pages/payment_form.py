@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from actors.domain.cards import TEST_CARDS
+from actors.domain.cards import TEST_CARDS, TestCard
 from actors.gateway.pages.forms import Form
 from actors.gateway.problems import FieldError
 from actors.gateway.requests import Card, Payment
@@ -44,23 +44,28 @@ _POINTERS = {
 
 
 class Chip(msgspec.Struct, frozen=True):
-    """One test card, as it is offered."""
+    """One test card, as it is offered; ``number`` is grouped, or None where it has none."""
 
     token: str
     title: str
     subtitle: str
+    number: str | None
 
 
 def chips(mode: Literal["test", "live"]) -> list[Chip]:
     """Return the test cards, where there are any."""
     if mode != "test":
         return []
-    return [Chip(card.token, _TITLES[card.token], _number(card.number)) for card in TEST_CARDS]
+    return [_chip(card) for card in TEST_CARDS]
 
 
-def _number(digits: str | None) -> str:
-    if digits is None:
-        return "no number"
+def _chip(card: TestCard) -> Chip:
+    number = None if card.number is None else _grouped(card.number)
+    subtitle = "no number" if number is None else f"ends in {card.last4}"
+    return Chip(card.token, _TITLES[card.token], subtitle, number)
+
+
+def _grouped(digits: str) -> str:
     return " ".join(digits[place : place + 4] for place in range(0, len(digits), 4))
 
 

@@ -7,11 +7,13 @@ import msgspec
 from quart import Response
 
 from actors.gateway.ordering import Ordering
-from actors.gateway.pages.access import Access
+from actors.gateway.pages.access import FIND_PATH, Access
 from actors.gateway.pages.cart import CartPages
 from actors.gateway.pages.catalogue import CataloguePages
 from actors.gateway.pages.changes import ChangePages
 from actors.gateway.pages.checkout import CheckoutPages
+from actors.gateway.pages.find import FindPages
+from actors.gateway.pages.help import HelpPages
 from actors.gateway.pages.order import OrderPages
 from actors.gateway.pages.site import Site
 from actors.gateway.streams import StreamReads
@@ -22,14 +24,19 @@ Handler = Callable[..., Awaitable[Response]]
 class Page(msgspec.Struct, frozen=True):
     """One route: what is shown there, or which form is sent there.
 
-    ``document``: a person reads what is answered, so a refusal is a page too.
+    ``document``: a person reads what is answered, so a refusal is a page too. ``only``: it is
+    there in test mode, or where all mails are shown, and nowhere else.
     """
 
     id: str
     method: Literal["GET", "POST"]
     path: str
-    test_mode_only: bool = False
     document: bool = True
+    only: Literal["test", "mailbox", ""] = ""
+
+    def shown(self, *, test: bool, mailbox: bool) -> bool:
+        """Whether this shop has the page."""
+        return {"": True, "test": test, "mailbox": mailbox}[self.only]
 
 
 PAGES: tuple[Page, ...] = (
@@ -49,6 +56,10 @@ PAGES: tuple[Page, ...] = (
     Page("page_cancel", "GET", "/orders/{order_id}/cancel"),
     Page("cancel_order", "POST", "/orders/{order_id}/cancel"),
     Page("order_again", "POST", "/orders/{order_id}/again"),
+    Page("page_find", "GET", FIND_PATH),
+    Page("find_order", "POST", FIND_PATH),
+    Page("page_mailbox", "GET", "/demo/mailbox", only="mailbox"),
+    Page("page_test_cards", "GET", "/help/test-cards", only="test"),
     Page("static", "GET", "/static/{path:name}", document=False),
 )
 
@@ -58,6 +69,7 @@ def page_handlers(site: Site, ordering: Ordering, streams: StreamReads) -> dict[
     access = Access(site)
     catalogue, cart = CataloguePages(site), CartPages(site)
     checkout = CheckoutPages(site, access, ordering)
+    find, help_ = FindPages(site), HelpPages(site)
     order, change = OrderPages(site, access, streams), ChangePages(site, access, ordering)
     return {
         "page_products": catalogue.products,
@@ -76,5 +88,9 @@ def page_handlers(site: Site, ordering: Ordering, streams: StreamReads) -> dict[
         "page_cancel": change.cancellation,
         "cancel_order": change.cancel,
         "order_again": change.again,
+        "page_find": find.show,
+        "find_order": find.find,
+        "page_mailbox": help_.mailbox,
+        "page_test_cards": help_.test_cards,
         "static": site.static.file,
     }

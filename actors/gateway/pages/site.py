@@ -70,7 +70,7 @@ class Site:
             visitor=visitor,
             csrf=csrf or self.form_token(visitor.id),
             test_mode=self.gateway.mode == "test",
-            has_mailbox=False,
+            has_mailbox=self.gateway.mailbox,
             request_id=facts().request_id,
             now_ms=self.now_ms(),
             path=request.path,

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from actors.domain.amounts import amount_text
+from actors.domain.correspondence import MailSent
 from actors.domain.events import (
     Event,
     OrderCancelled,
@@ -52,6 +53,14 @@ ACTORS = {
     "shipping-service": "Shipping",
 }
 
+LETTERS = {
+    "order-received": "We received your order",
+    "order-cancelled": "Your order is cancelled",
+    "payment-failed": "The payment failed",
+    "order-shipped": "Your order is on its way",
+    "order-link": "The link to your order",
+}
+
 Tone = Literal["good", "bad", "wait"]
 Progress = Literal["done", "current", "stopped", "todo"]
 
@@ -92,6 +101,14 @@ class Entry(msgspec.Struct, frozen=True):
     icon: str
     tone: Tone
     event: Event
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """One mail to the customer; ``sent`` is False while it is still being sent."""
+
+    subject: str
+    sent: bool
+    at_ms: int
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -276,6 +293,17 @@ def _telling(event: Event) -> tuple[str, str, Tone]:
             return sentence, "truck", "good"
         case body:
             raise AssertionError(f"no words for {type(body).__name__}")
+
+
+def letters(mails: Iterable[MailSent]) -> list[Letter]:
+    """Return the mails that the customer got, or is about to get."""
+    return [
+        Letter(
+            LETTERS.get(mail.template, "A mail about your order"), mail.state == "sent", mail.at_ms
+        )
+        for mail in mails
+        if mail.state != "skipped"
+    ]
 
 
 def since(entries: Sequence[Entry], version: int) -> list[Entry]:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from actors.notification.assembly import Notification, notification_app
+from actors.notification.assembly import Notification
+from actors.notification.rest import notification_app
 from actors.topology import SUBSCRIPTIONS
 from runtime.amqp.link import Link
 from runtime.outcomes import RetryPolicy
@@ -30,13 +31,20 @@ async def test_every_event_that_it_subscribes_to_has_a_handler(tmp_path: Path) -
         notification = assembled(parties)
         routed = notification.messages._routes._routes
         assert sorted(routed) == sorted(SUBSCRIPTIONS["notification"])
-        assert [child.name for child in notification.spec().children] == ["messages-notification"]
+        children = [child.name for child in notification.spec().children]
+        assert children == ["messages-notification", "links"]
 
 
 async def test_its_http_side_shows_what_is_unsent(tmp_path: Path) -> None:
     async with parties_in(tmp_path) as parties:
         notification = assembled(parties)
-        app = notification_app({}, quiet_telemetry(), notification.status)
+        app = notification_app(
+            notification.correspondence,
+            token="",
+            checks={},
+            telemetry=quiet_telemetry(),
+            status=notification.status,
+        )
         response = await app.test_client().get("/internal/v1/status")
         assert response.status_code == 200
         assert (await response.get_json())["status"]["unsent"] == 0

@@ -45,7 +45,7 @@ class Elements(HTMLParser):
 def mail(
     template: str, order: Order | None = None, name: str = "Ada", url: str | None = None
 ) -> EmailMessage:
-    letters = Letters(lambda _order_id: url)
+    letters = Letters(lambda _order: url)
     letter = letters.letter(template, order or ORDERS[template], name, "ada@example.org")
     return parsed(mail_bytes("key-1", letter, at_s=1_700_000_000.9))
 
