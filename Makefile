@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup up test sim chaos attack conformance bench lint check-python rabbitmq strace clean
+.PHONY: setup up test sim chaos attack conformance bench lint check-python rabbitmq strace chromium clean
 
 setup: $(VENV)/.ready
 
@@ -53,10 +53,25 @@ strace:
 		fi; \
 	fi
 
+# Walks through the web pages. Without it those tests are skipped by name, unless
+# ORDERMILL_REQUIRE_BROWSER=1.
+chromium:
+	@if ! command -v chromium >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing chromium"; \
+			(apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+				apt-get install -q -y --no-install-recommends chromium) \
+				> chromium-install.log 2>&1 && rm chromium-install.log \
+				|| echo "could not install it, see chromium-install.log"; \
+		else \
+			echo "chromium is missing: the tests that need it are skipped"; \
+		fi; \
+	fi
+
 # More workers than cores: most of a test's time is waiting for processes, disks and deadlines.
 # Benchmarks are run as tests here; what they measure beside three others would say nothing.
 WORKERS ?= 4
-test: setup rabbitmq strace lint
+test: setup rabbitmq strace chromium lint
 	$(BIN)/pytest -n $(WORKERS) --benchmark-disable
 
 # Long: a thousand seeds of everything, some of every scenario, and an index of what they showed.

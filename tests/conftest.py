@@ -53,6 +53,18 @@ def rabbitmq_is_installed() -> None:
         pytest.skip(reason)
 
 
+@pytest.fixture(scope="session")
+def chromium_is_installed() -> None:
+    """For tests that start a browser."""
+    from tests.harness.chromium import executable  # half a second, for those who need it
+
+    if executable() is None:
+        reason = "no Chromium installed (Debian: apt-get install chromium)"
+        if os.environ.get("ORDERMILL_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"ORDERMILL_REQUIRE_BROWSER=1, but {reason}")
+        pytest.skip(reason)
+
+
 def _node() -> Iterator[RabbitMQ]:
     node = RabbitMQ()
     try:

@@ -1,0 +1,86 @@
+"""A real browser: Debian's Chromium, headless, driven by Playwright."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+PATIENCE_MS = 30_000
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def executable() -> str | None:
+    """Return the path of the browser, or None where there is none."""
+    return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Run a browser until the block ends."""
+    # In a container there is often no user namespace to build the sandbox from; it only ever
+    # sees pages of ours.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable(), args=arguments)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def visit(browser: Browser, url: str, **options: Any) -> AsyncIterator[Page]:
+    """Open a window on the site at ``url``, with cookies of its own.
+
+    The test fails where the page logs an error, asks anybody else for anything, or breaks its own
+    Content-Security-Policy.
+    """
+    context = await browser.new_context(base_url=url, **{"viewport": DESK, **options})
+    context.set_default_timeout(PATIENCE_MS)
+    complaints: list[str] = []
+    watch(context, url, complaints)
+    page = await context.new_page()
+    try:
+        yield page
+    finally:
+        await context.close()
+    assert complaints == []
+
+
+def watch(context: BrowserContext, url: str, complaints: list[str]) -> None:
+    """Note what no page of ours may do."""
+
+    def asked(request: Any) -> None:
+        if not request.url.startswith((f"{url}/", "data:")):
+            complaints.append(f"asked {request.url}")
+
+    def said(message: Any) -> None:
+        # An answer of 4xx or 5xx, or none, is logged as an error: tests bring those about.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            complaints.append(message.text)
+
+    context.on("request", asked)
+    context.on("console", said)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+
+
+async def axe_violations(page: Page) -> list[str]:
+    """Return the serious violations of WCAG that axe-core finds on the page."""
+    found = (await Axe().run(page)).response["violations"]
+    return [
+        f"{row['id']} on {node['target']}: {node['failureSummary']}"
+        for row in found
+        if row["impact"] in ("serious", "critical")
+        for node in row["nodes"]
+    ]
+
+
+async def overflow(page: Page) -> int:
+    """Return by how many pixels the page is wider than its window."""
+    width: int = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    return max(width, 0)
