@@ -271,7 +271,7 @@ _O8 = Directed(
     plan=_plan(
         (
             _fault("confirms-late", "shop", late_s=0.3, manner="multiple", for_s=1.2),
-            _fault("publish-lost", "shop", skip=4, left=1, for_s=1.2),
+            _fault("publish-lost", "shop", skip=6, left=1, for_s=1.2),
         ),
         tuple(_order(number) for number in range(1, 9)),
     ),

@@ -25,6 +25,7 @@ def up(options: Options, /, **given: object) -> int:
 
 def _tell(running: Running, seconds: float) -> None:
     say(f"ready in {seconds:.2f}s  {running.url}")
+    say(f"  shop      {running.url}/")
     say(f"  broker    {running.broker}")
     say(f"  data      {running.data_dir}")
     say(f"  mails     {running.mails}")
