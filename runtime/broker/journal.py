@@ -237,8 +237,8 @@ def restore(broker: Broker, snapshot: Snapshot) -> None:
         vhost.exchanges.by_name[bound.binding.source].bind(bound.binding)
     for stored, count, delivered in snapshot.messages:
         broker.start_numbers_after(stored.position)
-        entry = _restored(broker, stored)
         queue = by_number[stored.queue]
+        entry = _restored(broker, queue, stored)
         entry.count = count
         entry.delivered = delivered or stored.position <= queue.delivered_through
         queue.restore(entry)
@@ -265,10 +265,12 @@ def _restore_queue(broker: Broker, declared: facts.QueueDeclared, delivered_thro
     return queue
 
 
-def _restored(broker: Broker, stored: facts.Stored) -> Entry:
+def _restored(broker: Broker, queue: Queue, stored: facts.Stored) -> Entry:
     address = (stored.exchange, stored.routing_key)
     message = Message(*address, stored.header, stored.body, stored.hidden_keys)
-    expires_at = None
-    if stored.expires_at_ms is not None:
-        expires_at = broker.now() + stored.expires_at_ms / 1000 - broker.wall()
+    expires_at, lifetime_ms = None, queue.lifetime_ms(message)
+    if stored.expires_at_ms is not None and lifetime_ms is not None:
+        # A clock that was set back meanwhile must not keep it for longer than it was to wait.
+        left_s = min(stored.expires_at_ms / 1000 - broker.wall(), lifetime_ms / 1000)
+        expires_at = broker.now() + left_s
     return Entry(stored.position, message, expires_at)

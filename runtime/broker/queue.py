@@ -184,13 +184,17 @@ class Queue(ABC):
     def sender_closed(self, sender: object) -> None:
         """A sender will publish no more."""
 
+    def lifetime_ms(self, message: Message) -> int | None:
+        """Return how long a message may wait here, by its own expiration and the queue's TTL."""
+        own, ours = message.expiration_ms, self.options.ttl_ms
+        return own if ours is None else ours if own is None else min(own, ours)
+
     # -- in and out -------------------------------------------------------------------------------
 
     def _new_entry(self, message: Message, lifetime_ms_min: int = 0) -> Entry:
         """Make an entry, and note it for the journal."""
         around = self._around
-        own, ours = message.expiration_ms, self.options.ttl_ms
-        lifetime_ms = own if ours is None else ours if own is None else min(own, ours)
+        lifetime_ms = self.lifetime_ms(message)
         expires_at = None
         if lifetime_ms is not None:
             lifetime_ms = max(lifetime_ms, lifetime_ms_min)

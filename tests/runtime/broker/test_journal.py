@@ -142,6 +142,21 @@ def test_an_unused_queue_expires_after_a_restart(lives: Lives) -> None:
     assert lives.operator.list_queues() == []
 
 
+@pytest.mark.parametrize("own", [None, "2000"])
+def test_a_message_waits_no_longer_because_the_clock_was_set_back(
+    lives: Lives, own: str | None
+) -> None:
+    lives.declare("later", x_message_ttl=5000 if own else 2000, x_dead_letter_exchange="")
+    lives.publish("later", expiration=own)
+    lives.write()
+    lives.clock.epoch -= 3600
+    lives.crash()
+    run_until(lives.broker, lives.clock, 1.9)
+    assert len(lives.operator.list_messages("later")) == 1
+    run_until(lives.broker, lives.clock, 0.2)
+    assert lives.operator.list_messages("later") == []
+
+
 @pytest.mark.parametrize("overflow", ["drop-head", "reject-publish"])
 def test_limits(lives: Lives, overflow: str) -> None:
     lives.declare("q", x_max_length=2, x_overflow=overflow)

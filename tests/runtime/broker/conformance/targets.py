@@ -103,12 +103,13 @@ class Moment:
 
     def __init__(self) -> None:
         self.time = 1000.0
+        self.epoch = 1_700_000_000.0
 
     def monotonic(self) -> float:
         return self.time
 
     def wall(self) -> float:
-        return 1_700_000_000.0 + self.time
+        return self.epoch + self.time
 
 
 def operate(operator: Operator, deed: str, argument: str, vhost: str = "/") -> None:
