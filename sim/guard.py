@@ -25,6 +25,7 @@ import hypercorn.config
 import pamqp.base
 import werkzeug.routing.rules
 
+from runtime.amqp.awaiting import ENDING
 from sim.handles import SimTask
 from sim.loop import VirtualLoop
 from sim.seed import EPOCH_S
@@ -249,12 +250,14 @@ def at_rest() -> None:
     """Collect what runs have left, before the next one begins.
 
     anyio's table of task states never lets go of tasks that did not finish (a leak of about 1 MB a
-    run); nor would the table of drives let go of a process that was alive at the end, and of its
-    whole world. Other loops may run in other threads: their tasks are none of ours.
+    run); nor do the product's own tasks that are ending, and the table of drives, let go of a
+    process that was killed meanwhile, and of its whole world. Other loops may run in other threads:
+    their tasks are none of ours.
     """
     DRIVES.clear()
     states = anyio_asyncio._task_states
-    for task in list(states):
+    for task in [*states, *ENDING]:
         if isinstance(task, SimTask):
             states.pop(task, None)
+            ENDING.discard(task)
     gc.collect()

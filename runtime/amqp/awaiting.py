@@ -20,7 +20,8 @@ from runtime.errors import BrokerLost, DeadlineExceeded
 
 T = TypeVar("T")
 
-_dropped: set[asyncio.Task[Any]] = set()
+ENDING: set[asyncio.Task[Any]] = set()
+"""Tasks that were given up and have not ended. Those of a loop that is over never will."""
 
 
 async def bounded(call: Coroutine[Any, Any, T], seconds: float, what: str) -> T:
@@ -105,12 +106,12 @@ def _drop(task: "asyncio.Task[Any]") -> None:
 
 def _keep(task: "asyncio.Task[Any]") -> None:
     # The event loop holds tasks weakly; a task that is still ending must not be collected.
-    _dropped.add(task)
+    ENDING.add(task)
     task.add_done_callback(_forget)
 
 
 def _forget(task: "asyncio.Task[Any]") -> None:
-    _dropped.discard(task)
+    ENDING.discard(task)
     if not task.cancelled():
         task.exception()
 

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -82,3 +84,28 @@ def test_no_finally_of_a_dead_process_runs(monkeypatch: pytest.MonkeyPatch, faul
     assert result.violations == []
     assert {state for _, state in left} == {"alive"}
     assert {number for number, _ in left} == {2}
+
+
+def test_a_run_leaves_nothing_behind_wherever_its_processes_were_killed() -> None:
+    """While they connect and declare, too: what was given up there is kept until it has ended.
+
+    In a process of its own: this one holds what its tests have logged and raised.
+    """
+    asked = [sys.executable, "-c", _LEFT_BEHIND]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["0"] * 4
+
+
+_LEFT_BEHIND = """
+import gc
+from sim.handles import SimTask
+from sim.plan import Fault
+from sim.run import run
+from tests.sim.plans import kill, plan
+
+for at_s in (0.1, 0.15, 0.2, 0.25):
+    resets = [Fault(number=at, kind="reset", at_s=at_s + at / 100, for_s=0.1) for at in range(3)]
+    run(plan(orders=(), faults=(*resets, kill(9, at_s + 0.05)), safety_s=3.0))
+    gc.collect()
+    print(sum(isinstance(one, SimTask) for one in gc.get_objects()))
+"""
