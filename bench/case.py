@@ -14,6 +14,8 @@ CASES = (
     "mailbox",
     "ask",
     "append",
+    "publish",
+    "consume",
 )
 """Every case, in reading order; each is ``bench.cases.<name>.CASE``."""
 

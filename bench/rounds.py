@@ -24,7 +24,7 @@ from bench.worker import UNREADY
 from runtime.errors import EnvironmentUnready
 
 WORK = Path(".ordermill/bench-work")
-ROUND_S_MAX = 3600.0
+ROUND_S_MAX = 600.0
 
 
 class RoundFailed(Exception):
