@@ -16,6 +16,8 @@ CASES = (
     "append",
     "publish",
     "consume",
+    "http",
+    "e2e",
 )
 """Every case, in reading order; each is ``bench.cases.<name>.CASE``."""
 

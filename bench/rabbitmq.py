@@ -13,6 +13,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from bench.ports import free_port
 from runtime.errors import EnvironmentUnready
 
 START_S_MAX = 90.0
@@ -45,8 +46,8 @@ class RabbitMQ:
             )
         self._sbin = home
         self._root = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
-        self.port = _free_port()
-        self._epmd_port = _free_port()
+        self.port = free_port()
+        self._epmd_port = free_port()
         self._node = f"ordermill-bench-{self.port}@localhost"
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -117,7 +118,7 @@ class RabbitMQ:
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": self._node,
             "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_DIST_PORT": str(_free_port()),
+            "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_BASE": str(root),
             "RABBITMQ_MNESIA_BASE": str(root / "mnesia"),
             "RABBITMQ_LOG_BASE": str(root / "log"),
@@ -154,9 +155,3 @@ class RabbitMQ:
                 return probe.recv(1) == b"\x01"
             except OSError:
                 return False
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

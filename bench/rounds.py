@@ -113,5 +113,7 @@ def run_round(task: Round) -> Sample:
     if done.returncode == UNREADY:
         raise EnvironmentUnready(said.splitlines()[-1] if said else "not ready")
     if done.returncode != 0:
-        raise RoundFailed(f"{task.case} {task.contender} failed:\n{said[-3000:]}")
+        raise RoundFailed(
+            f"{task.case} {task.contender} failed:\n{said[:3000]}\n...\n{said[-1500:]}"
+        )
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=Sample)

@@ -136,6 +136,77 @@ TARGETS: tuple[Target, ...] = (
         bound=1.3,
         side="<=",
     ),
+    Target(
+        what="outbox relay to RabbitMQ: CPU of raw aiormq / ours, row included",
+        measure=Ratio("publish", "aiormq", "ordermill", "cpu_us"),
+        bound=3,
+        must=True,
+    ),
+    Target(
+        what="the same, what we aim at",
+        measure=Ratio("publish", "aiormq", "ordermill", "cpu_us"),
+        bound=6,
+    ),
+    Target(
+        what="outbox relay to RabbitMQ: CPU of FastStream / ours",
+        measure=Ratio("publish", "faststream", "ordermill", "cpu_us"),
+        bound=6,
+    ),
+    Target(
+        what="consume, claim, handle, done, ack: CPU of raw aiormq / ours, dedup included",
+        measure=Ratio("consume", "aiormq", "ordermill", "cpu_us"),
+        bound=1,
+        must=True,
+    ),
+    Target(
+        what="the same, what we aim at",
+        measure=Ratio("consume", "aiormq", "ordermill", "cpu_us"),
+        bound=2,
+    ),
+    Target(
+        what="end to end over HTTP: rate / FastStream + eventsourcing at equal guarantees",
+        measure=Ratio("e2e", "ordermill", "faststream-safe", "rate"),
+        bound=5,
+        must=True,
+    ),
+    Target(
+        what="the same, what we aim at",
+        measure=Ratio("e2e", "ordermill", "faststream-safe", "rate"),
+        bound=9,
+    ),
+    Target(
+        what="the same: rate / the rival in four processes",
+        measure=Ratio("e2e", "ordermill", "faststream-four", "rate"),
+        bound=5,
+    ),
+    Target(
+        what="the same: rate / the rival straightforward, without outbox and dedup",
+        measure=Ratio("e2e", "ordermill", "faststream", "rate"),
+        bound=5,
+    ),
+    Target(
+        what="end to end, 4 orders open: p50 / the rival's",
+        measure=Ratio("e2e", "ordermill-low", "faststream-safe-low", "p50"),
+        bound=0.5,
+        side="<=",
+    ),
+    Target(
+        what="POST /v1/orders, durable: CPU of a bare Quart handler / ours",
+        measure=Ratio("http", "quart", "ordermill", "cpu_us"),
+        bound=0.8,
+    ),
+    Target(
+        what="the gateway's own work: CPU of a bare Quart handler / ours",
+        measure=Ratio("http", "quart", "ordermill-gateway", "cpu_us"),
+        bound=0.8,
+    ),
+    Target(
+        what="order placed until prepared, p99 at half of the saturation rate",
+        measure=Figure("e2e", "ordermill-half", "prepared_p99"),
+        bound=50,
+        side="<=",
+        unit=" ms",
+    ),
 )
 
 

@@ -36,6 +36,7 @@ async def _ours(task: Round) -> Sample:
     publisher = LinkPublisher(sending, ground.telemetry)
     async with open_database(ground.host.disk, "orders.db", MIGRATIONS) as database:
         relay = Relay(database, publisher, ground.host, ground.telemetry)
+
         async def work() -> None:
             await sending.session()
             with meter.running():

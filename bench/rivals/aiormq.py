@@ -6,8 +6,8 @@ Run alone: ``python -m bench.rivals.aiormq``.
 import asyncio
 
 import aiormq
-from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 from aiormq import spec
+from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 
 from bench.case import Round
 from bench.load import closed, drive

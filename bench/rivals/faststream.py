@@ -4,7 +4,6 @@ Run alone: ``python -m bench.rivals.faststream``.
 """
 
 import asyncio
-import logging
 from typing import Any
 
 import uvloop
@@ -29,9 +28,7 @@ def publish(task: Round) -> Sample:
 
 async def _publish(task: Round) -> Sample:
     meter = Meter(broker_pid=task.broker_pid)
-    broker = RabbitBroker(
-        task.broker_url, app_id="order-event-service", log_level=logging.ERROR
-    )
+    broker = RabbitBroker(task.broker_url, app_id="order-event-service", logger=None)
     await broker.connect()
 
     async def send(number: int) -> None:
@@ -65,7 +62,7 @@ async def _consume(task: Round) -> Sample:
     meter, everything = Meter(broker_pid=task.broker_pid), asyncio.Event()
     left = task.operations
     channel = Channel(prefetch_count=PREFETCH)
-    broker = RabbitBroker(task.broker_url, default_channel=channel, log_level=logging.ERROR)
+    broker = RabbitBroker(task.broker_url, default_channel=channel, logger=None)
 
     @broker.subscriber(RabbitQueue(QUEUE, declare=False))
     async def handle(body: dict[str, Any]) -> None:
