@@ -13,6 +13,7 @@ import anyio
 from actors.apps import Apps, http_child
 from actors.commands.stopping import Stop
 from actors.credentials import load_credentials
+from actors.domain.correspondence import Correspondence
 from actors.domain.events import Event, OrderCreated
 from actors.domain.order import fold
 from actors.domain.order_events import (
@@ -79,7 +80,8 @@ async def _serve(ground: Ground, orders: OrderEvents, stopping: anyio.Event) -> 
     credentials = await load_credentials(settings, ground.host, ("gateway",))
     world = World(settings, ground.host, ground.telemetry, credentials)
     apps = Apps(world, dict[str, str], (), dict)
-    server = apps.gateway(orders, cast("Shipments", None), Streams())
+    nobody = cast("Shipments", None), cast("Correspondence", None)
+    server = apps.gateway(orders, *nobody, Streams())
 
     async def until_told() -> None:
         print(f"ready http://127.0.0.1:{server.port}", flush=True)

@@ -4,6 +4,7 @@ It runs in the load generator, beside the processes that are measured and on the
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Self
 
 import msgspec
@@ -42,11 +43,13 @@ class Client:
         self._idle.append((reader, writer))
         return answer
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections."""
-        for _, writer in self._idle:
+        while self._idle:
+            _, writer = self._idle.pop()
             writer.close()
-        self._idle.clear()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while self._idle:
@@ -54,6 +57,8 @@ class Client:
             if not reader.at_eof():
                 return reader, writer
             writer.close()  # the server had waited long enough
+            with suppress(OSError):
+                await writer.wait_closed()
         return await asyncio.open_connection(self._host, self._port)
 
 

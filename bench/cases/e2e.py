@@ -8,7 +8,7 @@ half the rate that the same system has just shown it can take.
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
 
@@ -55,10 +55,10 @@ class Customers:
                 await mailed.wait()
             self.errors += waiting.cancelled_caught
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Leave."""
         self._watch.close()
-        self._client.close()
+        await self._client.close()
 
     def _arrived(self, order_id: str, at: float) -> None:
         self.mailed_at[order_id] = at
@@ -91,7 +91,7 @@ async def _drive(task: Round, place: Place, load: Load) -> Sample:
     customers.order_of.clear()
     with meter.running():
         latencies = await drive(load, task.operations, customers.order)
-    customers.close()
+    await customers.close()
     prepared = _prepared(place, customers, latencies)
     figures = {"prepared_p50": prepared.p50, "prepared_p99": prepared.p99} if prepared else {}
     broker_us = 1e6 * meter.sample(task.operations).broker_cpu_s / task.operations
@@ -107,13 +107,12 @@ def _prepared(place: Place, customers: Customers, latencies: list[float]) -> Lat
     taken off it.
     """
     log = place.data / "orders.db"
-    with sqlite3.connect(f"file:{log}?mode=ro", uri=True) as connection:
+    with closing(sqlite3.connect(f"file:{log}?mode=ro", uri=True)) as connection:
         query = "SELECT stream, recorded_at_ms FROM events WHERE type = 'shipping-prepared'"
         try:
             at = {stream: at_ms / 1000 for stream, at_ms in connection.execute(query)}
         except sqlite3.OperationalError:
             return None
-    connection.close()
     return Latency.of(
         [
             latencies[number] - (customers.mailed_at[order_id] - at[order_id])

@@ -41,7 +41,7 @@ async def _send(task: Round, url: str, pid: int) -> Sample:
     await drive(closed(CONNECTIONS), min(WARM_UP, task.operations), post)
     with meter.running():
         latencies = await drive(task.load or closed(CONNECTIONS), task.operations, post)
-    client.close()
+    await client.close()
     return meter.sample(task.operations, latencies, errors=refused)
 
 

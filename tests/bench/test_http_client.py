@@ -10,14 +10,14 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         try:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError:
-            writer.close()
-            return
+            break
         length = int(head.lower().partition(b"content-length:")[2].split()[0])
         body = await reader.readexactly(length)
         writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: %d\r\n\r\n%b" % (length, body))
         if body == b"last":
-            writer.close()
-            return
+            break
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_connection_is_used_again_and_replaced_once_the_server_closed_it() -> None:
@@ -28,6 +28,5 @@ async def test_a_connection_is_used_again_and_replaced_once_the_server_closed_it
         assert (answer.status, answer.body) == (201, body)
         if body == b"last":
             await until(lambda: client._idle[0][0].at_eof())
-    client.close()
+    await client.close()
     server.close()
-    await server.wait_closed()
