@@ -126,7 +126,12 @@ class ChangePages:
             asked = CancelRequest("The payment failed, ordered again")
             route = f"/v1/orders/{order_id}/cancellation"
             intent = self._intent(principal, form, "POST", route, asked)
-            await self._ordering.cancel(order_id, "customer", asked.reason, intent)
+            try:
+                await self._ordering.cancel(order_id, "customer", asked.reason, intent)
+            except Rejection as refused:
+                if refused.code not in (*_MOVED_ON, *story.WHY):
+                    raise
+                return self._site.see_other(order_page(order_id))
         visitor = self._site.visitor()
         cart = visitor.cart
         for line in order.items:

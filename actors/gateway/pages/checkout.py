@@ -55,7 +55,7 @@ class CheckoutPages:
         """Place the order, and go to its page."""
         form = await self._site.form()
         visitor, cart = self._site.visitor(), self._carts.read(form.text("cart"), Cart)
-        if cart is None:
+        if cart is None or basket_of(cart, self._gateway.catalogue).total is None:
             return self._site.see_other("/cart")
         asked, errors = self._read(form, cart)
         if asked is not None:

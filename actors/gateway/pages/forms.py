@@ -1,7 +1,7 @@
 """A browser's form: read within bounds, and its fields checked by the types that the API uses.
 
-The API refuses a request at its first mistake; a person wants to see all of them, so the form is
-converted again with each mistaken field taken for a valid one, until nothing is left to say.
+The API refuses a request at its first mistake; a person wants to see all of them, so each field is
+also tried by itself, beside values that are valid.
 """
 
 from collections.abc import Mapping
@@ -63,23 +63,23 @@ def convert(
     valid: Mapping[str, str],
     sentences: Mapping[str, str],
 ) -> tuple[S | None, dict[str, str]]:
-    """Return the struct, or None and what is wrong with which fields.
+    """Return the struct, or None and what is wrong with which fields, in the order of ``valid``.
 
     ``valid`` holds a value for each field that the struct takes for sure; ``sentences`` say what to
     enter where a field is empty. Optional fields that are empty are left out.
     """
     given = {name: text for name, text in fields.items() if text or name in sentences}
     errors: dict[str, str] = {}
-    while True:
-        converted, found = _attempt(given, kind)
-        if found is None:
-            ordered = {name: errors[name] for name in valid if name in errors}
-            return (None if errors else converted), ordered
-        name = (found.pointer or "").rpartition("/")[2]
-        assert name in valid, f"{kind.__name__} refuses {name!r}, which is no field of the form"
-        assert name not in errors, f"{kind.__name__} refuses a value that is valid for {name}"
-        errors[name] = sentence(found, given[name], sentences.get(name, ""))
-        given[name] = valid[name]
+    for name in valid:
+        if name in given:
+            _, error = _attempt({**valid, name: given[name]}, kind)
+            if error is not None:
+                errors[name] = sentence(error, given[name], sentences.get(name, ""))
+    if errors:
+        return None, errors
+    converted, error = _attempt(given, kind)
+    assert error is None, f"{kind.__name__}: every field is valid, and together they are not"
+    return converted, {}
 
 
 def _attempt(given: Mapping[str, str], kind: type[S]) -> tuple[S | None, FieldError | None]:
