@@ -119,6 +119,22 @@ async def test_the_gateway_and_shipping_share_a_token_that_must_be_given_too(
         await load_credentials(settings, production_host(tmp_path), ("shipping",))
 
 
+async def test_the_gateway_and_notification_share_a_token_that_they_can_do_without(
+    tmp_path: Path,
+) -> None:
+    host = production_host(tmp_path)
+    root = await load_credentials(Settings(), host)
+    assert root.at_notification() not in {root.at_shipping(), root.of_service("notification")}
+    alone = Security(service_token=Secret("x" * 40))
+    found = await load_credentials(Settings(security=alone), host, ("notification",))
+    assert found.at_notification() == ""
+    given = Security(
+        service_token=Secret("x" * 40), notification_token=Secret(root.at_notification())
+    )
+    found = await load_credentials(Settings(security=given), host, ("notification",))
+    assert found.at_notification() == root.at_notification()
+
+
 async def test_a_secret_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("a file where the folder should be")
     with pytest.raises(EnvironmentUnready, match="secrets/secret cannot be read or made: Not a"):

@@ -15,7 +15,9 @@ from actors.order_events.http_client import HttpOrderEvents
 from actors.services import CONSUMERS, SERVICES
 from runtime.errors import Rejection, Unavailable
 from tests.harness.apart import Apart, ApartSystem, subjects
+from tests.harness.browser_client import browser_at
 from tests.harness.rabbitmq import RabbitMQ
+from tests.harness.shopping import WHO, Shopper, order_id_of
 from tests.harness.system import OTHER_ADDRESS, Json
 from tests.harness.waiting import eventually, until
 
@@ -67,6 +69,32 @@ def rows(apart: Apart, file: str, query: str, order_id: str) -> list[tuple[objec
 def moves(apart: Apart, order_id: str) -> list[object]:
     query = "SELECT kind FROM operations WHERE order_id = ? ORDER BY sequence"
     return [kind for (kind,) in rows(apart, "sandbox-provider.db", query, order_id)]
+
+
+async def test_the_pages_of_a_gateway_that_is_alone_show_mails_and_have_links_mailed(
+    system: ApartSystem,
+) -> None:
+    browser = browser_at(system.client)
+    order = await Shopper(browser).order()
+
+    async def mailed() -> bool:
+        page = await browser.get(order.path)
+        return "We received your order" in page.root.one("ul", class_="mails").text
+
+    await system.wait_for(order_id_of(order), "shipping-prepared")
+    await eventually(mailed)
+    number = order.title.partition(" ")[2]
+    other = browser_at(system.client)
+    form = (await other.get("/orders/find")).form("/orders/find")
+    await other.submit(form, number=number, email=WHO["email"])
+
+    async def found() -> bool:
+        return f"The link to your order {number}" in (await other.get("/demo/mailbox")).text
+
+    await eventually(found)
+    opened = await other.get((await other.get("/demo/mailbox")).link("See the order"))
+    assert opened.title == order.title
+    assert "Your parcel is packed." in opened.text
 
 
 async def test_an_order_is_paid_prepared_shipped_and_mailed_about(system: ApartSystem) -> None:

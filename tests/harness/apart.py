@@ -85,6 +85,9 @@ class Apart:
         tokens = [f"security.service_token={self.token(service)}"]
         if service in ("gateway", "shipping"):
             tokens.append(f"security.shipping_token={self._credentials().at_shipping()}")
+        if service in ("gateway", "notification"):
+            shared = self._credentials().at_notification()
+            tokens.append(f"security.notification_token={shared}")
         return tokens
 
     def _credentials(self) -> Credentials:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode, urlsplit
 
+import httpx
+
 from tests.harness.markup import Element, Form, parse
 
 REDIRECTS_MAX = 5
@@ -146,3 +148,15 @@ class BrowserClient:
                 self.cookies.pop(key, None)
             else:
                 self.cookies[key] = Cookie(morsel.value, morsel["path"])
+
+
+def browser_at(server: httpx.AsyncClient) -> BrowserClient:
+    """Return a browser that has not been at this server before."""
+
+    async def send(method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
+        answer = await server.request(method, path, headers=headers, content=body)
+        pairs = [(name.lower(), text) for name, text in answer.headers.multi_items()]
+        server.cookies.clear()  # the browser has its own
+        return Response(answer.status_code, pairs, answer.content)
+
+    return BrowserClient(send)

@@ -57,5 +57,6 @@ class ErrorPages:
             status=problem.status,
             title=_TITLES.get(problem.status, str(problem.members["title"])),
             help=_HELP.get(problem.status, detail),
+            repeatable=request.method == "POST" and problem.status >= 500,
             retry_after_s=problem.headers.get("Retry-After"),
         )

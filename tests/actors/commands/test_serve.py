@@ -151,5 +151,8 @@ def test_tokens_are_those_of_one_service(tmp_path: Path) -> None:
     token, shared = "ORDERMILL_SECURITY_SERVICE_TOKEN", "ORDERMILL_SECURITY_SHIPPING_TOKEN"
     assert set(payment) == {token}
     assert shipping[shared] == gateway[shared]
+    mails = "ORDERMILL_SECURITY_NOTIFICATION_TOKEN"
+    assert shown("notification")[mails] == gateway[mails]
+    assert mails not in shipping
     assert len({payment[token], shipping[token], gateway[token], gateway[shared]}) == 4
     assert shown("payment") == payment

@@ -146,3 +146,20 @@ async def test_what_a_killed_process_had_begun_is_erased_too(tmp_path: Path) -> 
     await mails.erase("key-2")
     assert not draft.exists()
     assert files(tmp_path) == ["key-1"]
+
+
+async def test_the_latest_mails_are_shown_wherever_they_are_newest_first(tmp_path: Path) -> None:
+    clock = Moments()
+    mails = maildir(tmp_path, clock)
+    assert await mails.latest(10) == []
+    for number in range(4):
+        clock.now += 60
+        await mails.send(f"ord_{number}.evt.order-received", MAIL)
+    folder = tmp_path / "mail"
+    (folder / "new" / "ord_2.evt.order-received").rename(
+        folder / "cur" / "ord_2.evt.order-received:2,S"
+    )
+    shown = await mails.latest(3)
+    assert [mail.key.partition(".")[0] for mail in shown] == ["ord_3", "ord_2", "ord_1"]
+    assert (shown[0].to, shown[0].subject) == (MAIL.to, MAIL.subject)
+    assert (shown[0].text, shown[0].at_ms) == ("text\n", int(clock.now * 1000))

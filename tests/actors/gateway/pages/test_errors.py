@@ -38,3 +38,21 @@ async def test_cookies_go_over_tls_only_where_the_shop_does(
         browser = world.browser()
         await browser.get("/")
         assert ("Secure" in browser.set_cookies[0].split("; ")) is bool(public_url)
+
+
+async def test_a_bug_is_a_page_that_tells_nothing_of_it(
+    world: World, browser: BrowserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = (await browser.get("/products/MUG-1")).form("/cart")
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("the inside of the shop")
+
+    monkeypatch.setattr("actors.gateway.pages.visitor.Cart.add", broken)
+    page = await browser.submit(form)
+    assert page.status == 500
+    assert page.response.header("request-id") in page.text
+    assert "inside" not in page.text
+    assert "carried out once" in page.text
+    (line,) = world.log
+    assert '"route":"/cart"' in line
