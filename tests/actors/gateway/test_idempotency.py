@@ -1,5 +1,6 @@
 """Idempotency keys: what counts as the same request, and that it gets the same answer."""
 
+import doctest
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ from werkzeug.datastructures import Headers
 from actors.domain.cards import CARDS_BY_TOKEN
 from actors.domain.order_events import CancelOrder, Intent, Receipt
 from actors.domain.values import Money
+from actors.gateway import idempotency
 from actors.gateway.auth import GUEST
 from actors.gateway.catalogue import Catalogue, Product
 from actors.gateway.idempotency import Intents, names_card_number, parse_key
@@ -245,6 +247,15 @@ def test_a_key_that_is_none_is_refused(value: str) -> None:
 def test_random_ids_are_never_taken_for_card_numbers(id_: object) -> None:
     if not str(id_).isdigit():
         assert not names_card_number(str(id_))
+
+
+def test_its_examples_are_true() -> None:
+    assert doctest.testmod(idempotency) == doctest.TestResults(0, 3)
+
+
+@given(st.integers(10**12, 2 * 10**12) | st.integers(10**18, 2 * 10**18))
+def test_times_and_snowflakes_may_be_keys(number: int) -> None:
+    assert parse_key(str(number)) == str(number)
 
 
 def test_neither_keys_nor_bodies_can_be_read_back_from_an_intent() -> None:
