@@ -29,7 +29,7 @@ from runtime.amqp.wire import (
     salvage,
 )
 from runtime.child import ChildContext, ChildSpec
-from runtime.errors import MailboxClosed, MailboxFull, Unavailable, Unprocessable
+from runtime.errors import BrokerLost, MailboxClosed, MailboxFull, Unavailable, Unprocessable
 from runtime.host import Ids
 from runtime.message import Message
 
@@ -161,6 +161,7 @@ class Consumer:
         self._channel, self._unsettled = channel, 0
         self._waiting.clear()
         careful = self._link.quarantine.active
+        forsaken = False
         try:
             await self._start(session, channel, careful)
             while not await self._over(session, channel, careful, stopping):
@@ -168,6 +169,7 @@ class Consumer:
                     careful = False
                     await session.call(channel.stop(), "stop the careful consumer")
                     await self._start(session, channel, careful)
+            forsaken = channel.forsaken
         finally:
             if not stopping.is_set():
                 await self.release()
@@ -177,6 +179,8 @@ class Consumer:
             self._link.telemetry.event(
                 "consumer.ended", "warning", queue=self.queue, error=channel.reason
             )
+            if forsaken:
+                raise BrokerLost(f"{channel.reason}, and the broker was not told")
             await self._link.declare_again(session)
             with anyio.move_on_after(AGAIN_S):
                 await stopping.wait()

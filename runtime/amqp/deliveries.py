@@ -46,6 +46,7 @@ class DeliveryChannel(Channel):
 
     ``over`` is set when nothing more will be delivered: the channel ``ended``, or the broker has
     cancelled the consumer (its queue was deleted, its leader moved). ``reason`` says which.
+    ``forsaken``: it ended here, and the broker was not told: there its consumer goes on.
     """
 
     def __init__(self, connection: AbstractConnection, number: int) -> None:
@@ -53,6 +54,7 @@ class DeliveryChannel(Channel):
         self.ended = anyio.Event()
         self.over = anyio.Event()
         self.reason = ""
+        self.forsaken = False
         self._sink: Callable[[Delivered], None] = _nobody
         self._oversized: Callable[[bytes, int], None] = _nobody
         self._tag = ""
@@ -62,7 +64,7 @@ class DeliveryChannel(Channel):
         self._finished: set[int] = set()
         self._prefix = 0
         self._ending = self.closing
-        self._ending.add_done_callback(lambda _: self._end())
+        self._ending.add_done_callback(lambda _: self._forsake())
 
     async def consume(
         self,
@@ -148,6 +150,10 @@ class DeliveryChannel(Channel):
         self.reason = f"the broker closed its channel: {frame.reply_text}"
         self._end()
         await super()._on_close_frame(frame)
+
+    def _forsake(self) -> None:
+        self.forsaken = not self.ended.is_set()
+        self._end()
 
     def _end(self) -> None:
         self.reason = self.reason or "its channel ended"

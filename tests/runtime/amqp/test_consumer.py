@@ -272,3 +272,18 @@ async def test_a_consumer_that_is_cancelled_leaves_no_channel_that_takes_message
 
         await eventually(all_came_back, within_s=5.0)
         assert sorted(left) == ["m1", "m2", "m3"]
+
+
+async def test_a_channel_that_ends_here_alone_costs_the_session(
+    broker_url: str, host: Host, telemetry: Telemetry
+) -> None:
+    """The broker goes on delivering to it: only the end of the connection gives that back."""
+    async with peer_at(broker_url) as peer, inflow(broker_url, host, telemetry) as flow:
+        first = await flow.link.session()
+        await put(peer, "m1")
+        await until(lambda: len(flow.got) == 1)
+        channel = flow.consumer._channel
+        channel._Channel__reader_task.cancel()  # type: ignore[union-attr]
+        await until(lambda: len(flow.got) == 2)
+        assert flow.ids() == ["m1", "m1"]
+        assert first.lost.is_set()
