@@ -211,6 +211,8 @@ def _victim(
     """
     node: Node = strike.node()
     assert node.incarnation is not None, "it is up"
+    if node.incarnation.state != "alive":
+        raise NoVictim(strike.fault.target)  # frozen: nothing happens in it
     found = []
     for task in strike.engine.loop.tasks_of(node.incarnation):
         waited_for = task._fut_waiter  # type: ignore[attr-defined]  # noqa: SLF001

@@ -53,7 +53,7 @@ def every_end_is_one_that_the_model_allows(evidence: Evidence) -> Iterator[str |
     asked: dict[str, list[Intent]] = {}
     for command in evidence.commands:
         if command.kind != "place" and not command.reuses:
-            asked.setdefault(command.order_id, []).append(_intent(command))
+            asked.setdefault(command.order_id, []).append(intent_of(command))
     for order_id, events in evidence.streams.items():
         end = _end_of(evidence, events)
         intents = asked.get(order_id, [])
@@ -66,12 +66,14 @@ def every_end_is_one_that_the_model_allows(evidence: Evidence) -> Iterator[str |
             yield None
 
 
-def _intent(command: Command) -> Intent:
+def intent_of(command: Command) -> Intent:
+    """Return what the model is to know of a command."""
     mark = command.mark if command.kind != "pay" else str(command.body["token"])
     if not command.definite:
         return Intent(command.kind, mark, None, command.sent_at, math.inf)
-    told = command.definite[0].at
-    return Intent(command.kind, mark, command.accepted is not None, command.sent_at, told)
+    # Who is told "not yet", and asks again without a key, is told yes later.
+    told = command.accepted or command.definite[0]
+    return Intent(command.kind, mark, command.accepted is not None, command.sent_at, told.at)
 
 
 def reaches(start: State, intents: list[Intent], end: State) -> bool:

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from sim.judges.model import Intent, State, reaches
+from sim.history import Answered, Command
+from sim.judges.model import Intent, State, intent_of, reaches
 
 START = State(card="pm_card_visa")
 PREPARED = State(
@@ -119,6 +120,13 @@ def test_at_the_same_time_either_order_will_do() -> None:
     end = State(cancelled=True, card="pm_card_visa", address="Moved")
     both = [asked("cancel", at=0.0, to=3.0), asked("move", "Moved", at=2.0, to=4.0)]
     assert reaches(START, both, end)
+
+
+def test_who_is_told_not_yet_and_asks_again_is_answered_when_told_yes() -> None:
+    answers = (Answered("ship", 1, 409, at=2.0), Answered("ship", 2, 200, at=7.0))
+    body = {"carrier": "Millrace", "tracking": "T1"}
+    ship = Command("ship", "ship", "o1", "T1", False, body, 2, answers, sent_at=1.0)
+    assert intent_of(ship) == Intent("ship", "T1", True, 1.0, 7.0)
 
 
 def test_a_declined_card_is_the_end_of_payment() -> None:
