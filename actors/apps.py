@@ -28,7 +28,7 @@ from actors.order_events.operating import order_events_operator
 from actors.order_events.parts import OrderEventsParts
 from actors.payment import assembly as payment
 from actors.services import ServiceName
-from actors.settings import Http, Internal, Settings
+from actors.settings import Http, Internal, Settings, url_at
 from actors.shipping import assembly as shipping
 from actors.shipping.rest import shipping_app
 from actors.status import StatusQuery
@@ -138,11 +138,13 @@ class Apps:
             checks=self._checks,
             streams=streams,
             limits=_limits(settings),
+            address=lambda: address_of(settings.http, server.port),
             public_url=settings.http.public_url,
             holds=Holds(settings.payment.hold_s, settings.shipping.hold_s),
             mailbox=shows_mailbox(settings),
         )
-        return self._server("gateway", app, streams.stop)
+        server = self._server("gateway", app, streams.stop)
+        return server
 
     def _status(self, status: Callable[[], Awaitable[msgspec.Struct]]) -> StatusQuery:
         async def query() -> object:
@@ -183,6 +185,11 @@ def addresses(settings: Settings) -> dict[ServiceName, tuple[Http | Internal, st
         "notification": (settings.notification, "notification"),
         "gateway": (settings.http, "http"),
     }
+
+
+def address_of(http: Http, port: int) -> str:
+    """Return where customers reach the gateway that listens on ``port``."""
+    return http.public_url or url_at(http.bind, port)
 
 
 def shows_mailbox(settings: Settings) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from actors.apps import Apps, http_child
+from actors.apps import Apps, address_of, http_child
 from actors.domain.correspondence import Correspondence
 from actors.domain.order import Order
 from actors.domain.order_events import OrderEvents
@@ -33,7 +33,6 @@ from actors.parties import Parties
 from actors.payment import assembly as payment
 from actors.payment import signals as payment_signals
 from actors.services import CONSUMERS, ServiceName
-from actors.settings import url_at
 from actors.shipping import assembly as shipping
 from actors.shipping.http_client import HttpShipments
 from runtime.child import ChildSpec, SupervisorSpec
@@ -209,7 +208,7 @@ class System:
         if gateway is None:
             base = settings.http.public_url
             return f"{base}{FIND_PATH}" if base else None
-        base = settings.http.public_url or url_at(settings.http.bind, gateway.port)
+        base = address_of(settings.http, gateway.port)
         authority = Authority(
             secret=self._world.credentials.secret.reveal(),
             operator_token="",

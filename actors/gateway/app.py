@@ -51,15 +51,17 @@ def gateway_app(
     checks: Mapping[str, Check],
     streams: Streams,
     limits: Limits,
+    address: Callable[[], str],
     public_url: str = "",
     holds: Holds = NO_HOLDS,
     mailbox: bool = False,
 ) -> Quart:
     """Return the ASGI application of the public API and the pages.
 
-    ``mailbox``: the pages show every customer's mails. ``telemetry`` must know the tables in
-    ``signals``. The server calls ``streams.stop`` before it closes its connections. ``public_url``
-    precedes the types of problems; without it they are relative, as is every link.
+    ``address`` returns where customers reach it. ``mailbox``: the pages show every customer's
+    mails. ``telemetry`` must know the tables in ``signals``. The server calls ``streams.stop``
+    before it closes its connections. ``public_url`` precedes the types of problems; without it they
+    are relative, as is every link.
     """
     authority = Authority(
         secret=secret,
@@ -79,6 +81,7 @@ def gateway_app(
         limits=limits,
         mode=mode,
         public_url=public_url.rstrip("/"),
+        address=address,
         checks=checks,
         host=host,
         telemetry=telemetry,

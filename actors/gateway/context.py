@@ -3,7 +3,7 @@
 `Gateway` is made once; what belongs to one request lives in `Facts`, put there by ``front``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
@@ -87,7 +87,9 @@ FACTS: ContextVar[Facts] = ContextVar("facts")
 class Gateway:
     """The parts of the API, and the few steps that most handlers share.
 
-    ``mailbox``: the pages show every customer's mails, for whoever tries the shop out.
+    ``address`` returns where customers reach it, as configured: whoever sends a request may write
+    any other place into it. ``mailbox``: the pages show every customer's mails, for whoever tries
+    the shop out.
     """
 
     order_events: OrderEvents
@@ -100,6 +102,7 @@ class Gateway:
     limits: Limits
     mode: Mode
     public_url: str
+    address: Callable[[], str]
     checks: Mapping[str, Check]
     host: Host
     telemetry: Telemetry

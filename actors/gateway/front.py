@@ -15,6 +15,7 @@ import msgspec
 from actors.gateway import problems
 from actors.gateway.context import FACTS, Facts
 from actors.gateway.idempotency import names_card_number
+from actors.gateway.pages.errors import plain_page
 from actors.guard import Headers, joined, objection
 from runtime.errors import Overloaded, Rejection, Unavailable
 from runtime.host import Host
@@ -35,6 +36,7 @@ SECURITY_HEADERS = {
 _SECURITY: Headers = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _HARMLESS_ID = re.compile(rb"[\x21-\x7e]{1,64}")
 _METHODS = ("GET", "HEAD", "POST", "PUT")
+_HTML = b"text/html; charset=utf-8"
 _PROBES = ("/healthz", "/readyz", "/metrics")
 _STREAM = "/events/stream"
 _encode = msgspec.json.Encoder().encode
@@ -112,9 +114,10 @@ class Front:
             instance=None,
             request_id=facts.request_id,
         )
-        body = _encode(answer.members)
+        reads_html = b"text/html" in facts.headers.get(b"accept", b"")
+        body = plain_page(answer) if reads_html else _encode(answer.members)
         headers = [
-            (b"content-type", b"application/problem+json"),
+            (b"content-type", _HTML if reads_html else b"application/problem+json"),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
             (b"connection", b"close"),

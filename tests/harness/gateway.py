@@ -261,6 +261,7 @@ async def gateway_world(
             checks=checks or {},
             streams=streams,
             limits=limits or Limits(rate_per_min=None),
+            address=lambda: public_url or "http://localhost",
             public_url=public_url,
             holds=holds,
             mailbox=mailbox,

@@ -26,7 +26,8 @@ from actors.gateway.requests import CancelRequest, Payment
 from runtime.errors import Rejection
 
 REASON_LABELS = {"reason": "Reason"}
-_MOVED_ON = ("version-mismatch", "precondition-required")
+_MOVED_ON = ("version-mismatch", "idempotency-key-reused")
+"""The order has changed since the form was made: by somebody else, or by this very form."""
 
 
 class ChangePages:
@@ -180,7 +181,7 @@ class ChangePages:
         entries = story.timeline(events)
         seen = (form.whole("version", 1, 999_999_999) if form else None) or order.version
         locked = refusal(order, ACTIONS[action])
-        status_code = refused.status_hint if refused else 422 if errors else 200
+        status_code = 412 if refused else 422 if errors else 200
         if locked is not None:
             status_code = 409  # the reason to give, also where the version is an old one too
         return self._site.page(

@@ -3,6 +3,8 @@
 Status, words and headers are those of the problem that the API would answer with.
 """
 
+from html import escape
+
 from quart import Response, request
 
 from actors.gateway.context import facts
@@ -34,6 +36,31 @@ _HELP = {
 _SPEAKS_HTML = ["application/json", "text/html"]
 
 
+_PLAIN = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title} · Ordermill</title></head>
+<body>
+<h1>{title}</h1>
+<p>{help}</p>
+<p><a href="/">To the shop</a></p>
+<p>Request {request_id}</p>
+</body>
+</html>
+"""
+
+
+def plain_page(problem: Answer) -> bytes:
+    """Return a page that costs next to nothing, for a browser that is not let in at all."""
+    title, words = _words(problem)
+    shown = {"title": title, "help": words, "request_id": str(problem.members["request_id"])}
+    return _PLAIN.format(**{name: escape(text) for name, text in shown.items()}).encode()
+
+
+def _words(problem: Answer) -> tuple[str, str]:
+    title = _TITLES.get(problem.status, str(problem.members["title"]))
+    return title, _HELP.get(problem.status, str(problem.members["detail"]))
+
+
 class ErrorPages:
     """Answers browsers; what is no page and was not asked for by one is left to the API."""
 
@@ -49,14 +76,14 @@ class ErrorPages:
 
     def answer(self, problem: Answer) -> Response:
         """Return the page of a refusal."""
-        detail = str(problem.members["detail"])
+        title, words = _words(problem)
         return self._site.page(
             "error.html",
             problem.status,
             headers=problem.headers,
             status=problem.status,
-            title=_TITLES.get(problem.status, str(problem.members["title"])),
-            help=_HELP.get(problem.status, detail),
+            title=title,
+            help=words,
             repeatable=request.method == "POST" and problem.status >= 500,
             retry_after_s=problem.headers.get("Retry-After"),
         )

@@ -54,7 +54,7 @@ class FindPages:
         row = rows[0] if rows and rows[0].number == number else None
         order_id, created_at_ms = ("", 0) if row is None else (row.id, row.created_at_ms)
         path = link_path(self._gateway.authority, order_id, created_at_ms)
-        url = f"{self._site.address()}{path}"
+        url = f"{self._gateway.address()}{path}"
         await self._gateway.correspondence.send_link(order_id or None, url)
 
     def _form(self, values: dict[str, str], errors: dict[str, str], status: int = 200) -> Response:

@@ -51,7 +51,7 @@ class OrderPages:
 
     def _link(self, order: Order) -> str:
         path = link_path(self._gateway.authority, order.id, order.created_at_ms)
-        return f"{self._site.address()}{path}"
+        return f"{self._gateway.address()}{path}"
 
     async def _mails(self, order_id: str) -> list[story.Letter] | None:
         """Return the mails about the order; None while they cannot be had."""

@@ -6,7 +6,7 @@ go over TLS only where the shop is reached over TLS.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -43,7 +43,7 @@ class Site:
         self._visitors = self.signer("visitor-cookie")
         self._forms = self.signer("form-token")
         self._secure = gateway.public_url.startswith("https://")
-        self._templates = _environment(self.static)
+        self._templates = _environment(self.static, self.now_ms)
 
     def signer(self, purpose: str) -> Signer:
         """Return what signs values for one purpose."""
@@ -87,10 +87,6 @@ class Site:
         if visitor is not None:
             self._keep(response, visitor)
         return response
-
-    def address(self) -> str:
-        """Return where the shop is reached: as configured, or as the browser has reached it."""
-        return self.gateway.public_url or f"http://{request.host}"
 
     def now_ms(self) -> int:
         """Return the date in Unix milliseconds."""
@@ -166,7 +162,7 @@ def _not_ours(message: str) -> Rejection:
     return Rejection("forbidden", message, status_hint=403)
 
 
-def _environment(static: StaticFiles) -> jinja2.Environment:
+def _environment(static: StaticFiles, now_ms: Callable[[], int]) -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("actors.gateway.pages", "templates"),
         autoescape=True,
@@ -178,12 +174,23 @@ def _environment(static: StaticFiles) -> jinja2.Environment:
     made.filters["amount"] = amount_text
     made.filters["line_total"] = _line_total
     made.filters["rfc3339"] = rfc3339
-    made.filters["clock"] = lambda at_ms: f"{rfc3339(at_ms)[11:19]} UTC"
-    made.filters["day"] = lambda at_ms: rfc3339(at_ms)[:10]
+    made.filters["moment"] = lambda at_ms: moment_text(at_ms, now_ms())
     made.filters["country"] = country_name
     made.globals["static"] = static.url
     made.globals["picture"] = lambda sku: _picture(static, sku)
     return made
+
+
+def moment_text(at_ms: int, now_ms: int) -> str:
+    """Return a time as it is read by people whose clock is not known, without the day if it is now.
+
+    >>> moment_text(1_700_000_000_000, 1_700_000_060_000)
+    '22:13:20 UTC'
+    >>> moment_text(1_700_000_000_000, 1_800_000_000_000)
+    '2023-11-14, 22:13 UTC'
+    """
+    at, now = rfc3339(at_ms), rfc3339(now_ms)
+    return f"{at[11:19]} UTC" if at[:10] == now[:10] else f"{at[:10]}, {at[11:16]} UTC"
 
 
 def _line_total(line: Line) -> str:

@@ -8,21 +8,18 @@ const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 // Times: "12 s ago" beside the exact one, which stays as the title.
 
-function ago(seconds) {
+function ago(date) {
+  const seconds = (Date.now() - date) / 1000;
   if (seconds < 5) return "just now";
   if (seconds < 60) return `${Math.floor(seconds)} s ago`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  return null;
+  return date.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 }
 
 function tick() {
-  const now = Date.now();
-  for (const time of all("time[data-time]")) {
-    time.dataset.time ||= time.textContent;
-    time.textContent = ago((now - Date.parse(time.dateTime)) / 1000) || time.dataset.time;
-  }
+  for (const time of all("time[data-time]")) time.textContent = ago(new Date(time.dateTime));
   for (const time of all("time[data-until]")) {
-    const left = Math.ceil((Date.parse(time.dateTime) - now) / 1000);
+    const left = Math.ceil((Date.parse(time.dateTime) - Date.now()) / 1000);
     time.textContent = left > 0 ? `in ${left} s` : "now";
   }
 }
@@ -68,7 +65,17 @@ class Live {
   }
 
   start() {
-    if (this.settled) { this.say("done", "Complete"); this.later(); } else this.connect();
+    if (this.settled) { this.say("done", "Complete"); this.later(); return; }
+    this.connect();
+    // A window that nobody sees gives back its connection: browsers have six for each server.
+    document.addEventListener("visibilitychange", () => {
+      if (this.settled) return;
+      clearTimeout(this.waiting);
+      this.waiting = null;
+      this.source.close();
+      this.lostAt ||= Date.now();
+      if (!document.hidden) this.connect();
+    });
   }
 
   say(state, text) {
@@ -78,7 +85,7 @@ class Live {
   }
 
   connect() {
-    const source = new EventSource(`${this.url}?after=${this.after}`);
+    const source = this.source = new EventSource(`${this.url}?after=${this.after}`);
     source.onopen = () => {
       const was = this.lostAt;
       this.failures = 0;

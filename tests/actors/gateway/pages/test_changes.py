@@ -78,6 +78,19 @@ async def test_a_form_that_was_overtaken_comes_back_with_what_happened(
     assert (await browser.submit(again)).path == page.path
 
 
+async def test_a_form_that_is_sent_again_with_something_else_in_it_comes_back(
+    world: World, browser: BrowserClient
+) -> None:
+    page = await Shopper(browser).order()
+    form = (await opened(browser, page, "address")).form(f"{page.path}/address")
+    await browser.submit(form, city="Oxford")
+    back = await browser.submit(form, city="Paris")
+    assert back.status == 412
+    assert "You changed the delivery address." in back.root.one("div", role="alert").text
+    assert back.form(f"{page.path}/address").fields["city"] == "Paris"
+    assert await types(world, page) == ["order-created", "shipping-address-updated"]
+
+
 @pytest.mark.parametrize("name", FORMS)
 async def test_a_form_that_came_too_late_says_why_and_since_when(
     world: World, browser: BrowserClient, name: str

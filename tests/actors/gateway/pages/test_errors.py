@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.gateway.context import Limits
 from tests.harness.browser_client import BrowserClient
 from tests.harness.gateway import World, gateway_world
 
@@ -28,6 +29,18 @@ async def test_a_page_repeats_nothing_of_what_was_typed(browser: BrowserClient) 
     assert page.status == 404
     assert "4242" not in page.response.body.decode()
     assert "alert" not in page.response.body.decode()
+
+
+async def test_a_browser_that_is_not_let_in_gets_a_page_too(tmp_path: Path) -> None:
+    async with gateway_world(tmp_path, limits=Limits(requests_max=0)) as world:
+        page = await world.browser().get("/")
+        assert (page.status, page.title) == (503, "We cannot answer right now")
+        assert page.response.header("request-id") in page.text
+        assert page.link("To the shop") == "/"
+        assert page.response.header("retry-after") == "1"
+        assert page.response.header("set-cookie") == ""
+        answer = await world.call("GET", "/")
+        assert (answer.status, answer.slug) == (503, "overloaded")
 
 
 @pytest.mark.parametrize("public_url", ["", "https://shop.example"])

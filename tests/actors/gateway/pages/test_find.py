@@ -67,6 +67,20 @@ async def test_asked_twice_within_ten_minutes_there_is_one_mail(
     assert len(await mails(world)) == 2
 
 
+async def test_the_link_leads_to_the_shop_whatever_place_the_request_names(
+    world: World, browser: BrowserClient
+) -> None:
+    await Shopper(browser).order()
+    form = (await browser.get("/orders/find")).form("/orders/find")
+    body = browser.encoded(form, number="1001", email=WHO["email"])
+    sent = await browser.request("POST", "/orders/find", body, host="evil.example")
+    assert sent.status == 303
+    await eventually(lambda: mailed(world, 1))
+    (text,) = await mails(world)
+    assert "evil" not in text
+    assert "http://localhost/o/ord_" in text
+
+
 async def test_what_is_missing_is_said_beside_its_field(browser: BrowserClient) -> None:
     for number, email, wrong in (
         ("", "", ["number", "email"]),
