@@ -220,13 +220,11 @@ class Connection(TCPServer):
                     self.protocol_send,
                 )
                 self._wait_for_client()
-                try:
-                    await self._read_data()
-                finally:
-                    self._client_came()
+                await self._read_data()
         except OSError:
             pass  # the client is gone
         finally:
+            self._client_came()  # a request that ended after the reading has set it once more
             await self._close()
 
     async def protocol_send(self, event: Event) -> None:

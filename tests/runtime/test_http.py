@@ -11,6 +11,7 @@ from anyio.abc import SocketStream
 from runtime.child import ChildContext
 from runtime.errors import EnvironmentUnready
 from runtime.http import HEAD_BYTES_MAX, HttpServer
+from tests.harness.waiting import until
 
 GET = b"GET %s HTTP/1.1\r\nhost: here\r\n\r\n"
 
@@ -179,6 +180,22 @@ async def test_an_application_that_says_nothing_is_spoken_for() -> None:
     async with serving(App()) as (server, context):
         stream, received = await get(server.port, b"/silent", until=b'"status":503}')
         assert received.startswith(b"HTTP/1.1 503")
+        await stream.aclose()
+        context.stopping.set()
+
+
+async def test_a_connection_that_ends_with_its_request_leaves_no_timer() -> None:
+    """The request ends after the reading, and would wait for a client that is gone."""
+    app = App()
+    async with serving(app) as (server, context):
+        stream = await anyio.connect_tcp("127.0.0.1", server.port)
+        await stream.send(GET % b"/slow")
+        await app.streaming.wait()
+        (connection,) = server._open
+        [reading] = [task for task in asyncio.all_tasks() if "accept" in repr(task.get_coro())]
+        reading.cancel()
+        await until(lambda: server.connections == 0)
+        assert connection._idle is None
         await stream.aclose()
         context.stopping.set()
 
