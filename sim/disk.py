@@ -49,6 +49,7 @@ class PowerCut(msgspec.Struct, frozen=True):
 class Arm(msgspec.Struct, eq=False):
     """Something that happens at the ``left``-th statement from now that matches.
 
+    ``only`` is how it begins, ``database`` the name of the file that it is for; empty: any.
     ``happened`` is told when it does, and whether that was inside a transaction.
     """
 
@@ -57,6 +58,7 @@ class Arm(msgspec.Struct, eq=False):
     what: Failure | PowerCut
     only: str = ""
     happened: Callable[[bool], None] = _nobody
+    database: str = ""
 
 
 class Storage:
@@ -140,7 +142,8 @@ class Storage:
         if moment == "before" and sql == "COMMIT":
             self._remember(connection.wal)
         for arm in self.arms:
-            if arm.moment == moment and sql.startswith(arm.only):
+            wanted = arm.moment == moment and sql.startswith(arm.only)
+            if wanted and arm.database in connection.wal:
                 arm.left -= 1
                 if arm.left <= 0:
                     self.arms.remove(arm)

@@ -255,9 +255,14 @@ def at_rest() -> None:
     their tasks are none of ours.
     """
     DRIVES.clear()
+    _forget_tasks()
+    gc.collect()
+
+
+def _forget_tasks() -> None:
+    """A function of its own: what a local name still holds is not collected."""
     states = anyio_asyncio._task_states
     for task in [*states, *ENDING]:
         if isinstance(task, SimTask):
             states.pop(task, None)
             ENDING.discard(task)
-    gc.collect()

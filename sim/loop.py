@@ -25,6 +25,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, copy_context
 from heapq import heappop, heappush
+from types import CoroutineType
 from typing import Any, NoReturn
 from zlib import crc32
 
@@ -34,6 +35,7 @@ from sim.trace import Trace
 
 STEP_S = 0.00005
 WIDTH = 8
+CLOSES_MAX = 1000
 _MASK = (1 << 61) - 1
 
 
@@ -336,32 +338,40 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def bury(self) -> None:
         """End every coroutine that is not done; what it does about that reaches nobody any more.
 
-        Each is closed as if its task took a step: a scope that is left elsewhere raises, and Quart
-        prints whatever a request raises.
+        Each is closed as if its task took a step, and from the inside: a scope that is left in
+        another place raises, so does who wants to wait once more, and Quart prints what a request
+        raises.
         """
+        self.finish()
         asyncio._set_running_loop(self)  # noqa: SLF001
         try:
             for task in sorted(self._all(), key=lambda one: one.serial):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
-                self._close(task)
+                asyncio.tasks._enter_task(self, task)  # noqa: SLF001
+                _close(task.get_coro(), task.setting)
+                asyncio.tasks._leave_task(self, task)  # noqa: SLF001
         finally:
             asyncio._set_running_loop(None)  # noqa: SLF001
         self.graveyard.clear()
         self.finish()
-
-    def _close(self, task: SimTask) -> None:
-        asyncio.tasks._enter_task(self, task)  # noqa: SLF001
-        try:
-            with suppress(BaseException):
-                task.setting.run(task.get_coro().close)
-        finally:
-            asyncio.tasks._leave_task(self, task)  # noqa: SLF001
 
     def finish(self) -> None:
         """End the run for good: nothing of anybody runs again."""
         self._queue.clear()
         self._timers.clear()
         self._closed = True
+
+
+def _close(whole: object, context: Context) -> None:
+    """Close a coroutine, those in which it waits first; each may want to wait again."""
+    left = CLOSES_MAX
+    while isinstance(whole, CoroutineType) and whole.cr_frame is not None and left:
+        left -= 1
+        inside = whole
+        while isinstance(inner := inside.cr_await, CoroutineType) and inner.cr_frame is not None:
+            inside = inner
+        with suppress(BaseException):
+            context.run(inside.close)
 
 
 def _refuse_tls(given: dict[str, Any]) -> None:

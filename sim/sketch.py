@@ -98,15 +98,17 @@ class Sketch:
         """Have faults of these kinds in every seed, ``rate`` of each in the mean."""
         self._faults += [(kind, rate) for kind in kinds]
 
-    def sometimes(self, kinds: Sequence[str], *, share: float | None = None) -> None:
+    def sometimes(
+        self, kinds: Sequence[str], *, share: float | None = None, often: Sequence[str] = ()
+    ) -> None:
         """Draw which of these kinds a seed has at all, and how many faults of each.
 
         ``share`` of them are on, by default a share that is drawn, too: some seeds have nearly all
-        of them and some have hardly any.
+        of them and some have hardly any. Those in ``often`` are three times as likely.
         """
         rng = self.stream("swarm")
         on = rng.choice((0.04, 0.1, 0.2, 0.4)) if share is None else share
-        chosen = [kind for kind in kinds if rng.random() < on]
+        chosen = [kind for kind in kinds if rng.random() < (3 * on if kind in often else on)]
         for kind in chosen or [rng.choice(list(kinds))]:
             self._faults.append((kind, rng.choice((1.0, 1.0, 2.0, 4.0))))
 
@@ -148,7 +150,7 @@ class Sketch:
                     continue
                 at_s = round(begin + draw.uniform(0, lasts), 3)
                 if kind == DRAINS:
-                    storms.append((max(0.2, at_s - 0.3), 0.3))
+                    storms.append((at_s, 4.0))
                 faults.append(
                     Fault(
                         number=len(faults) + 1,

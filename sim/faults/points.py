@@ -1,7 +1,8 @@
 """Deaths at a point of the work: the k-th statement, publish, ack or call, before it or after it.
 
 A time drawn at random almost never falls inside a transaction; "the k-th from now" does. What is
-counted is ``at``: ``statement`` (``only``: how it begins), ``publish`` (``only``: a routing key),
+counted is ``at``: ``statement`` (``only``: how it begins, ``database``: in which file), ``publish``
+(``only``: a routing key),
 ``ack`` (``only``: a queue) or ``call`` of an outside party (``only``: which), and ``after`` says
 how many pass first.
 """
@@ -21,6 +22,7 @@ from sim.taps.amqp import AmqpTap
 from sim.taps.unit import Unit
 
 Moment = Literal["before", "after"]
+LOG = "orders.db"
 _STATEMENTS = ("BEGIN", "INSERT", "UPDATE", "DELETE", "RELEASE", "COMMIT", "COMMIT", "COMMIT")
 _CALLS = {
     "payment": (("provider", "authorise"), ("provider", "capture"), ("provider", "refund")),
@@ -93,6 +95,7 @@ def _at_statement(strike: Strike, *, told: bool) -> Heal:
         moment=strike.fact("moment", "before"),
         what=PowerCut("none" if told else damage, told),
         only=strike.fact("only", ""),
+        database=strike.fact("database", ""),
         happened=happened,
     )
     node.storage.arms.append(arm)
@@ -114,7 +117,11 @@ def at_call(strike: Strike, act: Callable[[], None]) -> Heal:
     """Do something at a call of an outside party; see the module's ``at``."""
     remote = strike.world.outside.remotes[strike.fact("party", "provider")]
     trouble = Trouble(
-        strike.rng, only=strike.fact("only", ""), skip=strike.fact("after", 0), left=1
+        strike.rng,
+        only=strike.fact("only", ""),
+        skip=strike.fact("after", 0),
+        left=1,
+        reply_s=strike.fact("slow_s", 0.0),
     )
     if strike.fact("moment", "before") == "before":
         trouble.before = act
@@ -125,7 +132,7 @@ def at_call(strike: Strike, act: Callable[[], None]) -> Heal:
 
 
 def _draw_death(rng: random.Random, world: World) -> Draft:
-    at = rng.choice(("statement", "statement", "publish", "ack", "call"))
+    at = rng.choice(("statement", "statement", "statement", "publish", "ack", "call"))
     facts: dict[str, Any] = {
         "at": at,
         "moment": rng.choice(("before", "after")),
@@ -140,6 +147,8 @@ def _draw_death(rng: random.Random, world: World) -> Draft:
             "only": rng.choice(_STATEMENTS),
             "damage": rng.choice(("none", "cut", "flip")),
         }
+        if rng.random() < 0.3:
+            facts["database"], target = LOG, targets.keeper_of_the_log(world)
     elif at == "call":
         service, call = draw_call(rng)
         target = targets.consumer(world, service)

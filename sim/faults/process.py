@@ -75,7 +75,8 @@ def broker_restart(strike: Strike) -> Heal | None:
 def sigterm(strike: Strike) -> Heal | None:
     """SIGTERM: it drains; SIGKILL if it still runs after ``grace_s``; then it is started again.
 
-    With ``party`` it comes amid the work: at one of the next calls of that outside party.
+    With ``party`` it comes amid the work: at one of the next calls of that outside party, whose
+    answer then takes ``slow_s``.
     """
     strike.node()
     if "party" in strike.fault.facts:
@@ -262,6 +263,7 @@ def _draw_sigterm(rng: random.Random, world: World) -> Draft:
     facts |= {
         "moment": rng.choice(("before", "after")),
         "restart_s": rng.choice((0.1, 3.0)),
+        "slow_s": rng.choice((0.0, 1.0, 4.0)),
         **call,
     }
     return Draft(target=targets.consumer(world, service), for_s=30.0, facts=facts)

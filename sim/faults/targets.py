@@ -13,6 +13,11 @@ def services(world: World) -> tuple[str, ...]:
     return ("shop",) if world.shape == "together" else tuple(SERVICES)
 
 
+def keeper_of_the_log(world: World) -> str:
+    """Return the node that the order log is on."""
+    return "shop" if world.shape == "together" else "order-events"
+
+
 def broker(world: World) -> str:
     """Return the node that the broker is on."""
     return "broker" if world.own_broker or world.shape == "apart" else "shop"

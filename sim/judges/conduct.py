@@ -83,23 +83,30 @@ def _lost_its_broker(one: Incident, life: Life) -> bool:
 
 def restarts_stay_within_their_intensity(evidence: Evidence) -> Iterator[str | None]:
     """No supervisor restarts more often than it may; one that has to gives up, and says so."""
-    bounds = {(child.node, child.name): child for child in evidence.observed.children}
+    bounds: dict[tuple[str, str], list[Child]] = defaultdict(list)
+    for child in evidence.observed.children:
+        bounds[child.node, child.name].append(child)
     crashes: dict[tuple[str, int, str], list[float]] = defaultdict(list)
     for one in evidence.observed.incidents:
-        child = bounds.get((one.node, str(one.fields.get("actor", ""))))
+        named = bounds.get((one.node, str(one.fields.get("actor", ""))), [])
         if one.name == "supervisor.escalated":
             line = one.node, one.incarnation, str(one.fields["actor"])
             yield from _gave_up_for_good_reason(evidence, line, crashes.pop(line, []))
-        elif one.name == "actor.crashed" and child is not None:
-            line = one.node, one.incarnation, child.supervisor
-            crashes[line].append(one.at)
-            recent = sum(at > one.at - child.window_s for at in crashes[line])
-            escalated = recent > child.restarts_max and _escalates(evidence, one, child)
-            right = recent <= child.restarts_max or escalated
-            what = (
-                f"{one.node}: {child.supervisor} restarted {recent} times in {child.window_s:g} s"
-            )
-            yield None if right else what
+        elif one.name == "actor.crashed" and named:
+            for child in named:
+                crashes[one.node, one.incarnation, child.supervisor].append(one.at)
+            if len(named) == 1:  # of two with one name, nobody knows which it was
+                times = crashes[one.node, one.incarnation, named[0].supervisor]
+                yield _restarted_too_often(evidence, one, named[0], times)
+
+
+def _restarted_too_often(
+    evidence: Evidence, crash: Incident, child: Child, times: list[float]
+) -> str | None:
+    recent = sum(at > crash.at - child.window_s for at in times)
+    if recent <= child.restarts_max or _escalates(evidence, crash, child):
+        return None
+    return f"{crash.node}: {child.supervisor} restarted {recent} times in {child.window_s:g} s"
 
 
 def _escalates(evidence: Evidence, crash: Incident, child: Child) -> bool:

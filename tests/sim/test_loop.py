@@ -206,10 +206,15 @@ def test_what_is_buried_leaves_its_scopes_as_a_task_does() -> None:
     """Left elsewhere they raise, and whoever catches that says so on standard error."""
     noted: list[BaseException] = []
 
-    async def request() -> None:
-        try:
+    async def wait() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep_forever)
             with anyio.move_on_after(5):
                 await anyio.sleep(100)
+
+    async def request() -> None:
+        try:
+            await wait()
         except Exception as error:
             noted.append(error)
 
