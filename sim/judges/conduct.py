@@ -82,28 +82,34 @@ def _lost_its_broker(one: Incident, life: Life) -> bool:
 
 
 def restarts_stay_within_their_intensity(evidence: Evidence) -> Iterator[str | None]:
-    """No supervisor restarts more often than it may; one that has to gives up, and says so."""
+    """No supervisor restarts more often than it may; one that has to gives up, and says so.
+
+    A name may stand in two places of a tree; then it may have been either that crashed.
+    """
     bounds: dict[tuple[str, str], list[Child]] = defaultdict(list)
     for child in evidence.observed.children:
         bounds[child.node, child.name].append(child)
-    crashes: dict[tuple[str, int, str], list[float]] = defaultdict(list)
+    possible: dict[tuple[str, int, str], list[float]] = defaultdict(list)
+    certain: dict[tuple[str, int, str], list[float]] = defaultdict(list)
     for one in evidence.observed.incidents:
-        named = bounds.get((one.node, str(one.fields.get("actor", ""))), [])
         if one.name == "supervisor.escalated":
             line = one.node, one.incarnation, str(one.fields["actor"])
-            yield from _gave_up_for_good_reason(evidence, line, crashes.pop(line, []))
-        elif one.name == "actor.crashed" and named:
-            for child in named:
-                crashes[one.node, one.incarnation, child.supervisor].append(one.at)
-            if len(named) == 1:  # of two with one name, nobody knows which it was
-                times = crashes[one.node, one.incarnation, named[0].supervisor]
-                yield _restarted_too_often(evidence, one, named[0], times)
+            certain.pop(line, None)
+            yield from _gave_up_for_good_reason(evidence, line, possible.pop(line, []))
+        elif one.name == "actor.crashed":
+            places = bounds[one.node, str(one.fields.get("actor", ""))]
+            for child in places:
+                line = one.node, one.incarnation, child.supervisor
+                possible[line].append(one.at)
+                if len(places) == 1:
+                    certain[line].append(one.at)
+                    yield _within_its_intensity(evidence, one, child, certain[line])
 
 
-def _restarted_too_often(
-    evidence: Evidence, crash: Incident, child: Child, times: list[float]
+def _within_its_intensity(
+    evidence: Evidence, crash: Incident, child: Child, crashes: list[float]
 ) -> str | None:
-    recent = sum(at > crash.at - child.window_s for at in times)
+    recent = sum(at > crash.at - child.window_s for at in crashes)
     if recent <= child.restarts_max or _escalates(evidence, crash, child):
         return None
     return f"{crash.node}: {child.supervisor} restarted {recent} times in {child.window_s:g} s"

@@ -45,9 +45,9 @@ class ServerSide:
             frames.REJECT: self._acked,
             frames.QOS: self._qos,
             frames.CONSUME: self._consume,
-            frames.CHANNEL_CLOSE: self._closed,
             frames.CHANNEL_CLOSED: self._closed,
         }
+        # A channel that its client closes ends with the answer: until then it may deliver.
         self._on_gave: dict[int, Callable[[Frame], None]] = {
             frames.DELIVER: self._delivered,
             frames.GET_OK: self._fetched,

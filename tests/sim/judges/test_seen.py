@@ -9,7 +9,7 @@ import pytest
 from sim.history import Answered
 from sim.judges.checker import check
 from sim.judges.evidence import Evidence
-from sim.judges.observed import Call, Delivery, Incident, Life, Struck, Written
+from sim.judges.observed import Call, Child, Delivery, Incident, Life, Struck, Written
 from sim.judges.table import CLAIMS
 from tests.sim.judges.witnessed import commit, witnessed
 
@@ -259,6 +259,21 @@ def test_a_service_that_was_not_told_to_stop_yet_may_put_back() -> None:
     assert check(evidence, [claim.judge])[0].green
     put_back(evidence, "shipping.dead", 8.2)
     assert len(check(evidence, [claim.judge])[0].breaches) == 1
+
+
+def test_a_name_that_stands_twice_in_a_tree_may_be_either() -> None:
+    evidence = witnessed()
+    evidence.observed.children.append(
+        Child("shop", "ordermill", "lanes", "running", restarts_max=2)
+    )
+    claim = next(one for one in SEEN if one.name == "restarts_stay_within_their_intensity")
+    assert check(evidence, [claim.judge])[0].green
+    evidence.observed.incidents.append(
+        Incident(6.5, 2, "shop", 1, "supervisor.escalated", {"actor": "ordermill"})
+    )
+    assert check(evidence, [claim.judge])[0].green  # it may have been its three
+    evidence.observed.incidents.pop(1)
+    assert len(check(evidence, [claim.judge])[0].breaches) == 2
 
 
 def test_a_process_may_end_by_itself_where_its_disk_failed() -> None:
