@@ -31,7 +31,7 @@ WHO = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def browser(chromium_is_installed: None) -> AsyncIterator[Browser]:
     """A running browser."""
     async with chromium() as browser:

@@ -15,6 +15,7 @@ LONG_FIRST = (
 # Something slow is made once for the whole file, or the tests take less time than handing them out.
 IN_ONE_PLACE = (
     *("tests/end_to_end/test_package.py", "tests/test_tidy.py"),
+    "tests/end_to_end/test_shop_pages.py",
     *("tests/end_to_end/test_unwilling_broker.py", "tests/runtime/amqp/test_garbage.py"),
 )
 # The same, once for each parameter.

@@ -15,7 +15,7 @@ from tests.harness.gateway import World, gateway_world
 from tests.harness.shopping import WHO, Shopper, order_id_of
 
 SETTINGS = settings(
-    max_examples=60,
+    max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 TEXTS = st.one_of(
