@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup up test sim chaos attack conformance bench lint check-python rabbitmq strace chromium clean
+.PHONY: setup up test sim chaos attack conformance bench bench-long lint check-python rabbitmq strace chromium clean
 
 setup: $(VENV)/.ready
 
@@ -103,6 +103,10 @@ REPEAT ?= 5
 RESULTS := bench/results/bench.json
 bench: setup rabbitmq
 	$(BIN)/ordermill bench run --repeat $(REPEAT) --require-targets --save $(RESULTS)
+
+# At full size: a million messages waiting, a million orders in the store.
+bench-long: setup rabbitmq
+	$(BIN)/ordermill bench run backlog recover growth --long --repeat 2 --save $(RESULTS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist

@@ -18,6 +18,10 @@ CASES = (
     "consume",
     "http",
     "e2e",
+    "backlog",
+    "recover",
+    "growth",
+    "sim",
 )
 """Every case, in reading order; each is ``bench.cases.<name>.CASE``."""
 
@@ -27,15 +31,16 @@ Role = Literal["ours", "rival", "limit"]
 class Round(msgspec.Struct, frozen=True, kw_only=True):
     """What a contender is given for one round.
 
-    ``folder`` is empty and its own, on the disk that is measured. ``load`` is None where the
-    contender chooses. ``broker_url`` names a virtual host that nobody has used, empty where the
-    case needs none.
+    ``folder`` is empty and its own, on the disk that is measured; ``kept`` is for what the rounds
+    of the case share. ``load`` is None where the contender chooses. ``broker_url`` names a virtual
+    host that nobody has used, empty where the case needs none.
     """
 
     case: str
     contender: str
     operations: int
     folder: Path
+    kept: Path
     load: Load | None = None
     broker_url: str = ""
     broker_pid: int = 0
@@ -45,7 +50,7 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
     """One who does the work. ``guarantees`` is what is left after a crash, in a few words.
 
     ``share`` is the part of the case's operations that it gets: slow ones get less, so that all
-    take turns of some seconds.
+    take turns of some seconds. A ``long`` one takes part in long runs only.
     """
 
     name: str
@@ -54,10 +59,12 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
     guarantees: str
     run: Callable[[Round], Sample]
     share: float = 1.0
+    long: bool = False
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of work. ``operation`` is what is counted; ``operations`` how many a round.
+    """One kind of work. ``operation`` is what is counted; ``operations`` how many a round,
+    ``operations_long`` how many in a long run, if that differs.
 
     A case is ``micro`` if its rounds are all in one process and need no broker: those run as tests
     too.
@@ -67,6 +74,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     operation: str
     operations: int
+    operations_long: int = 0
     contenders: tuple[Contender, ...]
     micro: bool = False
     broker: bool = False

@@ -52,7 +52,9 @@ class Meter:
         self._used = (0.0, 0.0, 0.0)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin; what was in memory only before does not count."""
+        for pid in self._pids or (os.getpid(),):
+            forget_peak(pid)
         self._begun = self._now()
 
     def stop(self) -> None:

@@ -40,19 +40,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     repeats: int = 5
     scale: float = 1.0
     only: tuple[str, ...] = ()
+    long: bool = False
     load: Load | None = None
     work: Path = WORK
 
 
 def run_case(case: Case, plan: Plan, progress: Progress) -> dict[str, list[Sample]]:
     """Run all rounds of a case; return the samples by contender, in order."""
-    chosen = [one for one in case.contenders if not plan.only or one.name in plan.only]
+    chosen = [
+        one
+        for one in case.contenders
+        if (one.name in plan.only or not plan.only) and (plan.long or not one.long)
+    ]
     samples: dict[str, list[Sample]] = {contender.name: [] for contender in chosen}
-    with _broker(case, progress) as broker:
+    with _broker(case, progress) as broker, _kept(plan) as kept:
         for number in range(plan.repeats):
             for contender in chosen:
                 began = time.perf_counter()
-                samples[contender.name].append(_run(case, contender, plan, broker))
+                samples[contender.name].append(_run(case, contender, plan, broker, kept))
                 took_s = time.perf_counter() - began
                 progress.round(case.name, number + 1, plan.repeats, contender.name, took_s)
     return samples
@@ -72,26 +77,37 @@ def _broker(case: Case, progress: Progress) -> Iterator[RabbitMQ | None]:
         broker.close()
 
 
-def _run(case: Case, contender: Contender, plan: Plan, broker: RabbitMQ | None) -> Sample:
+@contextmanager
+def _kept(plan: Plan) -> Iterator[Path]:
     plan.work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="kept-", dir=plan.work) as kept:
+        yield Path(kept).resolve()
+
+
+def _run(
+    case: Case, contender: Contender, plan: Plan, broker: RabbitMQ | None, kept: Path
+) -> Sample:
+    operations = case.operations_long or case.operations if plan.long else case.operations
     folder = Path(tempfile.mkdtemp(prefix=f"{case.name}-", dir=plan.work)).resolve()
     try:
         return run_round(
             Round(
                 case=case.name,
                 contender=contender.name,
-                operations=max(1, int(case.operations * contender.share * plan.scale)),
+                operations=max(1, int(operations * contender.share * plan.scale)),
                 folder=folder,
+                kept=kept,
                 load=plan.load,
                 broker_url="" if broker is None else broker.fresh_url(),
                 broker_pid=0 if broker is None else broker.pid,
-            )
+            ),
+            3600.0 if plan.long else ROUND_S_MAX,
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run_round(task: Round) -> Sample:
+def run_round(task: Round, seconds_max: float = ROUND_S_MAX) -> Sample:
     """Run one round in a process of its own; raises `RoundFailed`, `EnvironmentUnready`."""
     command: Sequence[str] = (sys.executable, "-m", "bench.worker")
     given = msgspec.json.encode(task, enc_hook=str)
@@ -102,11 +118,11 @@ def run_round(task: Round) -> Sample:
                 input=given,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                timeout=ROUND_S_MAX,
+                timeout=seconds_max,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            late = f"{task.case} {task.contender}: not done in {ROUND_S_MAX:g} s"
+            late = f"{task.case} {task.contender}: not done in {seconds_max:g} s"
             raise RoundFailed(late) from error
         errors.seek(0)
         said = errors.read().decode(errors="replace").strip()

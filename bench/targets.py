@@ -207,6 +207,63 @@ TARGETS: tuple[Target, ...] = (
         side="<=",
         unit=" ms",
     ),
+    Target(
+        what="memory of a service with its queue full",
+        measure=Figure("backlog", "queue", "memory_mib"),
+        bound=150,
+        side="<=",
+        unit=" MiB",
+    ),
+    Target(
+        what="memory of the relay with its outbox full",
+        measure=Figure("backlog", "outbox", "memory_mib"),
+        bound=150,
+        side="<=",
+        unit=" MiB",
+    ),
+    Target(
+        what="ready with 1,000,000 events in the store",
+        measure=Figure("recover", "events-1m", "ready_s"),
+        bound=3,
+        side="<=",
+        unit=" s",
+    ),
+    Target(
+        what="CPU of an order with 100,000 orders in the store / with 10,000",
+        measure=Ratio("growth", "orders-100k", "orders-10k", "cpu_us"),
+        bound=1.1,
+        side="<=",
+    ),
+    Target(
+        what="CPU of a read with 100,000 orders in the store / with 10,000",
+        measure=Ratio("growth", "orders-100k", "orders-10k", "read_cpu_us"),
+        bound=1.1,
+        side="<=",
+    ),
+    Target(
+        what="CPU of an order with 1,000,000 orders in the store / with 10,000 (long runs)",
+        measure=Ratio("growth", "orders-1m", "orders-10k", "cpu_us"),
+        bound=1.1,
+        side="<=",
+    ),
+    Target(
+        what="CPU of a read with 1,000,000 orders in the store / with 10,000 (long runs)",
+        measure=Ratio("growth", "orders-1m", "orders-10k", "read_cpu_us"),
+        bound=1.1,
+        side="<=",
+    ),
+    Target(
+        what="simulated runs of 20 orders in a second of CPU time, one process",
+        measure=Figure("sim", "together", "seeds_per_cpu_s"),
+        bound=10,
+        unit="",
+    ),
+    Target(
+        what="simulated runs of 20 orders in a second of CPU time, a process a service",
+        measure=Figure("sim", "apart", "seeds_per_cpu_s"),
+        bound=2,
+        unit="",
+    ),
 )
 
 

@@ -30,10 +30,11 @@ MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA, audit.SCHEMA)
 def ours(task: Round) -> Sample:
     """Let a message service empty the queue."""
     filled(task.folder, task.broker_url, task.operations)
-    return anyio.run(_ours, task)
+    return anyio.run(serve_until, task, task.operations).sample(task.operations)
 
 
-async def _ours(task: Round) -> Sample:
+async def serve_until(task: Round, done: int) -> Meter:
+    """Run a message service until it is done with so many messages; return what it took."""
     ground, meter = Ground(task.folder), Meter(broker_pid=task.broker_pid)
     copies, consuming = (link(ground, task.broker_url, role) for role in ("copy", "consume"))
     handled = 0
@@ -61,12 +62,12 @@ async def _ours(task: Round) -> Sample:
         )
 
         async def work() -> None:
-            while handled < task.operations or await _done(database) < task.operations:
+            while handled < done or await _done(database) < done:
                 await anyio.sleep(0.02)
 
         with meter.running():
             await ground.supervise((copies.child(), consuming.child(), service.spec()), work)
-    return meter.sample(task.operations)
+    return meter
 
 
 async def _done(database: Database) -> int:

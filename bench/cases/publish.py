@@ -54,12 +54,13 @@ async def _publish(database: Database, relay: Relay, count: int) -> None:
         while start - published() > AHEAD_MAX:
             await anyio.sleep(0.002)
         numbers = range(start, min(start + ROWS, count))
-        await database.write(partial(_enqueue, relay, numbers))
+        await database.write(partial(enqueue, relay, numbers))
     while published() < count:
         await anyio.sleep(0.002)
 
 
-def _enqueue(relay: Relay, numbers: range, tx: Transaction) -> None:
+def enqueue(relay: Relay, numbers: range, tx: Transaction) -> None:
+    """Write the rows of these messages."""
     for number in numbers:
         message = order_created(number)
         outbox.enqueue(tx, message.correlation_id, EXCHANGE, ROUTING_KEY, message)

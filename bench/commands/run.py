@@ -28,6 +28,7 @@ FAILED = 1
 @click.option("--closed", "open_max", type=click.IntRange(1), help="Closed loop: N at a time.")
 @click.option("--only", multiple=True, metavar="CONTENDER", help="Not the others. Repeatable.")
 @click.option("--threshold", multiple=True, metavar="EXPR", help="'p99 < 50ms', 'errors == 0'.")
+@click.option("--long", is_flag=True, help="At full size: a million orders and messages. Hours.")
 @click.option("--require-targets", is_flag=True, help="Exit with 1 if a must is not met.")
 @click.option("--save", "file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=WORK)
@@ -40,6 +41,7 @@ def run(
     open_max: int | None,
     only: tuple[str, ...],
     threshold: tuple[str, ...],
+    long: bool,
     require_targets: bool,
     file: Path | None,
     work: Path,
@@ -50,7 +52,8 @@ def run(
     With --save the samples are kept; a file that is there keeps its other cases.
     """
     limits = [Threshold.parse(text) for text in threshold]
-    plan = Plan(repeats=repeat, scale=scale, only=only, load=_load(rate, open_max), work=work)
+    load = _load(rate, open_max)
+    plan = Plan(repeats=repeat, scale=scale, only=only, long=long, load=load, work=work)
     results = _measure(_known(cases), plan)
     if file is not None:
         save(merged(load_results(file), results) if file.exists() else results, file)

@@ -36,7 +36,13 @@ def test_a_contender_does_all_its_operations(
         folder.mkdir()
         return contender.run(msgspec.structs.replace(task, folder=folder))
 
-    task = Round(case=case.name, contender=contender.name, operations=OPERATIONS, folder=tmp_path)
+    task = Round(
+        case=case.name,
+        contender=contender.name,
+        operations=OPERATIONS,
+        folder=tmp_path,
+        kept=tmp_path,
+    )
     sample = benchmark(run, task)
     assert sample.operations == OPERATIONS
     assert sample.errors == 0

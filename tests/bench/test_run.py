@@ -52,6 +52,12 @@ def test_bad_input_is_named(arguments: tuple[str, ...], said: str, tmp_path: Pat
 
 
 def test_a_round_that_fails_says_what_happened(tmp_path: Path) -> None:
-    task = Round(case="append", contender="sqlite-one", operations=1, folder=tmp_path / "missing")
+    task = Round(
+        case="append",
+        contender="sqlite-one",
+        operations=1,
+        folder=tmp_path / "missing",
+        kept=tmp_path,
+    )
     with pytest.raises(RoundFailed, match="unable to open database file"):
         run_round(task)
