@@ -78,20 +78,21 @@ def test_a_bug_that_comes_again_makes_a_supervisor_give_up() -> None:
     assert struck.breaches == []
 
 
-async def test_nothing_is_raised_where_a_group_waits_for_its_children() -> None:
-    """It would leave them behind: that wait is anyio's own, and nothing makes it raise."""
+async def test_nothing_is_raised_where_nothing_can() -> None:
+    """A group would leave its children behind, and a sleep's timer would end it twice."""
 
     async def parent() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(anyio.sleep_forever)
 
-    waiting, sleeping = asyncio.create_task(parent()), asyncio.create_task(anyio.sleep(60))
+    waits = parent(), anyio.sleep(60), anyio.Event().wait()
+    tasks = [asyncio.create_task(wait) for wait in waits]
     await anyio.wait_all_tasks_blocked()
-    inside = [process._innermost(task) for task in (waiting, sleeping)]  # type: ignore[arg-type]
-    assert inside[0] == process._WAITS_FOR_CHILDREN != inside[1]
-    waiting.cancel()
-    sleeping.cancel()
-    await asyncio.wait([waiting, sleeping])
+    inside = [process._innermost(task) for task in tasks]  # type: ignore[arg-type]
+    assert [one in process._NOTHING_RAISES_IN for one in inside] == [True, True, False]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 def test_an_embedded_broker_is_restarted_by_its_supervisor() -> None:
