@@ -30,10 +30,11 @@ def event_from(stored: StoredEvent) -> Event:
 
 def events_of(connection: sqlite3.Connection, order_id: str) -> Iterator[Event]:
     """Yield all events of the order, in order."""
-    after = 0
-    while page := load_stream(connection, order_id, after, _PAGE):
+    page = load_stream(connection, order_id, 0, _PAGE)
+    yield from map(event_from, page)
+    while len(page) == _PAGE:
+        page = load_stream(connection, order_id, page[-1].version, _PAGE)
         yield from map(event_from, page)
-        after = page[-1].version
 
 
 def order_at(
