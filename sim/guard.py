@@ -256,7 +256,11 @@ def at_rest() -> None:
     """
     DRIVES.clear()
     _forget_tasks()
-    gc.collect()
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None  # what remains has no say
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 def _forget_tasks() -> None:

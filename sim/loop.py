@@ -15,6 +15,7 @@ asyncio's own BaseEventLoop, of which only the parts that touch the operating sy
 """
 
 import asyncio
+import gc
 import math
 import random
 import socket
@@ -25,7 +26,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, copy_context
 from heapq import heappop, heappush
-from types import CoroutineType
+from types import AsyncGeneratorType, CoroutineType
 from typing import Any, NoReturn
 from zlib import crc32
 
@@ -340,16 +341,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
         Each is closed as if its task took a step, and from the inside: a scope that is left in
         another place raises, so does who wants to wait once more, and Quart prints what a request
-        raises.
+        raises. Tasks that are made meanwhile have their turn afterwards.
         """
         self.finish()
         asyncio._set_running_loop(self)  # noqa: SLF001
         try:
-            for task in sorted(self._all(), key=lambda one: one.serial):
-                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
-                asyncio.tasks._enter_task(self, task)  # noqa: SLF001
-                _close(task.get_coro(), task.setting)
-                asyncio.tasks._leave_task(self, task)  # noqa: SLF001
+            last = 0
+            while left := [one for one in self._all() if one.serial > last]:
+                for task in sorted(left, key=lambda one: one.serial):
+                    last = task.serial
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+                    asyncio.tasks._enter_task(self, task)  # noqa: SLF001
+                    _close(task.get_coro(), task.setting)
+                    asyncio.tasks._leave_task(self, task)  # noqa: SLF001
         finally:
             asyncio._set_running_loop(None)  # noqa: SLF001
         self.graveyard.clear()
@@ -368,10 +372,19 @@ def _close(whole: object, context: Context) -> None:
     while isinstance(whole, CoroutineType) and whole.cr_frame is not None and left:
         left -= 1
         inside = whole
-        while isinstance(inner := inside.cr_await, CoroutineType) and inner.cr_frame is not None:
+        while (inner := _waited_for(inside.cr_await)) is not None:
             inside = inner
         with suppress(BaseException):
             context.run(inside.close)
+
+
+def _waited_for(awaited: object) -> "CoroutineType[Any, Any, Any] | None":
+    """Return the coroutine in which a coroutine waits, through asynchronous generators, too."""
+    while awaited is not None and not isinstance(awaited, CoroutineType):
+        held = (one for one in gc.get_referents(awaited) if isinstance(one, AsyncGeneratorType))
+        generator = next(held, None)
+        awaited = None if generator is None else generator.ag_await
+    return awaited if awaited is not None and awaited.cr_frame is not None else None
 
 
 def _refuse_tls(given: dict[str, Any]) -> None:
