@@ -40,7 +40,7 @@ class Form:
 
 
 async def read_form() -> Form:
-    """Return the form that was submitted; 413, 415, or Rejection malformed-json as bad-request."""
+    """Return the form that was submitted; 413, 415, or Rejection bad-request where it is none."""
     body = cast("bytes", await request.get_data(cache=False))
     if request.mimetype != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType
