@@ -15,6 +15,7 @@ import msgspec
 from sim.blocked import at_rest, first_blocked
 from sim.engine import Engine, engine
 from sim.faults.injector import Injector
+from sim.judges.sighting import Sightings
 from sim.loop import OutOfSteps, OutOfTime, Stalled
 from sim.operator import LOST, Operator
 from sim.past import read_the_past
@@ -29,7 +30,10 @@ STOP_S_MAX = 60.0
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """Something that must hold and does not. ``step`` and ``at`` say when it was seen."""
+    """Something that must hold and does not.
+
+    ``step`` and ``at`` say when it was seen: where nobody knows, at the end of the run.
+    """
 
     name: str
     claim: str
@@ -200,6 +204,7 @@ def _judged(running: Running) -> _Verdict:
     made = running.engine
     running.world.witness.faulty = any(running.injector.fired.values())
     evidence = evidence_of(running.world, running.dead, made.mishaps)
+    sightings = Sightings(evidence.observed)
     violations, cases = list(running.violations), {}
     for judged in judge(evidence):
         claim, finding = judged.claim, judged.finding
@@ -207,8 +212,8 @@ def _judged(running: Running) -> _Verdict:
             continue
         cases[claim.name] = finding.cases
         kind = "liveness" if claim.liveness else "safety"
-        violations += [
-            Violation(claim.name, claim.text, breach, kind, made.trace.count, made.now)
-            for breach in finding.breaches
-        ]
+        for breach in finding.breaches:
+            seen = None if claim.liveness else sightings.moment(breach)
+            where = (made.trace.count, made.now) if seen is None else (seen.step, seen.at)
+            violations.append(Violation(claim.name, claim.text, breach, kind, *where))
     return _Verdict(violations, cases, dict(hits(evidence)))

@@ -56,6 +56,8 @@ MUTATIONS: dict[str, Plant] = {
 EVERYWHERE = "everything"
 HUNTED_IN: Mapping[str, str] = {
     "inbox-outside-the-transaction": "crash-storm",
+    "cache-kept-after-a-failed-commit": "slow-disk",
+    "returned-means-sent": "publish-failures",
     "stopping-counts-as-failing": "crash-storm",
     "nobody-notices-silence": "broker-outage",
 }

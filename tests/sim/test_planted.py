@@ -7,10 +7,10 @@ import pytest
 
 from sim.corpus import read_corpus
 from sim.outcome import AS_DRAWN, Task, Wishes, perform
-from sim.plan import Act, Order, Plan
+from sim.plan import Act, Fault, Order, Plan
 from sim.shrink import Shrinker
 from sim.simpler import size_of
-from tests.sim.plans import MUG, SHIPPED, kill
+from tests.sim.plans import MUG, SHIPPED, kill, plan
 
 SEEDS = Path("tests/seeds")
 OWED = "cancelled_and_captured_is_refunded"
@@ -50,3 +50,15 @@ def test_a_planted_p3_is_caught_and_becomes_small() -> None:
     assert OWED in {found.name for found in perform(small).violations}
     whole = msgspec.structs.replace(small, wishes=AS_DRAWN)
     assert perform(whole).violations == []
+
+
+def test_a_breach_is_seen_where_it_happened_and_again_there() -> None:
+    twice = Fault(number=1, kind="duplicated", at_s=0.4, for_s=6.0, target="shop")
+    task = Task("everything", 3, Wishes(mutation="no-inbox"), plan(3, faults=(twice,)))
+    outcome, again = perform(task), perform(task)
+    found = [one for one in outcome.violations if one.name == "a_message_is_done_once"]
+    assert found
+    assert all(0 < one.at < 6.0 and one.step > 0 for one in found)
+    assert found[0].at < outcome.virtual_s - 1.0
+    assert again.violations == outcome.violations
+    assert again.digest == outcome.digest
