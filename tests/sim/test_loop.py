@@ -1,7 +1,10 @@
 """The virtual loop: time, choice, life and death."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from types import CoroutineType
 from typing import Any
 
 import anyio
@@ -206,9 +209,14 @@ def test_what_is_buried_leaves_its_scopes_as_a_task_does() -> None:
     """Left elsewhere they raise, and whoever catches that says so on standard error."""
     noted: list[BaseException] = []
 
-    async def wait() -> None:
+    @asynccontextmanager
+    async def children() -> AsyncIterator[None]:
         async with anyio.create_task_group() as group:
             group.start_soon(anyio.sleep_forever)
+            yield
+
+    async def wait() -> None:
+        async with children():
             with anyio.move_on_after(5):
                 await anyio.sleep(100)
 
@@ -227,6 +235,8 @@ def test_what_is_buried_leaves_its_scopes_as_a_task_does() -> None:
     loop.bury()
     assert task.get_coro().cr_frame is None, "it was closed"
     assert noted == []
+    left = [one for one in gc.get_objects() if isinstance(one, CoroutineType) and one.cr_frame]
+    assert [one.__qualname__ for one in left if "TaskGroup" in one.__qualname__] == []
 
 
 def test_a_run_that_spins_ends_by_its_budget_of_steps() -> None:
