@@ -147,3 +147,16 @@ async def test_a_stream_is_counted_by_its_template(world: World, browser: Browse
     assert 'route="/o/{link}"' in world.metrics()
     assert link_of(page) not in world.metrics()
     assert world.log == []
+
+
+async def test_the_page_of_an_erased_order_still_tells_what_happened(
+    world: World, browser: BrowserClient
+) -> None:
+    page = await Shopper(browser).order()
+    await browser.submit((await browser.get(f"{page.path}/cancel")).form(f"{page.path}/cancel"))
+    await world.parts.client("gateway").erase(order_id_of(page))
+    erased = await browser.get(page.path)
+    assert erased.status == 200
+    assert "The address was erased." in erased.text
+    assert "ada" not in erased.root.one("section", id="live-facts").text.lower()
+    assert "You cancelled the order." in erased.text
