@@ -6,7 +6,8 @@ Everything goes into the history, which the judges compare with what really happ
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -65,6 +66,7 @@ class _Customer:
         self._name = f"o{order.number}"
         self._order_id = ""
         self._token = ""
+        self._idle: list[Client] = []
 
     async def run(self) -> None:
         order = self._order
@@ -84,7 +86,18 @@ class _Customer:
             async with anyio.create_task_group() as tasks:
                 for number, act in enumerate(order.acts):
                     tasks.start_soon(self._act, number, act)
+        for client in self._idle:
+            client.close()
         self._shop.open.pop(self._name, None)
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """Use a connection alone, as a browser does: one that nobody uses, or a new one."""
+        client = self._idle.pop() if self._idle else self._shop.client()
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
 
     async def _act(self, number: int, act: Act) -> None:
         if act.on:
@@ -93,7 +106,8 @@ class _Customer:
         if act.do in _ROUTES:
             await self._change(number, act)
         elif act.do == "look":
-            await self._status(self._shop.client())
+            with self.client() as client:
+                await self._status(client)
 
     async def _change(self, number: int, act: Act) -> None:
         method, part = _ROUTES[act.do]
@@ -124,12 +138,12 @@ class _Customer:
         """
         far = _WAY.index(wanted) if wanted in _WAY else 0
         enough = ("cancelled", "payment_failed", wanted, *_WAY[far:])
-        engine, client, pause_s = self._shop.engine, self._shop.client(), LOOK_S_MIN
+        engine, pause_s = self._shop.engine, LOOK_S_MIN
         give_up = engine.now + WAIT_S_MAX
-        while await self._status(client) not in enough and engine.now < give_up:
-            await asyncio.sleep(pause_s)
-            pause_s = min(1.5 * pause_s, LOOK_S_MAX)
-        client.close()
+        with self.client() as client:
+            while await self._status(client) not in enough and engine.now < give_up:
+                await asyncio.sleep(pause_s)
+                pause_s = min(1.5 * pause_s, LOOK_S_MAX)
 
     async def _status(self, client: Client) -> str:
         try:
@@ -204,16 +218,16 @@ class _Command:
         self._attempts = 0
 
     async def send_until_told(self, again: int = 0) -> Answer:
-        shop, client = self._customer.shop, self._customer.shop.client()
+        shop = self._customer.shop
         give_up = shop.engine.now + PATIENCE_S
-        while shop.engine.now < give_up:
-            answer = await self._send(client)
-            if answer is not None and 200 <= answer.status < 500 and answer.status != 429:
-                if not again:
-                    client.close()
-                    return answer
-                again -= 1
-            await asyncio.sleep(shop.pause())
+        with self._customer.client() as client:
+            while shop.engine.now < give_up:
+                answer = await self._send(client)
+                if answer is not None and 200 <= answer.status < 500 and answer.status != 429:
+                    if not again:
+                        return answer
+                    again -= 1
+                await asyncio.sleep(shop.pause())
         raise TimeoutError(f"{self._name}: no definite answer within {PATIENCE_S:g} s")
 
     async def _send(self, client: Client) -> Answer | None:
