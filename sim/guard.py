@@ -190,10 +190,12 @@ def _threads() -> None:
     def make_queue() -> Any:
         return queue() if virtual() is None else InlineQueue()
 
-    def connected(*given: Any, **named: Any) -> sqlite3.Connection:
+    def connected(database: Any, *given: Any, **named: Any) -> sqlite3.Connection:
         if virtual() is not None:
             named.setdefault("factory", SimConnection)
-        made: sqlite3.Connection = connect(*given, **named)
+            if named.get("uri"):
+                database += "&vfs=unix-excl"  # one process: no lock, and no log's index in a file
+        made: sqlite3.Connection = connect(database, *given, **named)
         return made
 
     def forget(self: Any) -> None:
