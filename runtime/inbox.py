@@ -15,7 +15,7 @@ import anyio
 import msgspec
 
 from runtime.child import ChildContext
-from runtime.database import Database, Transaction
+from runtime.database import Database, Transaction, Work
 from runtime.errors import StoreUnavailable
 from runtime.host import Clock
 from runtime.message import Message
@@ -150,16 +150,25 @@ def complete_step(
 
 
 def settle(
-    tx: Transaction, claimed: Claimed, state: Settled, now_ms: int, *, attempt: int | None = None
+    tx: Transaction,
+    claimed: Claimed,
+    state: Settled,
+    now_ms: int,
+    *,
+    attempt: int | None = None,
+    last: Sequence[Work[object]] = (),
 ) -> None:
     """Say how the work ended; ``attempt`` is the number of attempts made (default: as it was).
 
     *requeued* only after the broker has confirmed the copy, *done* only after all effects are
-    durable. A row of the hold leaves with it. Raises `Superseded`.
+    durable; those of ``last`` are made so with it (`Claim.at_end`). A row of the hold leaves with
+    it. Raises `Superseded`.
     """
     made = claimed.attempt if attempt is None else attempt
     if state == "done":
         _update(tx, claimed, "state = 'done', steps = NULL, updated_at_ms = ?", now_ms)
+        for work in last:
+            work(tx)
     else:
         _update(tx, claimed, "state = ?, attempt = ?, updated_at_ms = ?", state, made, now_ms)
 
@@ -186,6 +195,7 @@ class Claim:
         self._database = database
         self._wall = wall
         self.claimed = claimed
+        self.last: list[Work[object]] = []
 
     @property
     def completed(self) -> Mapping[str, bytes]:
@@ -208,6 +218,14 @@ class Claim:
         self.claimed = await self._database.write(
             lambda tx: complete_step(tx, self.claimed, step, result, now_ms)
         )
+
+    def at_end(self, work: Work[object]) -> None:
+        """Do ``work`` in the transaction that says that the message is done; not if it ends so not.
+
+        For what the handler has to record and nobody waits for: it saves a commit. It may run more
+        than once (only one run is kept), and must not refuse anything.
+        """
+        self.last.append(work)
 
 
 class Retention:

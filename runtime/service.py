@@ -29,7 +29,7 @@ from runtime.amqp.link import Link
 from runtime.amqp.redrive import Redrive
 from runtime.amqp.topology import dead_queue, retry_queue
 from runtime.child import ChildContext, ChildSpec, SupervisorSpec
-from runtime.database import Database, Transaction
+from runtime.database import Database, Transaction, Work
 from runtime.errands import Errands
 from runtime.errors import Unavailable
 from runtime.hold import Holds, HoldStatistics
@@ -225,13 +225,13 @@ class MessageService:
         if self._gone(job):
             return
         if job.route is None:
-            await self._settle(job, None, job.problem)
+            await self._settle(job, None, job.problem, ())
             return
         claimed = await self._claim(job, job.route)
         if claimed is not None:
             handle = Claim(self._database, claimed, self._host.clock.wall)
             error = await self._handle(job.route, job.message, handle)
-            await self._settle(job, handle.claimed, error)
+            await self._settle(job, handle.claimed, error, handle.last)
 
     async def _claim(self, job: Job, route: Route) -> Claimed | None:
         """Take the inbox row; None where nothing is to be done now, which is acknowledged."""
@@ -268,7 +268,13 @@ class MessageService:
             self._report.handled(self._host.clock.monotonic() - began)
         return None
 
-    async def _settle(self, job: Job, claimed: Claimed | None, error: Exception | None) -> None:
+    async def _settle(
+        self,
+        job: Job,
+        claimed: Claimed | None,
+        error: Exception | None,
+        last: Sequence[Work[object]],
+    ) -> None:
         """End the message as `decide` says; the only place that acknowledges work.
 
         Point of no return: the commit of the inbox row. Before it, dying means that the message
@@ -280,7 +286,7 @@ class MessageService:
             raise _Left
         await self._send_copy(job, verdict)
         if claimed is not None:
-            row = partial(_settle_row, claimed, verdict)
+            row = partial(_settle_row, claimed, verdict, last)
             await self._insist(job, partial(self._write, row))
         self._acknowledge(job)
         self._report.settled(job.message, verdict, self._retry.tier_s(verdict.attempts))
@@ -326,5 +332,12 @@ class MessageService:
             self._consumer.ack(job.delivery)
 
 
-def _settle_row(claimed: Claimed, verdict: Verdict, tx: Transaction, now_ms: int) -> None:
-    settle(tx, claimed, SETTLED[verdict.action], now_ms, attempt=verdict.attempts)
+def _settle_row(
+    claimed: Claimed,
+    verdict: Verdict,
+    last: Sequence[Work[object]],
+    tx: Transaction,
+    now_ms: int,
+) -> None:
+    state = SETTLED[verdict.action]
+    settle(tx, claimed, state, now_ms, attempt=verdict.attempts, last=last)

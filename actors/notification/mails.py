@@ -70,7 +70,12 @@ def note(tx: Transaction, mail: MailId, state: State, at_ms: int, reason: str = 
         " WHERE state = 'sending'",
         (mail.key, mail.order_id, mail.event_id, mail.template, state, reason, at_ms),
     )
-    found = tx.connection.execute("SELECT 1 FROM erased WHERE order_id = ?", (mail.order_id,))
+    return erased(tx.connection, mail.order_id)
+
+
+def erased(connection: sqlite3.Connection, order_id: str) -> bool:
+    """Whether the order was erased."""
+    found = connection.execute("SELECT 1 FROM erased WHERE order_id = ?", (order_id,))
     return found.fetchone() is not None
 
 

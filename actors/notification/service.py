@@ -4,7 +4,8 @@
     read      the order as it was at the event's version; the customer's address
     intent    the row *sending* is committed
     send      the mailer is asked, with the mail's key
-    done      the row *sent* is committed; *skipped* if the mailer refused it for good
+    done      the row *sent* is committed with the message; *skipped* if the mailer refused it for
+              good
 
 What is mailed follows from the log alone: messages may come in any order, late and twice. Dying
 before the mailer's point of no return sends nothing; dying after it, the next attempt sends the
@@ -53,7 +54,7 @@ class NotificationService:
         self._database = database
         self._clock = clock
 
-    async def notify(self, message: Message, _claim: Claim) -> None:
+    async def notify(self, message: Message, claim: Claim) -> None:
         """Mail the customer about the event, unless that is done or there is a reason not to."""
         event_type = MessageType.parse(message.type).name
         mail = MailId(order_of(message), message.message_id, TEMPLATES[event_type])
@@ -70,7 +71,9 @@ class NotificationService:
             await self._forget(mail)
             return
         await self._send(mail, order, customer, again=state is not None)
-        if await self._note(mail, "sent"):
+        now_ms = self._now_ms()
+        claim.at_end(lambda tx: mails.note(tx, mail, "sent", now_ms))
+        if await self._database.read(partial(mails.erased, order_id=mail.order_id)):
             await self._mailer.erase(mail.key)  # the order was erased while we were sending
 
     async def erase(self, order_id: str) -> None:

@@ -62,7 +62,6 @@ class Charges:
         """
         lock = await self._lock(order_id, correlation_id)
         if lock.replayed and not (await self._orders.order(order_id)).attempt_open:
-            await self._desk.forget(order_id, "authorise", "capture", "void")
             return
         with _naming_the_lock(order_id):
             await self._charge(lock, correlation_id)
@@ -87,7 +86,6 @@ class Charges:
         outcome = await self._take(attempt, calls)
         await calls.write_down()
         await self._state(attempt, outcome, correlation_id)
-        await self._desk.forget(order.id, "authorise", "capture", "void")
 
     async def _take(self, attempt: Attempt, calls: Calls) -> Captured | Declined:
         """Authorise, look again, capture. Died anywhere: see `Calls.make`."""

@@ -8,16 +8,21 @@ The events this service appends carry the id of the message that led to them as 
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 from actors.domain.events import decode_message
 from actors.domain.order_events import OrderEvents
+from actors.payment import journal
 from actors.payment.calls import Desk
 from actors.payment.charge import Charges
+from actors.payment.journal import CallKind
 from actors.payment.refund import Refunds
 from runtime.errors import Rejection, Unavailable
 from runtime.inbox import Claim
 from runtime.jobs import Route
 from runtime.message import Message
+
+CHARGING: tuple[CallKind, ...] = ("authorise", "capture", "void")
 
 
 def order_of(message: Message) -> str:
@@ -45,12 +50,13 @@ class PaymentService:
             "order-cancelled": Route(self.order_cancelled),
         }
 
-    async def order_created(self, message: Message, _claim: Claim) -> None:
+    async def order_created(self, message: Message, claim: Claim) -> None:
         """Take the money; then refund it if the order was cancelled meanwhile.
 
         Died between the two: the message comes again, finds the attempt ended, and looks again.
         """
         order_id = order_of(message)
+        claim.at_end(partial(journal.forget, order_id=order_id, kinds=CHARGING))
         await self._charges.run(order_id, message.message_id)
         await self._refunds.settle(order_id, message.message_id)
 
@@ -70,4 +76,4 @@ class PaymentService:
             await self._charges.run(order_id, order.happened["order-created"].event_id)
         cause = order.happened.get("order-cancelled", order.happened["order-created"])
         await self._refunds.settle(order_id, cause.event_id)
-        await self._desk.forget(order_id, "authorise", "capture", "void", "refund")
+        await self._desk.forget(order_id, *CHARGING, "refund")

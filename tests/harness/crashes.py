@@ -5,6 +5,7 @@ known to the next one.
 """
 
 from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
 from typing import Generic, TypeVar, cast
 
 from runtime.database import Database
@@ -54,7 +55,7 @@ class _Watched(Generic[T]):
 
     def __getattr__(self, name: str) -> object:
         found = getattr(self._port, name)
-        if not callable(found):
+        if not iscoroutinefunction(found):
             return found
 
         async def call(*args: object, **kwargs: object) -> object:
@@ -86,7 +87,7 @@ class Runs:
             return False
         held = Claim(self.database, taken, self.host.clock.wall)
         await handle(message, held if wire is None else wire.watch(held))
-        await self.database.write(lambda tx: settle(tx, held.claimed, "done", 0))
+        await self.database.write(lambda tx: settle(tx, held.claimed, "done", 0, last=held.last))
         return True
 
     async def forget(self) -> None:

@@ -13,7 +13,7 @@ from runtime import hold, inbox
 from runtime.child import ChildContext
 from runtime.database import Transaction, open_database
 from runtime.host import production_host
-from runtime.inbox import Claim, Claimed, Duplicate, Retention, Superseded
+from runtime.inbox import Claim, Claimed, Duplicate, Retention, Settled, Superseded
 from runtime.message import Message
 from tests.harness.waiting import until
 
@@ -224,3 +224,15 @@ def test_effects_happen_once_however_messages_are_delivered(happenings: list[str
             work = None
         assert effects <= 1
     tx.connection.close()
+
+
+@pytest.mark.parametrize(("state", "kept"), [("done", 1), ("requeued", 0), ("parked", 0)])
+def test_what_is_left_for_the_end_is_done_only_with_it(
+    tx: Transaction, state: Settled, kept: int
+) -> None:
+    mine = claimed(inbox.claim(tx, FIRST, "one", 1))
+    tx.connection.execute("CREATE TABLE notes (note)")
+    inbox.settle(
+        tx, mine, state, 2, last=[lambda tx: tx.connection.execute("INSERT INTO notes VALUES (1)")]
+    )
+    assert tx.connection.execute("SELECT count(*) FROM notes").fetchone() == (kept,)

@@ -27,7 +27,6 @@ STEPS = [
     "capture",
     "journal",
     "append PaymentCaptured",
-    "journal",
     "order",
 ]
 

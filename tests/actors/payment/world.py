@@ -35,7 +35,7 @@ from actors.payment.sandbox import SandboxProvider, open_sandbox
 from actors.payment.sandbox_books import LedgerEntry, Personality
 from actors.payment.service import PaymentService
 from actors.payment.signals import EVENTS, METRICS
-from runtime.database import Database, Query, Work, open_database
+from runtime.database import Database, Query, Transaction, Work, open_database
 from runtime.errors import Rejection, Unavailable, Unprocessable
 from runtime.host import production_host
 from runtime.inbox import Claim
@@ -59,6 +59,20 @@ async def die() -> None:
 
 async def lose() -> None:
     raise Unavailable("no answer")
+
+
+class Ending:
+    """The part of a claim that the handlers use."""
+
+    def __init__(self) -> None:
+        self._last: list[Work[object]] = []
+
+    def at_end(self, work: Work[object]) -> None:
+        self._last.append(work)
+
+    def settle(self, tx: Transaction) -> None:
+        for work in self._last:
+            work(tx)
 
 
 class SetClock:
@@ -294,7 +308,9 @@ class World:
             "order-created/v1": service.order_created,
             "order-cancelled/v1": service.order_cancelled,
         }
-        await handlers[message.type](message, cast("Claim", None))
+        claim = Ending()
+        await handlers[message.type](message, cast("Claim", claim))
+        await self.database.write(claim.settle)
 
     async def check(self, order_id: str, *, approves: bool = True, lapses: bool = False) -> None:
         """Check an order that nothing happens to any more, against the provider's books.
