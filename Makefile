@@ -101,12 +101,16 @@ conformance: setup rabbitmq
 # Every hot path beside its rivals, held against what was promised; on a quiet machine, please.
 REPEAT ?= 5
 RESULTS := bench/results/bench.json
+LONG := bench/results/long.json
 bench: setup rabbitmq
-	$(BIN)/ordermill bench run --repeat $(REPEAT) --require-targets --save $(RESULTS)
+	@$(BIN)/ordermill bench run --repeat $(REPEAT) --require-targets --save $(RESULTS); met=$$?; \
+		[ $$met -gt 1 ] || $(BIN)/ordermill bench report --out bench/results --readme README.md; \
+		exit $$met
 
 # At full size: a million messages waiting, a million orders in the store.
 bench-long: setup rabbitmq
-	$(BIN)/ordermill bench run backlog recover growth --long --repeat 2 --save $(RESULTS)
+	$(BIN)/ordermill bench run backlog recover growth --long --repeat 2 --save $(LONG)
+	$(BIN)/ordermill bench report $(LONG) --out bench/results/long
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist

@@ -18,6 +18,7 @@ CASES = (
     "consume",
     "http",
     "e2e",
+    "budget",
     "backlog",
     "recover",
     "growth",

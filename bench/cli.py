@@ -12,6 +12,7 @@ import click
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("bench.commands.run:run", "Measure cases, each beside its rivals, in turns."),
+    "report": ("bench.commands.report:report", "The table, the figures, one page of HTML."),
     "compare": ("bench.commands.compare:compare", "Compare two results: same, faster, slower."),
 }
 

@@ -41,10 +41,10 @@ class Place(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def ordermill(folder: Path, broker_url: str) -> Iterator[Place]:
+def ordermill(folder: Path, broker_url: str, program: Sequence[str] = ORDERMILL) -> Iterator[Place]:
     """Run ``ordermill up`` on a RabbitMQ: all services in one process."""
     command = (
-        *ORDERMILL,
+        *program,
         *SETTINGS,
         *("up", "--broker", broker_url, "--data-dir", str(folder), "--port", "0"),
         *("--auto-ship", "0"),

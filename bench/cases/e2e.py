@@ -69,7 +69,7 @@ class Customers:
 def saturated(task: Round, system: System, open_max: int = 256) -> Sample:
     """Keep so many orders open."""
     with system(task.folder, task.broker_url) as place:
-        return anyio.run(_drive, task, place, task.load or closed(open_max))
+        return anyio.run(drive_orders, task, place, task.load or closed(open_max))
 
 
 def half(task: Round, system: System) -> Sample:
@@ -80,17 +80,22 @@ def half(task: Round, system: System) -> Sample:
 
 async def _half(task: Round, place: Place) -> Sample:
     some = msgspec.structs.replace(task, operations=max(1, task.operations // 2))
-    full = await _drive(some, place, closed(256))
-    return await _drive(some, place, at_rate(full.rate / 2))
+    full = await drive_orders(some, place, closed(256))
+    return await drive_orders(some, place, at_rate(full.rate / 2))
 
 
-async def _drive(task: Round, place: Place, load: Load) -> Sample:
+async def drive_orders(
+    task: Round, place: Place, load: Load, mark: Callable[[bool], None] = lambda _begin: None
+) -> Sample:
+    """Send the round's orders. ``mark`` is called with True before them and with False after."""
     customers = Customers(place)
     meter = Meter(place.pids, task.broker_pid)
     await drive(closed(16), min(WARM_UP, task.operations), customers.order)
     customers.order_of.clear()
+    mark(True)
     with meter.running():
         latencies = await drive(load, task.operations, customers.order)
+    mark(False)
     await customers.close()
     prepared = _prepared(place, customers, latencies)
     figures = {"prepared_p50": prepared.p50, "prepared_p99": prepared.p99} if prepared else {}
