@@ -75,7 +75,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "thespian": ("bench.rivals",),
     "uvicorn": ("bench.rivals",),
     "uvloop": ("bench.rivals",),
-    "threading": (),
+    "threading": ("bench.profiled",),
     "concurrent": (),
     "pickle": (),
 }
