@@ -31,6 +31,10 @@ class Tap(Protocol):
         """Bytes are on their way to the client."""
         ...
 
+    def holds_back(self, end: str, *, to_server: bool) -> bool:
+        """Whether an end (``eof``, ``fin``) waits behind bytes; then it is the tap's to send."""
+        ...
+
 
 class SocketStandIn:
     """What libraries ask of a transport's or a listener's socket."""
@@ -135,13 +139,13 @@ class End(asyncio.Transport):
         """Say that nothing more comes."""
         if not self._closing and not self._eof_sent:
             self._eof_sent = True
-            self.wire.send(self, "eof", b"")
+            self.wire.say_end(self, "eof")
 
     def close(self) -> None:
         """Send what was written, then the end."""
         if not self._closing:
             self._closing = True
-            self.wire.send(self, "fin", b"")
+            self.wire.say_end(self, "fin")
             self.wire.loop.call_soon(self._lose, None, context=self.context)
 
     def abort(self) -> None:
@@ -247,6 +251,11 @@ class Wire:
             self.tap.from_client(data)
         else:
             self.tap.from_server(data)
+
+    def say_end(self, end: End, kind: str) -> None:
+        """Say that nothing more comes from this end, behind what the tap holds back."""
+        if self.tap is None or not self.tap.holds_back(kind, to_server=end is self.client):
+            self.send(end, kind, b"")
 
     def pass_on(self, data: bytes, *, to_server: bool) -> None:
         """Let bytes travel: the tap's way to send."""

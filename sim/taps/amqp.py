@@ -54,6 +54,10 @@ class AmqpTap:
 
     # -- the wire's side --------------------------------------------------------------------------
 
+    def holds_back(self, end: str, *, to_server: bool) -> bool:
+        """No: who says the end is heard, whatever is kept of what he has said."""
+        return False
+
     def from_client(self, data: bytes) -> None:
         """Bytes are on their way to the broker."""
         for frame in () if self._over else self._up.take(data):

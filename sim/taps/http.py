@@ -82,6 +82,7 @@ class HttpTap:
         self._rules = rules
         self._answering = self._deaf = False
         self._kept: bytes | None = None
+        self._ends: list[str] = []
 
     @property
     def waiting(self) -> bool:
@@ -108,6 +109,13 @@ class HttpTap:
         else:
             self.pass_on(data, to_server=False)
 
+    def holds_back(self, end: str, *, to_server: bool) -> bool:
+        """The end of a reply that is kept comes with it."""
+        if to_server or self._kept is None:
+            return False
+        self._ends.append(end)
+        return True
+
     def _decide(self, moment: Moment, data: bytes) -> None:
         exchange = self.exchange
         assert exchange is not None
@@ -133,19 +141,22 @@ class HttpTap:
         self._kept = self._kept or b""
 
     def release(self) -> None:
-        """Let the reply go on."""
+        """Let the reply go on, and its end, if that has come."""
         kept, self._kept = self._kept, None
         if kept:
             self.pass_on(kept, to_server=False)
+        for end in self._ends:
+            self.wire.send(self.wire.server, end, b"")
+        self._ends.clear()
 
     def deafen(self) -> None:
         """Let nothing pass any more, in either direction."""
         self._deaf = True
 
     def later(self, seconds: float, act: Callable[[], object]) -> None:
-        """Do something later, as nobody's, unless the connection has ended."""
+        """Do something later, as nobody's, unless the client has gone."""
         self.wire.loop.call_later(seconds, self._if_live, act, context=NOBODY)
 
     def _if_live(self, act: Callable[[], object]) -> None:
-        if not self._ended:
+        if not self.wire.client.lost:
             act()
