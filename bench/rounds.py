@@ -4,13 +4,15 @@ A round is a process of its own. What disturbs the machine for a while disturbs 
 ratios are taken round by round.
 """
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -109,27 +111,34 @@ def _run(
 
 def run_round(task: Round, seconds_max: float = ROUND_S_MAX) -> Sample:
     """Run one round in a process of its own; raises `RoundFailed`, `EnvironmentUnready`."""
-    command: Sequence[str] = (sys.executable, "-m", "bench.worker")
-    given = msgspec.json.encode(task, enc_hook=str)
+    name = f"{task.case} {task.contender}"
     with tempfile.TemporaryFile() as errors:
-        try:
-            done = subprocess.run(
-                command,
-                input=given,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                timeout=seconds_max,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            late = f"{task.case} {task.contender}: not done in {seconds_max:g} s"
-            raise RoundFailed(late) from error
+        with subprocess.Popen(
+            (sys.executable, "-m", "bench.worker"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        ) as process:
+            try:
+                given = msgspec.json.encode(task, enc_hook=str)
+                printed, _ = process.communicate(given, seconds_max)
+            except subprocess.TimeoutExpired as error:
+                raise RoundFailed(f"{name}: not done in {seconds_max:g} s") from error
+            finally:
+                _end(process)
         errors.seek(0)
         said = errors.read().decode(errors="replace").strip()
-    if done.returncode == UNREADY:
-        raise EnvironmentUnready(said.splitlines()[-1] if said else "not ready")
-    if done.returncode != 0:
-        raise RoundFailed(
-            f"{task.case} {task.contender} failed:\n{said[:3000]}\n...\n{said[-1500:]}"
-        )
-    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Sample)
+    if process.returncode == UNREADY:
+        raise EnvironmentUnready(said.splitlines()[-1] if said else f"{name} cannot start")
+    if process.returncode != 0:
+        shown = said if len(said) < 6000 else f"{said[:3000]}\n...\n{said[-3000:]}"
+        raise RoundFailed(f"{name} failed:\n{shown}")
+    return msgspec.json.decode(printed.splitlines()[-1], type=Sample)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the worker, if it has not ended, with what it has started: they share a session."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -11,7 +11,7 @@ from bench.machine import commit, now, this_machine
 from bench.progress import Progress
 from bench.results import CaseResult, Results, load_results, merged, result_of, save
 from bench.rivals.missing import explained
-from bench.rounds import WORK, Plan, run_case
+from bench.rounds import WORK, Plan, RoundFailed, run_case
 from bench.targets import judge
 from bench.text import case_lines, summary_lines, target_lines
 from bench.thresholds import Threshold
@@ -54,7 +54,11 @@ def run(
     limits = [Threshold.parse(text) for text in threshold]
     load = _load(rate, open_max)
     plan = Plan(repeats=repeat, scale=scale, only=only, long=long, load=load, work=work)
-    results = _measure(_known(cases), plan)
+    try:
+        results = _measure(_known(cases), plan)
+    except RoundFailed as failure:
+        click.echo(f"error: {failure}", err=True)
+        return FAILED
     if file is not None:
         save(merged(load_results(file), results) if file.exists() else results, file)
     judged = judge(results, list(results.cases))

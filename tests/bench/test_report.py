@@ -73,7 +73,7 @@ def test_a_target_is_met_by_the_median_ratio() -> None:
     rows = {row.target.what: row for row in judge(results(), ["mailbox"])}
     (tell,) = [row for what, row in rows.items() if "Pykka" in what]
     assert (tell.verdict, tell.failed) == ("met", False)
-    assert tell.figure() == "8x (8 .. 8)"
+    assert tell.figure() == "8x (8 .. 8), the bare limit 13.3x"
 
 
 def test_a_must_below_its_bound_fails() -> None:

@@ -61,3 +61,22 @@ def test_a_round_that_fails_says_what_happened(tmp_path: Path) -> None:
     )
     with pytest.raises(RoundFailed, match="unable to open database file"):
         run_round(task)
+
+
+def test_what_a_round_has_started_ends_with_it_when_its_time_is_up(tmp_path: Path) -> None:
+    task = Round(case="http", contender="quart", operations=10**9, folder=tmp_path, kept=tmp_path)
+    with pytest.raises(RoundFailed, match="not done in 3 s"):
+        run_round(task, 3.0)
+    left = [
+        path.parent.name
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if str(tmp_path).encode() in _read(path)
+    ]
+    assert left == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""
