@@ -11,6 +11,7 @@ from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException
 
 from runtime.errors import Unavailable
+from runtime.http_request import Request
 from runtime.redaction import where_raised
 from runtime.telemetry import Telemetry
 
@@ -38,6 +39,7 @@ def status_app(
     """
     app = Quart(name)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.request_class = Request
     app.config["BODY_TIMEOUT"] = BODY_S_MAX
     app.config["RESPONSE_TIMEOUT"] = None  # each write has a limit: runtime.http_connection.STALL_S
     app.url_map.merge_slashes = False

@@ -30,6 +30,7 @@ from actors.gateway.streams import StreamReads, Streams
 from actors.status import Check
 from runtime.host import Host
 from runtime.http import App
+from runtime.http_request import Request
 from runtime.telemetry import Telemetry
 
 Handler = Callable[..., Awaitable[Response]]
@@ -94,6 +95,7 @@ def gateway_app(
 def _app(gateway: Gateway, streams: Streams, site: Site) -> Quart:
     app = Quart("actors.gateway", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = gateway.limits.body_bytes_max
+    app.request_class = Request
     app.config["BODY_TIMEOUT"] = _BODY_S_MAX
     app.config["RESPONSE_TIMEOUT"] = None  # each write has a limit: runtime.http_connection.STALL_S
     app.url_map.merge_slashes = False

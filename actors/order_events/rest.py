@@ -16,6 +16,7 @@ from actors.order_events.handlers import Api, Ports
 from actors.order_events.problems import respond
 from actors.status import BODY_BYTES_MAX, BODY_S_MAX
 from runtime.errors import Rejection
+from runtime.http_request import Request
 from runtime.redaction import describe_error, where_raised
 from runtime.telemetry import Telemetry
 
@@ -53,6 +54,7 @@ def create_app(ports: Ports) -> Quart:
     """Return the ASGI application. Long polls end early once `Wakeups.close` was called."""
     app = Quart("order_events")
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.request_class = Request
     app.config["BODY_TIMEOUT"] = BODY_S_MAX
     app.config["RESPONSE_TIMEOUT"] = None  # each write has a limit: runtime.http_connection.STALL_S
     app.url_map.merge_slashes = False
