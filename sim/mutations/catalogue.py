@@ -59,7 +59,15 @@ HUNTED_IN: Mapping[str, str] = {
     "cache-kept-after-a-failed-commit": "slow-disk",
     "returned-means-sent": "publish-failures",
     "stopping-counts-as-failing": "crash-storm",
-    "nobody-notices-silence": "broker-outage",
+    "order-of-a-key-lost": "broker-outage",
+    "no-resume-of-open-attempts": "crash-storm",
+    "refund-only-on-cancellation": "cancel-races",
+    "new-key-after-a-timeout": "lost-replies",
+    "no-lookup-after-a-crash": "lost-replies",
+    "state-read-before-the-lock": "cancel-races",
+    "address-read-before-the-lock": "cancel-races",
+    "capture-without-another-look": "cancel-races",
+    "nobody-notices-silence": "crash-storm",
 }
 """The scenario in which a mutation is hunted that few seeds of `EVERYWHERE` come near."""
 

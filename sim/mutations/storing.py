@@ -183,5 +183,11 @@ def order_of_a_key_lost(patch: Patch) -> None:
     ) -> None:
         original(tx, f"{key}/{message.message_id}", exchange, routing_key, message)
 
+    async def send(self: Any) -> Exception | None:
+        self._lanes = dict(reversed(self._lanes.items()))
+        failure: Exception | None = await send_all(self)
+        return failure
+
     original = outbox.enqueue
     patch.set(appending, "outbox", _Outbox(enqueue))
+    send_all = patch.set(Relay, "_send", send)
