@@ -208,16 +208,6 @@ class Struck(msgspec.Struct, frozen=True):
     lives: dict[str, int]
 
 
-class Refused(msgspec.Struct, frozen=True):
-    """Somebody wanted to change an inbox row that is no longer his: nothing was written."""
-
-    at: float
-    step: int
-    node: str
-    message_id: str
-    worker: str
-
-
 class Reading(msgspec.Struct, frozen=True):
     """How many rows each ledger had before the past was read, and after it.
 
@@ -263,7 +253,6 @@ class Observed(msgspec.Struct, kw_only=True):
     readings: list[Reading] = []
     rebuilt: list[Rebuilt] = []
     struck: list[Struck] = []
-    refused: list[Refused] = []
     history: list[Sent | Answered] = []
     fates: list[tuple[str, int, str, Fate]] = []
     disks: dict[str, list[str]] = {}

@@ -173,9 +173,9 @@ def dropped_on_error(patch: Patch) -> None:
 def copy_after_the_ack(patch: Patch) -> None:
     """The original is acknowledged first, the copy for the retry is published then."""
 
-    async def settle(self: Any, job: Any, claimed: Claimed | None, error: Exception | None) -> None:
+    async def settle(self: Any, job: Any, *how: Any) -> None:
         self._acknowledge(job)
-        await original(self, msgspec.structs.replace(job, delivery=None), claimed, error)
+        await original(self, msgspec.structs.replace(job, delivery=None), *how)
 
     original = patch.set(MessageService, "_settle", settle)
 

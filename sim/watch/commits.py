@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from sim.judges.observed import Commit, Refused
+from sim.judges.observed import Commit
 from sim.watch.clock import Clock
 
 TABLES = frozenset(
@@ -102,7 +102,6 @@ class CommitWatch:
     def __init__(self, clock: Clock, tell: Callable[[Commit], None]) -> None:
         self.clock = clock
         self.tell = tell
-        self.refused: list[Refused] = []
 
     def watch(self, node: str, incarnation: int, database: str) -> "Writer":
         """Return the watch of a new connection."""
@@ -136,9 +135,7 @@ class Writer:
         """A statement was applied; see `sim.bystander.Watch`."""
         form = _read(sql)
         if isinstance(form, Form):
-            if not changed and form.verb == "update" and form.table == "inbox":
-                self._refused(form, rows)
-            elif changed:
+            if changed:
                 self._rows += [(form, row, changed, row_id) for row in rows]
                 if not open_:
                     self._commit(certain=certain)
@@ -151,13 +148,6 @@ class Writer:
         elif form is not None:  # ROLLBACK; or BEGIN, after SQLite has rolled back by itself
             self._rows.clear()
             self._kept = 0
-
-    def _refused(self, form: Form, rows: Sequence[Any]) -> None:
-        at, step = self._commits.clock()
-        for row in rows:
-            _, where = form.filled(row)
-            told = where.get("message_id", ""), where.get("incarnation", "")
-            self._commits.refused.append(Refused(at, step, self._whose[0], *told))
 
     def _commit(self, *, certain: bool) -> None:
         rows, self._rows, self._kept = self._rows, [], 0

@@ -85,7 +85,6 @@ class Witness:
             children=self.children,
             readings=self.readings,
             struck=self.struck,
-            refused=self._statements.refused,
             history=self.history,
             fates=[
                 (node, number, address.message_id, fate)
