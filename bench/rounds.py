@@ -27,6 +27,7 @@ from runtime.errors import EnvironmentUnready
 
 WORK = Path(".ordermill/bench-work")
 ROUND_S_MAX = 600.0
+STILL_S = 60.0
 
 
 class RoundFailed(Exception):
@@ -59,7 +60,9 @@ def run_case(case: Case, plan: Plan, progress: Progress) -> dict[str, list[Sampl
         for number in range(plan.repeats):
             for contender in chosen:
                 began = time.perf_counter()
-                samples[contender.name].append(_run(case, contender, plan, broker, kept))
+                samples[contender.name].append(
+                    _run(case, contender, plan, (broker, kept), progress)
+                )
                 took_s = time.perf_counter() - began
                 progress.round(case.name, number + 1, plan.repeats, contender.name, took_s)
     return samples
@@ -87,8 +90,13 @@ def _kept(plan: Plan) -> Iterator[Path]:
 
 
 def _run(
-    case: Case, contender: Contender, plan: Plan, broker: RabbitMQ | None, kept: Path
+    case: Case,
+    contender: Contender,
+    plan: Plan,
+    shared: tuple[RabbitMQ | None, Path],
+    progress: Progress,
 ) -> Sample:
+    broker, kept = shared
     operations = case.operations_long or case.operations if plan.long else case.operations
     folder = Path(tempfile.mkdtemp(prefix=f"{case.name}-", dir=plan.work)).resolve()
     try:
@@ -104,12 +112,15 @@ def _run(
                 broker_pid=0 if broker is None else broker.pid,
             ),
             3600.0 if plan.long else ROUND_S_MAX,
+            progress,
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run_round(task: Round, seconds_max: float = ROUND_S_MAX) -> Sample:
+def run_round(
+    task: Round, seconds_max: float = ROUND_S_MAX, progress: Progress | None = None
+) -> Sample:
     """Run one round in a process of its own; raises `RoundFailed`, `EnvironmentUnready`."""
     name = f"{task.case} {task.contender}"
     with tempfile.TemporaryFile() as errors:
@@ -122,9 +133,7 @@ def run_round(task: Round, seconds_max: float = ROUND_S_MAX) -> Sample:
         ) as process:
             try:
                 given = msgspec.json.encode(task, enc_hook=str)
-                printed, _ = process.communicate(given, seconds_max)
-            except subprocess.TimeoutExpired as error:
-                raise RoundFailed(f"{name}: not done in {seconds_max:g} s") from error
+                printed = _wait(process, given, seconds_max, progress, name)
             finally:
                 _end(process)
         errors.seek(0)
@@ -135,6 +144,26 @@ def run_round(task: Round, seconds_max: float = ROUND_S_MAX) -> Sample:
         shown = said if len(said) < 6000 else f"{said[:3000]}\n...\n{said[-3000:]}"
         raise RoundFailed(f"{name} failed:\n{shown}")
     return msgspec.json.decode(printed.splitlines()[-1], type=Sample)
+
+
+def _wait(
+    process: subprocess.Popen[bytes],
+    given: bytes,
+    seconds_max: float,
+    progress: Progress | None,
+    name: str,
+) -> bytes:
+    """Return what the worker has printed when it has ended; say now and then that it has not."""
+    began = time.monotonic()
+    wanted: bytes | None = given
+    while (left_s := began + seconds_max - time.monotonic()) > 0:
+        try:
+            return process.communicate(wanted, min(left_s, STILL_S))[0]
+        except subprocess.TimeoutExpired:
+            wanted = None  # it is given once only
+            if progress is not None:
+                progress.say(f"{name}: still at it after {time.monotonic() - began:.0f} s")
+    raise RoundFailed(f"{name}: not done in {seconds_max:g} s")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
