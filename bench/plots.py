@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from bench.budget import budget
 from bench.results import CaseResult, Results
 from bench.sample import Latency, spread
+from bench.targets import number
 
 mpl.use("Agg")
 
@@ -33,7 +34,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
     paths: list[Path] = []
     with mpl.rc_context(_STYLE):
         for name, plot in _plots(results):
-            figure, axes = pyplot.subplots(figsize=(7.2, 3.0))
+            figure, axes = pyplot.subplots(figsize=(8, 4 if name == "budget" else 3))
             plot(axes)
             path = folder / f"{name}.svg"
             figure.tight_layout()
@@ -63,9 +64,10 @@ def _bars(axes: Axes, case: CaseResult) -> None:
     medians = [one.median for one in found]
     around = [[one.median - one.low for one in found], [one.high - one.median for one in found]]
     colours = [COLOURS[case.contenders[name].role] for name in names]
-    axes.barh(names, medians, xerr=around, color=colours, height=0.6)
+    bars = axes.barh(names, medians, xerr=around, color=colours, height=0.6)
+    axes.bar_label(bars, [number(median) for median in medians], padding=6)
+    axes.margins(x=0.15)
     axes.invert_yaxis()
-    axes.set_xscale("log" if max(medians) > 20 * min(medians) else "linear")
     axes.set_xlabel(f"CPU time of one {case.operation}, microseconds (less is better)")
     axes.set_title(case.title)
 
@@ -80,7 +82,7 @@ def _latency(axes: Axes, case: CaseResult) -> None:
     axes.set_yscale("log")
     axes.set_ylabel("milliseconds")
     axes.set_title(f"{case.title}: latency")
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def _growth(axes: Axes, case: CaseResult) -> None:
@@ -97,7 +99,10 @@ def _growth(axes: Axes, case: CaseResult) -> None:
 
 def _budget(axes: Axes, case: CaseResult) -> None:
     rows = budget(case)
-    axes.barh([stage for stage, _, _ in rows], [us for _, us, _ in rows], color=COLOURS["ours"])
+    costs = [us for _, us, _ in rows]
+    bars = axes.barh([stage for stage, _, _ in rows], costs, color=COLOURS["ours"])
+    axes.bar_label(bars, [f"{number(us)} ({share:.0%})" for _, us, share in rows], padding=3)
+    axes.margins(x=0.15)
     axes.invert_yaxis()
     axes.tick_params(axis="y", labelsize=7)
     axes.set_xlabel("microseconds of CPU time")

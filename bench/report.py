@@ -137,7 +137,8 @@ _PAGE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>ordermill: how fast</title>
 <style>
-body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto }}
+body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 62rem;
+  margin: 2rem auto; padding: 0 1rem }}
 table {{ border-collapse: collapse; margin: 1rem 0; font-size: 13px }}
 td, th {{ border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left }}
 svg {{ max-width: 100%; height: auto }}
