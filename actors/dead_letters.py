@@ -1,8 +1,8 @@
-"""The operator's routes of a service that is fed by a queue: its parked messages.
+"""The operator's routes of a service that is fed by a queue: its queues, and its parked messages.
 
-``GET /dead-letters?type=&limit=`` the oldest ones, without bodies. ``GET /dead-letters/{id}`` one
-as it is. ``POST /dead-letters/replay`` and ``/discard`` with `Selection`. ``POST /inbox`` with
-`Ids` tells what became of these messages here.
+``GET /queues`` how much is in each. ``GET /dead-letters?type=&limit=`` the oldest parked messages,
+without bodies. ``GET /dead-letters/{id}`` one as it is. ``POST /dead-letters/replay`` and
+``/discard`` with `Selection`. ``POST /inbox`` with `Ids` tells what became of these messages here.
 """
 
 import base64
@@ -18,6 +18,7 @@ from actors.domain.values import refuse_issued_card_number, tidy_free_text
 from actors.operators import Why, decoded, number, operator_routes, order_named
 from actors.status import answer
 from runtime.amqp.dead_letters import DeadLetter, DeadLetters, Wanted
+from runtime.amqp.depths import QueueDepth
 from runtime.errands import Done
 from runtime.errors import Rejection
 from runtime.inbox import State
@@ -59,6 +60,12 @@ class StatesReply(msgspec.Struct, frozen=True):
     states: dict[str, State]
 
 
+class QueuesReply(msgspec.Struct, frozen=True):
+    """The service's own queue, its delay queues, its ``.dead`` queue."""
+
+    data: list[QueueDepth]
+
+
 class LettersReply(msgspec.Struct, frozen=True):
     """Parked messages, oldest first."""
 
@@ -88,6 +95,10 @@ def message_service_operator(
     """
     routes = operator_routes(token, service.errands)
     letters = service.dead_letters
+
+    @routes.get("/queues")
+    async def queues() -> Response:
+        return answer(QueuesReply(await service.errands.look(service.depths.count)))
 
     @routes.get("/dead-letters")
     async def find() -> Response:

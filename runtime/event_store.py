@@ -212,6 +212,28 @@ def load_all(
     return [StoredEvent(*row) for row in rows]
 
 
+def load_latest(
+    connection: sqlite3.Connection,
+    before_position: int,
+    limit: int = 1000,
+    *,
+    stream: str | None = None,
+    type_: str | None = None,
+) -> list[StoredEvent]:
+    """Return the last ``limit`` events of all streams before this position, ascending.
+
+    ``stream`` and ``type_`` are those of `load_all`.
+    """
+    filters = {"stream = ?": stream, "type = ?": type_}
+    given = {clause: value for clause, value in filters.items() if value is not None}
+    where = " AND ".join(["position < ?", *given])
+    rows = connection.execute(
+        f"{_SELECT} WHERE {where} ORDER BY position DESC LIMIT ?",
+        (before_position, *given.values(), limit),
+    )
+    return [StoredEvent(*row) for row in rows][::-1]
+
+
 def load_streams(
     connection: sqlite3.Connection, after: str, streams_max: int
 ) -> list[tuple[str, list[StoredEvent]]]:

@@ -25,6 +25,7 @@ import msgspec
 
 from runtime.amqp.consumer import Consumer, ConsumerStatistics, Delivery
 from runtime.amqp.dead_letters import DeadLetters
+from runtime.amqp.depths import Depths
 from runtime.amqp.link import Link
 from runtime.amqp.redrive import Redrive
 from runtime.amqp.topology import dead_queue, retry_queue
@@ -121,7 +122,9 @@ class MessageService:
         self._capacity = 4 * around.prefetch
         self._consumer = Consumer(around.link, queue, prefetch=around.prefetch, feed=self._receive)
         self._redrive = Redrive(around.link, around.publisher, queue, around.telemetry)
-        self.dead_letters = DeadLetters(around.link, around.publisher, queue, self._redrive.looking)
+        looking = self._redrive.looking
+        self.dead_letters = DeadLetters(around.link, around.publisher, queue, looking)
+        self.depths = Depths(around.link, queue, around.retry.tiers_s, looking)
         self._holds = Holds(
             around.database,
             around.host.clock,

@@ -17,11 +17,13 @@ from quart import Blueprint, Response, request
 from actors.deeds import deed
 from actors.domain.event_json import EventJson, event_json
 from actors.domain.events import EVENT_TYPES
+from actors.domain.operating import EventsPage
 from actors.domain.values import TidyText
 from actors.operators import Why, decoded, number, operator_routes
 from actors.order_events.appending import message_from
 from actors.order_events.forgetting import add_erasures
 from actors.order_events.parts import OrderEventsParts
+from actors.order_events.searching import LIMIT_MAX, Search, figures, search
 from actors.order_events.stream import event_from
 from actors.order_events.wakeups import ALL
 from actors.status import answer
@@ -35,7 +37,7 @@ from runtime.inbox import REPLAYED
 POSITION_MAX = 2**53
 NAMED_MAX = 20
 WAIT_S_MAX = 30
-
+IDLE_S_MAX = 10**8
 
 Subscriptions = Mapping[str, Sequence[str]]
 """Queue, and the types of events that its service is meant to get."""
@@ -56,25 +58,21 @@ class Reoffer(TidyText, frozen=True):
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-class EventsPage(msgspec.Struct, frozen=True):
-    """Events by position; ``last`` is the position to go on after."""
-
-    data: list[EventJson]
-    last: int
-
-
 def order_events_operator(
     token: str, parts: OrderEventsParts, subscriptions: Subscriptions, clock: Clock
 ) -> Blueprint:
     """Return the operator's routes of order-events.
 
     ``GET /events?after=&limit=&order=&type=&wait=`` events by position, after waiting at most
-    ``wait`` seconds for the first one; ``GET /events/{id}`` one of them. ``GET /outbox`` the
-    relay's figures; ``POST /outbox/flush`` wakes it; ``POST /outbox/reoffer`` with `Reoffer`.
-    For erasures see `actors.order_events.forgetting`.
+    ``wait`` seconds for the first one; ``?before=`` instead of ``after`` and ``wait``: the last
+    ones before a position; ``GET /events/{id}`` one of them. ``GET /orders?q=&status=&idle=
+    &before=&limit=`` what `actors.order_events.searching` finds; ``GET /figures`` how the orders
+    stand. ``GET /outbox`` the relay's figures; ``POST /outbox/flush`` wakes it;
+    ``POST /outbox/reoffer`` with `Reoffer`. For erasures see `actors.order_events.forgetting`.
     """
     routes = operator_routes(token, parts.errands)
     _add_log(routes, parts)
+    _add_orders(routes, parts, clock)
     _add_outbox(routes, parts, subscriptions)
     add_erasures(routes, parts, clock)
     return routes
@@ -85,6 +83,10 @@ def _add_log(routes: Blueprint, parts: OrderEventsParts) -> None:
     async def events() -> Response:
         after, limit = number("after", 0, POSITION_MAX), number("limit", 100)
         order, type_ = request.args.get("order"), request.args.get("type")
+        if "before" in request.args:
+            before = number("before", 0, POSITION_MAX)
+            latest = partial(_latest, before, max(1, limit), order, type_)
+            return answer(await parts.database.read(latest))
         look = partial(_page, after, max(1, limit), order, type_)
         wait_s = number("wait", 0, WAIT_S_MAX)
         with parts.wakeups.watch(ALL) as committed:
@@ -97,6 +99,26 @@ def _add_log(routes: Blueprint, parts: OrderEventsParts) -> None:
     @routes.get("/events/<event_id>")
     async def event(event_id: str) -> Response:
         return answer(await parts.database.read(partial(_one, event_id)))
+
+
+def _add_orders(routes: Blueprint, parts: OrderEventsParts, clock: Clock) -> None:
+    @routes.get("/orders")
+    async def orders() -> Response:
+        given = request.args
+        wanted = Search(
+            text=given.get("q", "").strip(),
+            status=given.get("status"),
+            idle_s=number("idle", 0, IDLE_S_MAX) if "idle" in given else None,
+            before=number("before", 0, POSITION_MAX) if "before" in given else None,
+            limit=number("limit", LIMIT_MAX, LIMIT_MAX),
+        )
+        now_ms = int(clock.wall() * 1000)
+        return answer(await parts.database.read(lambda tx: search(tx, wanted, now_ms)))
+
+    @routes.get("/figures")
+    async def show_figures() -> Response:
+        now_ms = int(clock.wall() * 1000)
+        return answer(await parts.database.read(lambda tx: figures(tx, now_ms)))
 
 
 def _add_outbox(routes: Blueprint, parts: OrderEventsParts, subscriptions: Subscriptions) -> None:
@@ -159,6 +181,14 @@ def _page(
     stored = event_store.load_all(connection, after, limit, stream=order, type_=type_)
     # Nothing more behind a page that is not full: go on after what was looked through.
     last = stored[-1].position if stored else max(after, event_store.last_position(connection))
+    return EventsPage([event_json(event_from(event)) for event in stored], last)
+
+
+def _latest(
+    before: int, limit: int, order: str | None, type_: str | None, connection: sqlite3.Connection
+) -> EventsPage:
+    stored = event_store.load_latest(connection, before, limit, stream=order, type_=type_)
+    last = stored[-1].position if stored else 0
     return EventsPage([event_json(event_from(event)) for event in stored], last)
 
 

@@ -29,7 +29,7 @@ CREATE INDEX order_list_status ON order_list (status, number);
 CREATE INDEX order_list_refund_due ON order_list (number) WHERE refund_due;
 """
 
-_COLUMNS = "order_id, number, status, version, total_amount, currency, created_at_ms, updated_at_ms"
+COLUMNS = "order_id, number, status, version, total_amount, currency, created_at_ms, updated_at_ms"
 
 
 def row_of(order: Order) -> tuple[str | int, ...]:
@@ -50,7 +50,7 @@ def row_of(order: Order) -> tuple[str | int, ...]:
 def put(connection: sqlite3.Connection, order: Order) -> None:
     """Write the order's row as of its version."""
     connection.execute(
-        f"INSERT OR REPLACE INTO order_list ({_COLUMNS}, refund_due)"  # noqa: S608 - a constant
+        f"INSERT OR REPLACE INTO order_list ({COLUMNS}, refund_due)"  # noqa: S608 - a constant
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         row_of(order),
     )
@@ -69,7 +69,7 @@ def find(connection: sqlite3.Connection, query: OrderQuery) -> list[OrderSummary
     given = {clause: value for clause, value in filters.items() if value is not None}
     where = " AND ".join(given) or "TRUE"
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM order_list WHERE {where}"  # noqa: S608 - of constants
+        f"SELECT {COLUMNS} FROM order_list WHERE {where}"  # noqa: S608 - of constants
         " ORDER BY number DESC LIMIT ?",
         (*given.values(), max(1, min(query.limit, LIMIT_MAX))),
     )
@@ -79,7 +79,7 @@ def find(connection: sqlite3.Connection, query: OrderQuery) -> list[OrderSummary
 def stored_row(connection: sqlite3.Connection, order_id: str) -> tuple[str | int, ...] | None:
     """Return the row of the table as `row_of` would make it, if there is one."""
     row: tuple[str | int, ...] | None = connection.execute(
-        f"SELECT {_COLUMNS}, refund_due FROM order_list WHERE order_id = ?",  # noqa: S608
+        f"SELECT {COLUMNS}, refund_due FROM order_list WHERE order_id = ?",  # noqa: S608
         (order_id,),
     ).fetchone()
     return row

@@ -71,6 +71,14 @@ class OrderEventsParts:
             self.ref, self.database, self.wakeups, service=service, deadline_s=self._deadline_s
         )
 
+    def status(self) -> dict[str, object]:
+        """Return what operators see of the writer, the store and the relay."""
+        return {
+            "mailbox": self.ref.statistics(),
+            "database": self.database.statistics(),
+            "outbox": self.relay.statistics(),
+        }
+
     def children(self) -> tuple[ChildSpec, ...]:
         """Return the relay, the writer, the purge and the operator's desk, as they start.
 
