@@ -16,6 +16,7 @@ from actors.domain.order_events import Service as Caller
 from actors.domain.shipments import Shipments
 from actors.gateway.app import gateway_app
 from actors.gateway.catalogue import built_in_catalogue
+from actors.gateway.console.backstage import Backstage
 from actors.gateway.context import Holds, Limits
 from actors.gateway.streams import Streams
 from actors.guard import Guarded
@@ -67,7 +68,7 @@ class Apps:
             outbox=parts.relay.statistics,
             flush_outbox=parts.relay.wake,
             checks=self._checks,
-            status=self._process,
+            status=lambda: {**parts.status(), **self._process()},
             telemetry=self._world.telemetry,
         )
         app = rest.create_app(ports)
@@ -121,8 +122,9 @@ class Apps:
         shipments: Shipments,
         correspondence: Correspondence,
         streams: Streams,
+        backstage: Backstage,
     ) -> HttpServer:
-        """Serve the public API and the pages."""
+        """Serve the public API, the pages and the operator's console."""
         credentials, settings = self._world.credentials, self._world.settings
         app = gateway_app(
             order_events,
@@ -142,6 +144,7 @@ class Apps:
             public_url=settings.http.public_url,
             holds=Holds(settings.payment.hold_s, settings.shipping.hold_s),
             mailbox=shows_mailbox(settings),
+            backstage=backstage,
         )
         server = self._server("gateway", app, streams.stop)
         return server

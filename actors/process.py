@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
 
 from actors.apps import addresses
 from actors.credentials import load_credentials
+from actors.desks import Address, HttpDesks
 from actors.messaging import BROKER_FILE, EMBEDDED, World
 from actors.neighbours import Neighbour, neighbour_client, neighbour_url
 from actors.notification.maildir import FOLDER as MAIL_FOLDER
@@ -17,13 +19,15 @@ from actors.parties import OpenParties, built_in_parties
 from actors.services import SERVICES, ServiceName
 from actors.settings import Notification, OrderEventsHttp, Settings, Shipping, url_at
 from actors.system import FILES, Resources, System
-from runtime.amqp.address import Address
+from runtime.amqp.address import Address as BrokerAddress
 from runtime.amqp.session import connect
 from runtime.broker import journal
 from runtime.database import Database, open_database
 from runtime.errors import ConfigurationError, EnvironmentUnready, Unavailable
 from runtime.host import Host
 from runtime.telemetry import Telemetry
+
+DESKS_MAX = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,10 @@ class Running:
     mail_dir: Path
     mails: str
     system: System
+
+    def login_path(self) -> str:
+        """Return the path of a new link that logs an operator in at the console, once."""
+        return self.system.login_links.make()
 
 
 async def run_system(
@@ -71,6 +79,7 @@ async def run_system(
             parties=await stack.enter_async_context(open_parties(settings, host, chosen)),
             databases=databases,
             neighbours=await _neighbours(stack, world, chosen),
+            desks=await _desks(stack, world) if "gateway" in chosen else None,
         )
         system = System(resources)
         await system.supervisor.run(stopping, started=lambda: ready(_running(system, settings)))
@@ -121,6 +130,19 @@ async def _neighbours(
     return found
 
 
+async def _desks(stack: AsyncExitStack, world: World) -> Callable[[Address], HttpDesks]:
+    # Each page that follows the log holds a connection while it waits.
+    http = neighbour_client("", world.settings.stream.clients_max + DESKS_MAX)
+    await stack.enter_async_context(http)
+    return partial(
+        HttpDesks,
+        http,
+        world.host.clock,
+        operator_token=world.credentials.operator_token.reveal(),
+        service_token=world.credentials.of_service("gateway"),
+    )
+
+
 def _running(system: System, settings: Settings) -> Running:
     rows = {name: row for name, (row, _) in addresses(settings).items()}
     urls = {
@@ -150,7 +172,7 @@ async def preflight(settings: Settings) -> None:
     """
     if settings.broker.url.reveal() == EMBEDDED:
         return
-    address = Address.parse(settings.broker.url.reveal())
+    address = BrokerAddress.parse(settings.broker.url.reveal())
     try:
         session = await connect(address, settings.broker.heartbeat_s, "ordermill preflight", 0)
     except Unavailable as error:

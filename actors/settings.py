@@ -5,12 +5,15 @@ A key such as ``http.port`` is the table entry ``[http] port`` in ``ordermill.to
 last part of a name.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from runtime.setting import Secret, SecretUrl
+from actors.domain.operating import SettingShown
+from runtime.config import describe
+from runtime.setting import Secret, SecretUrl, shown
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one")]
 Bind = Annotated[str, Meta(min_length=1, max_length=255, description="address to listen on")]
@@ -75,6 +78,7 @@ class Payment(Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The payment service."""
 
     port: Port = 8082
+    url: Url = ""
     hold_s: Annotated[
         Seconds, Meta(description="how long a new order waits, so that payment can be changed")
     ] = 5.0
@@ -276,6 +280,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stream: Stream = Stream()
     runtime: Runtime = Runtime()
     log: Log = Log()
+
+
+def shown_settings(settings: Settings) -> Iterator[SettingShown]:
+    """Yield every setting as it is in force; secrets as ``***``."""
+    for setting in describe(Settings):
+        value: object = settings
+        for part in setting.key.split("."):
+            value = getattr(value, part)
+        text = "" if value is None else shown(value)
+        yield SettingShown(setting.key, text, setting.default_text, setting.description)
 
 
 def url_at(bind: str, port: int) -> str:

@@ -6,11 +6,12 @@ so the gateway is the first to stop and the broker the last. A process that runs
 has the same tree with the others left out, and reaches them over HTTP instead of asking them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from actors.apps import Apps, address_of, http_child
+from actors.apps import Apps, address_of, addresses, http_child
+from actors.desks import Address, HttpDesks
 from actors.domain.correspondence import Correspondence
 from actors.domain.order import Order
 from actors.domain.order_events import OrderEvents
@@ -18,6 +19,8 @@ from actors.domain.order_events import Service as Caller
 from actors.domain.shipments import Shipments
 from actors.gateway import signals as gateway_signals
 from actors.gateway.auth import Authority
+from actors.gateway.console.backstage import Backstage
+from actors.gateway.console.login_links import LoginLinks
 from actors.gateway.pages.access import FIND_PATH, link_path
 from actors.gateway.streams import Streams
 from actors.messaging import BROKER_FILE, Messaging, World
@@ -33,8 +36,10 @@ from actors.parties import Parties
 from actors.payment import assembly as payment
 from actors.payment import signals as payment_signals
 from actors.services import CONSUMERS, ServiceName
+from actors.settings import shown_settings, url_at
 from actors.shipping import assembly as shipping
 from actors.shipping.http_client import HttpShipments
+from actors.topology import SUBSCRIPTIONS
 from runtime.child import ChildSpec, SupervisorSpec
 from runtime.database import Database
 from runtime.http import HttpServer
@@ -62,7 +67,8 @@ class Resources:
     """What belongs to the process rather than to an actor.
 
     ``services`` are those that it runs, in the order of `actors.services.SERVICES`; ``databases``
-    are theirs, by file name; ``neighbours`` are those that it reaches over HTTP, by name.
+    are theirs, by file name; ``neighbours`` are those that it reaches over HTTP, by name. ``desks``
+    makes the console's way to every service; None where there is no gateway.
     """
 
     world: World
@@ -70,6 +76,7 @@ class Resources:
     parties: Parties
     databases: Mapping[str, Database]
     neighbours: Mapping[str, Neighbour]
+    desks: Callable[[Address], HttpDesks] | None = None
 
 
 class Consuming(Protocol):
@@ -95,6 +102,7 @@ class System:
         self.payment = self._payment()
         self.shipping = self._shipping()
         self.notification = self._notification()
+        self.login_links = LoginLinks(self._world.host)
         self.servers = self._servers(self._apps())
         self.supervisor = Supervisor(self.tree(), self._world.host, self._world.telemetry)
 
@@ -289,6 +297,26 @@ class System:
         links = [] if self.messaging is None else self.messaging.links()
         return {"supervision": self.supervisor.tree(), "broker": links}
 
+    def _backstage(self) -> Backstage:
+        assert self._resources.desks is not None, "whoever has a gateway has its console"
+        settings = self._world.settings
+        return Backstage(
+            desks=self._resources.desks(self._address_of),
+            links=self.login_links,
+            here=self._resources.services,
+            process=self._process,
+            settings=tuple(shown_settings(settings)),
+            subscriptions=SUBSCRIPTIONS,
+            outbox_warn_s=settings.outbox.warn_age_s,
+        )
+
+    def _address_of(self, name: ServiceName) -> str | None:
+        """Return where a service listens: at the port that it took, or where the settings say."""
+        row, _ = addresses(self._world.settings)[name]
+        if name in self.servers:
+            return url_at(row.bind, self.servers[name].port)
+        return getattr(row, "url", "") or (url_at(row.bind, row.port) if row.port else None)
+
     def _servers(self, apps: Apps) -> dict[str, HttpServer]:
         servers: dict[str, HttpServer] = {}
         if self.order_events is not None:
@@ -301,7 +329,11 @@ class System:
             servers["notification"] = apps.notification(self.notification)
         if self._runs("gateway"):
             servers["gateway"] = apps.gateway(
-                self._orders_for("gateway"), self._shipments(), self._correspondence(), Streams()
+                self._orders_for("gateway"),
+                self._shipments(),
+                self._correspondence(),
+                Streams(),
+                self._backstage(),
             )
         return servers
 

@@ -26,6 +26,8 @@ from actors.domain.order_events import (
 )
 from actors.domain.shipments import Shipments
 from actors.domain.values import total_of
+from actors.gateway.console.backstage import Backstage, Desks
+from actors.gateway.console.login_links import LoginLinks
 from actors.gateway.streams import Streams
 from actors.messaging import World
 from actors.settings import Api, Http, Settings
@@ -81,7 +83,16 @@ async def _serve(ground: Ground, orders: OrderEvents, stopping: anyio.Event) -> 
     world = World(settings, ground.host, ground.telemetry, credentials)
     apps = Apps(world, dict[str, str], (), dict)
     nobody = cast("Shipments", None), cast("Correspondence", None)
-    server = apps.gateway(orders, *nobody, Streams())
+    backstage = Backstage(
+        desks=cast("Desks", None),
+        links=LoginLinks(ground.host),
+        here=("gateway",),
+        process=dict,
+        settings=(),
+        subscriptions={},
+        outbox_warn_s=settings.outbox.warn_age_s,
+    )
+    server = apps.gateway(orders, *nobody, Streams(), backstage)
 
     async def until_told() -> None:
         print(f"ready http://127.0.0.1:{server.port}", flush=True)

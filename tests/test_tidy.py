@@ -20,6 +20,7 @@ COMPOSITION = (
     "actors.apps",
     "actors.messaging",
     "actors.neighbours",
+    "actors.desks",
     "actors.parties",
     "actors.credentials",
     "actors.cli",
@@ -42,7 +43,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "hypercorn": ("runtime.http", "runtime.http_connection", "sim.guard", "bench.rivals"),
     "h11": ("runtime.http_connection",),
     "httpx": (
-        *("actors.commands", "actors.neighbours"),
+        *("actors.commands", "actors.neighbours", "actors.desks"),
         *("actors.order_events", "actors.shipping", "actors.notification"),
     ),
     "click": (

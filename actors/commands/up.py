@@ -29,5 +29,6 @@ def _tell(running: Running, seconds: float) -> None:
     say(f"  broker    {running.broker}")
     say(f"  data      {running.data_dir}")
     say(f"  mails     {running.mails}")
-    say(f"  operator  token in {running.data_dir / 'secrets' / 'operator-token'}")
+    say(f"  operator  {running.url}{running.login_path()}  (once, within 10 minutes)")
+    say(f"            token in {running.data_dir / 'secrets' / 'operator-token'}")
     say("Ctrl-C stops; a second one stops at once")

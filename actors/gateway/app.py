@@ -12,6 +12,8 @@ from actors.domain.shipments import Shipments
 from actors.gateway.auth import Authority
 from actors.gateway.catalogue import Catalogue
 from actors.gateway.commands import Commands
+from actors.gateway.console.backstage import Backstage
+from actors.gateway.console.routes import CONSOLE, console_handlers
 from actors.gateway.context import NO_HOLDS, Gateway, Holds, Limits, Mode, facts
 from actors.gateway.front import Front
 from actors.gateway.idempotency import Intents
@@ -56,8 +58,9 @@ def gateway_app(
     public_url: str = "",
     holds: Holds = NO_HOLDS,
     mailbox: bool = False,
+    backstage: Backstage,
 ) -> Quart:
-    """Return the ASGI application of the public API and the pages.
+    """Return the ASGI application of the public API, the pages and the operator's console.
 
     ``address`` returns where customers reach it. ``mailbox``: the pages show every customer's
     mails. ``telemetry`` must know the tables in ``signals``. The server calls ``streams.stop``
@@ -89,10 +92,10 @@ def gateway_app(
         holds=holds,
         mailbox=mailbox,
     )
-    return _app(gateway, streams, Site(gateway, secret))
+    return _app(gateway, streams, Site(gateway, secret), backstage)
 
 
-def _app(gateway: Gateway, streams: Streams, site: Site) -> Quart:
+def _app(gateway: Gateway, streams: Streams, site: Site, backstage: Backstage) -> Quart:
     app = Quart("actors.gateway", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = gateway.limits.body_bytes_max
     app.request_class = Request
@@ -110,6 +113,9 @@ def _app(gateway: Gateway, streams: Streams, site: Site) -> Quart:
         if page.shown(test=gateway.mode == "test", mailbox=gateway.mailbox):
             handler = page_handlers_by_id[page.id]
             _route(app, page.id, page.method, page.path, handler, page=page.document)
+    console = console_handlers(site, backstage, stream_reads)
+    for page in CONSOLE:
+        _route(app, page.id, page.method, page.path, console[page.id], page=page.document)
     app.register_error_handler(Exception, Refusals(gateway, ErrorPages(site)).answer)
     app.before_serving(_async(streams.resume))
     # Quart's documented way to put something in front of an app; its types are Hypercorn's own.

@@ -92,6 +92,11 @@ class Authority:
         found = [who for known, who in self._staff if hmac.compare_digest(known, given)]
         return found[0] if found else None
 
+    def token_of(self, kind: str) -> str:
+        """Return the token of the operator or the viewer; empty where there is none."""
+        found = [token.decode() for token, who in self._staff if who.kind == kind]
+        return found[0] if found else ""
+
     def guest(self, order_id: str, token: str) -> Principal | None:
         """Return the customer this token makes of its bearer; None where it is not this order's.
 

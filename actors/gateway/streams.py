@@ -24,10 +24,10 @@ from runtime.errors import Rejection, Unavailable
 
 T = TypeVar("T")
 
-_RETRY = b"retry: 1000\n\n"
-_HEARTBEAT = b": still here\n\n"
+RETRY = b"retry: 1000\n\n"
+HEARTBEAT = b": still here\n\n"
 _COMPLETE = b"event: complete\ndata: {}\n\n"
-_BYE = b"event: bye\ndata: {}\n\n"
+BYE = b"event: bye\ndata: {}\n\n"
 _PAGE = 100
 _GRACE_S = 30.0
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -84,16 +84,40 @@ class StreamReads:
         seen = header("last-event-id") or request.args.get("after", "0")
         after = parameters.whole("after", seen)
         await self._gateway.order_events.order(order_id)
+        return self.opened(self._frames(order_id, after))
+
+    def opened(self, frames: AsyncIterator[bytes]) -> Response:
+        """Answer with these frames: counted, bounded, and not for a HEAD; Rejection rate-limited.
+
+        They must end with `BYE` where `unless_stopped` says so, and once they have `outlived`.
+        """
         limits = self._gateway.limits
         if self._streams.open >= limits.streams_max:
             raise rate_limited("Too many event streams are open.", 5)
         if request.method == "HEAD":
             return Response(b"", 200, _HEADERS, content_type="text/event-stream")
-        frames = self._counted(self._frames(order_id, after), facts())
-        response = Response(frames, 200, _HEADERS, content_type="text/event-stream")
+        counted = self._counted(frames, facts())
+        response = Response(counted, 200, _HEADERS, content_type="text/event-stream")
         # Not None: this cuts off a reader that accepts no bytes, and would keep its place for ever.
         response.timeout = limits.stream_s_max + _GRACE_S
         return response
+
+    async def unless_stopped(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """Return the work's result; None where the server is about to close."""
+        return await self._streams.unless_stopped(work)
+
+    @property
+    def heartbeat_s(self) -> float:
+        """How long a stream may be silent."""
+        return self._gateway.limits.heartbeat_s
+
+    def end(self) -> float:
+        """Return when a stream that begins now has lived long enough; see `outlived`."""
+        return self._gateway.host.clock.monotonic() + self._gateway.limits.stream_s_max
+
+    def outlived(self, end: float) -> bool:
+        """Whether a stream's time is over: its client comes back by itself."""
+        return self._gateway.host.clock.monotonic() >= end
 
     async def _counted(self, frames: AsyncIterator[bytes], known: Facts) -> AsyncIterator[bytes]:
         """Pass the frames on, count the stream, and say so where it ends by an error of ours."""
@@ -113,23 +137,22 @@ class StreamReads:
         self._gateway.telemetry.gauge("stream_clients", self._streams.open)
 
     async def _frames(self, order_id: str, after: int) -> AsyncIterator[bytes]:
-        monotonic = self._gateway.host.clock.monotonic
-        end = monotonic() + self._gateway.limits.stream_s_max
+        end = self.end()
         wait_s = 0.0  # what is there already comes first, and so does the end of a settled order
-        yield _RETRY
-        while monotonic() < end:
+        yield RETRY
+        while not self.outlived(end):
             events = await self._streams.unless_stopped(
                 partial(self._next, order_id, after, wait_s)
             )
             if events is None:
-                yield _BYE
+                yield BYE
                 return
             wait_s = self._gateway.limits.heartbeat_s
             for event in events:
                 yield _frame(event)
                 after = event.version
             if not events:
-                yield _HEARTBEAT
+                yield HEARTBEAT
             if len(events) < _PAGE and await self._complete(order_id, after):
                 yield _COMPLETE
                 return

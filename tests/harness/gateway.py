@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 from quart import Quart
 from quart.typing import TestClientProtocol
 from werkzeug.datastructures import Headers
 
+from actors.desks import HttpDesks
 from actors.domain.events import (
     PaymentAuthFailed,
     PaymentAuthInProgress,
@@ -22,10 +24,13 @@ from actors.domain.events import (
     ShippingPreparationInProgress,
     ShippingPrepared,
 )
+from actors.domain.operating import SettingShown
 from actors.domain.order_events import OrderEvents, Recorded
 from actors.domain.values import Money
 from actors.gateway.app import gateway_app
 from actors.gateway.catalogue import Catalogue, built_in_catalogue
+from actors.gateway.console.backstage import Backstage
+from actors.gateway.console.login_links import LoginLinks
 from actors.gateway.context import NO_HOLDS, Holds, Limits, Mode
 from actors.gateway.signals import EVENTS, METRICS
 from actors.gateway.streams import Streams
@@ -35,9 +40,11 @@ from actors.notification.letters import Letters
 from actors.notification.maildir import Maildir
 from actors.order_events.parts import OrderEventsParts
 from actors.status import Check
+from actors.topology import SUBSCRIPTIONS
 from runtime.database import open_database
 from runtime.errors import Unavailable
 from runtime.host import Host, Ids, production_host
+from runtime.node import NodeStatus
 from runtime.telemetry import Telemetry
 from tests.harness.browser_client import BrowserClient, Response
 from tests.harness.order_events import order_events_parts
@@ -112,6 +119,7 @@ class World:
     log: list[str]
     folder: Path
     correspondence: LocalCorrespondence
+    links: LoginLinks
 
     @property
     def client(self) -> TestClientProtocol:
@@ -242,11 +250,13 @@ async def gateway_world(
     async with (
         order_events_parts(folder, host=host) as parts,
         open_database(host.disk, FILE, MIGRATIONS) as mails,
+        httpx.AsyncClient(trust_env=False) as http,
     ):
         desk = ShippingDesk(parts.client("shipping"))
         correspondence = LocalCorrespondence(
             parts.client("notification"), Maildir(host.disk, clock), Letters(), mails, clock
         )
+        links = LoginLinks(host)
         app = gateway_app(
             order_events or parts.client("gateway"),
             desk,
@@ -265,6 +275,24 @@ async def gateway_world(
             public_url=public_url,
             holds=holds,
             mailbox=mailbox,
+            backstage=_backstage(http, links, clock),
         )
         async with running(correspondence.child().run):
-            yield World(app, parts, clock, desk, streams, telemetry, log, folder, correspondence)
+            yield World(
+                app, parts, clock, desk, streams, telemetry, log, folder, correspondence, links
+            )
+
+
+def _backstage(http: httpx.AsyncClient, links: LoginLinks, clock: SetClock) -> Backstage:
+    """Return what a console has whose services nobody runs."""
+    token = OPERATOR["Authorization"].split()[1]
+    tree = NodeStatus("ordermill", "supervisor", "one_for_one", "running", 0, None)
+    return Backstage(
+        desks=HttpDesks(http, clock, lambda _: None, operator_token=token, service_token=token),
+        links=links,
+        here=("gateway",),
+        process=lambda: {"supervision": tree, "broker": []},
+        settings=(SettingShown("mode", "test", "test", "what for"),),
+        subscriptions=SUBSCRIPTIONS,
+        outbox_warn_s=30.0,
+    )

@@ -7,7 +7,7 @@ go over TLS only where the shop is reached over TLS.
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import jinja2
@@ -19,6 +19,7 @@ from actors.domain.event_json import rfc3339
 from actors.domain.values import Line, Money
 from actors.gateway.context import Gateway, facts, header
 from actors.gateway.pages.address_form import country_name
+from actors.gateway.pages.durations import duration
 from actors.gateway.pages.forms import Form, read_form
 from actors.gateway.pages.signed import Signer
 from actors.gateway.pages.static_files import StaticFiles
@@ -105,7 +106,14 @@ class Site:
         return base64.urlsafe_b64encode(drawn).rstrip(b"=").decode()
 
     def set_cookie(
-        self, response: Response, name: str, value: str, *, max_age_s: int, path: str = "/"
+        self,
+        response: Response,
+        name: str,
+        value: str,
+        *,
+        max_age_s: int,
+        path: str = "/",
+        samesite: Literal["Lax", "Strict"] = "Lax",
     ) -> None:
         """Set a cookie with the flags that all of ours have; age 0 removes it."""
         response.set_cookie(
@@ -115,7 +123,7 @@ class Site:
             path=path,
             secure=self._secure,
             httponly=True,
-            samesite="Lax",
+            samesite=samesite,
         )
 
     def _keep(self, response: Response, visitor: Visitor) -> None:
@@ -164,7 +172,14 @@ def _not_ours(message: str) -> Rejection:
 
 def _environment(static: StaticFiles, now_ms: Callable[[], int]) -> jinja2.Environment:
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("actors.gateway.pages", "templates"),
+        loader=jinja2.ChoiceLoader(
+            [
+                jinja2.PackageLoader("actors.gateway.pages", "templates"),
+                jinja2.PrefixLoader(
+                    {"console": jinja2.PackageLoader("actors.gateway.console", "templates")}
+                ),
+            ]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -175,6 +190,8 @@ def _environment(static: StaticFiles, now_ms: Callable[[], int]) -> jinja2.Envir
     made.filters["line_total"] = _line_total
     made.filters["rfc3339"] = rfc3339
     made.filters["moment"] = lambda at_ms: moment_text(at_ms, now_ms())
+    made.filters["json"] = lambda value: msgspec.json.encode(value).decode()
+    made.filters["duration"] = duration
     made.filters["country"] = country_name
     made.globals["static"] = static.url
     made.globals["picture"] = lambda sku: _picture(static, sku)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from actors.gateway.console.routes import CONSOLE
 from actors.gateway.openapi import PARAMETERS
 from actors.gateway.operations import COMMON, OPERATIONS
 from actors.gateway.pages.routes import PAGES
@@ -31,7 +32,7 @@ async def document(world: World) -> dict[str, object]:
 async def test_every_route_that_is_no_page_is_described(
     world: World, document: dict[str, object]
 ) -> None:
-    pages = {page.id for page in PAGES}
+    pages = {page.id for page in (*PAGES, *CONSOLE)}
     routes = {
         (rule.rule.replace("<", "{").replace(">", "}"), method.lower())
         for rule in world.app.url_map.iter_rules()

@@ -1,0 +1,108 @@
+"""One order from the inside: why it is stuck, its story, lanes and raw history, at any version."""
+
+from functools import partial
+
+import msgspec
+from quart import Response, request
+
+from actors.dead_letters import StatesReply
+from actors.domain.event_json import event_json
+from actors.domain.events import Event
+from actors.domain.order import Order, payment_status, shipping_status, status
+from actors.gateway.auth import is_order_id
+from actors.gateway.console import diagnosis
+from actors.gateway.console.backstage import Asked, asked_all
+from actors.gateway.console.console import Console
+from actors.gateway.console.lanes import picture
+from actors.gateway.console.letters import parked
+from actors.gateway.console.session import Session
+from actors.gateway.pages import story
+from actors.gateway.pages.order import EVENTS_MAX, history
+from actors.gateway.problems import not_found
+from actors.gateway.replies import masked_email
+from actors.services import CONSUMERS, ServiceName
+from runtime.errors import Unavailable
+from runtime.inbox import State
+
+VIEWS = ("story", "lanes", "raw")
+_VERSION_DIGITS_MAX = 9
+
+
+class OrderPages:
+    """Shows one order; ``?at=`` as it was at a version, ``?view=`` in one of three ways."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._gateway = console.site.gateway
+
+    async def show(self, session: Session, order_id: str) -> Response:
+        """Show the order as it is, or was."""
+        if not is_order_id(order_id):
+            raise not_found()
+        newest, events = await history(self._gateway, order_id)
+        at = _version(newest)
+        order = newest if at is None else await self._as_it_was(order_id, at)
+        view = request.args.get("view", "")
+        seen = [event for event in events if event.version <= order.version]
+        backstage, now_ms = self._console.backstage, self._console.site.now_ms()
+        states, letters = await self._states(events), await parked(backstage.desks)
+        told = partial(diagnosis.consumed, states=states, letters=letters)
+        return self._console.page(
+            session,
+            "order.html",
+            order=order,
+            newest=newest,
+            at=at,
+            view=view if view in VIEWS else VIEWS[0],
+            views=VIEWS,
+            status=status(order),
+            payment=payment_status(order),
+            shipping=shipping_status(order),
+            standing=story.standing(order),
+            card=story.card_text(order.payment),
+            email=await self._email(order),
+            findings=diagnosis.findings(
+                newest, events, backstage.subscriptions, states, letters, now_ms
+            ),
+            locks=diagnosis.locks(order),
+            entries=story.timeline(seen),
+            picture=picture(seen),
+            consumed={event.id: told(event, backstage.subscriptions) for event in seen},
+            raw={event.id: _data(event) for event in seen},
+            left_out=max(0, newest.version - EVENTS_MAX),
+            mails=await self._mails(order_id),
+        )
+
+    async def _as_it_was(self, order_id: str, version: int) -> Order:
+        return await self._gateway.order_events.order(order_id, at_version=version)
+
+    async def _states(self, events: list[Event]) -> dict[str, Asked[dict[str, State]]]:
+        ids = [event.id for event in events]
+        return await asked_all({queue: partial(self._known, queue, ids) for queue in CONSUMERS})
+
+    async def _known(self, queue: ServiceName, ids: list[str]) -> dict[str, State]:
+        desks = self._console.backstage.desks
+        return (await desks.act(queue, "/inbox", StatesReply, {"ids": ids})).states
+
+    async def _email(self, order: Order) -> str:
+        entry = await self._gateway.order_events.personal(order.id, order.customer_ref)
+        return "erased" if entry.customer is None else masked_email(entry.customer.email)
+
+    async def _mails(self, order_id: str) -> list[story.Letter] | None:
+        try:
+            return story.letters(await self._gateway.correspondence.about(order_id))
+        except Unavailable:
+            return None
+
+
+def _version(newest: Order) -> int | None:
+    """Return the version that is asked for; None for the newest one."""
+    text = request.args.get("at", "")
+    if not (text.isascii() and text.isdecimal() and len(text) <= _VERSION_DIGITS_MAX):
+        return None
+    version = min(max(1, int(text)), newest.version)
+    return None if version == newest.version else version
+
+
+def _data(event: Event) -> str:
+    return msgspec.json.format(bytes(event_json(event).data), indent=2).decode()
