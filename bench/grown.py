@@ -5,6 +5,7 @@ repeated in large transactions; ids of the services' events are random, as deriv
 index. What is measured later runs on the file as the product left it, and as it finds it.
 """
 
+import os
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -56,8 +57,15 @@ def grow(folder: Path, orders: int) -> Path:
         anyio.run(_one, made)
         if orders > 1:
             _copy(made / FILE, orders)
+            to_disk(made / FILE)
         (made / "whole").touch()
     return made
+
+
+def to_disk(path: Path) -> None:
+    """Write a file out: else the first commit of who is measured would have to."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 async def _one(folder: Path) -> None:

@@ -9,7 +9,7 @@ import time
 from functools import partial
 
 from bench.case import Case, Contender, Round
-from bench.grown import FILE, grow
+from bench.grown import FILE, grow, to_disk
 from bench.meter import Meter, cpu_s
 from bench.processes import ORDERMILL, running
 from bench.sample import Sample
@@ -23,6 +23,7 @@ def start(task: Round, events: int) -> Sample:
     if events:
         made = grow(task.kept, events // EVENTS_AN_ORDER)
         shutil.copy(made / FILE, task.folder / FILE)
+        to_disk(task.folder / FILE)
     command = (
         *(*ORDERMILL, *SETTINGS, "up", "--broker", "embedded"),
         *("--data-dir", str(task.folder), "--port", "0"),

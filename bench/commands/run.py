@@ -9,7 +9,7 @@ from bench.case import CASES, load_case
 from bench.load import Load, at_rate, closed
 from bench.machine import commit, now, this_machine
 from bench.progress import Progress
-from bench.results import CaseResult, Results, load_results, merged, result_of, save
+from bench.results import Results, load_results, merged, result_of, save
 from bench.rivals.missing import explained
 from bench.rounds import WORK, Plan, RoundFailed, run_case
 from bench.targets import judge
@@ -55,12 +55,10 @@ def run(
     load = _load(rate, open_max)
     plan = Plan(repeats=repeat, scale=scale, only=only, long=long, load=load, work=work)
     try:
-        results = _measure(_known(cases), plan)
+        results = _measure(_known(cases), plan, file)
     except RoundFailed as failure:
         click.echo(f"error: {failure}", err=True)
         return FAILED
-    if file is not None:
-        save(merged(load_results(file), results) if file.exists() else results, file)
     judged = judge(results, list(results.cases))
     held = [limit.judge(results) for limit in limits]
     if format_ == "json":
@@ -73,9 +71,11 @@ def run(
     return FAILED if failed or not all(limit.holds for limit in held) else 0
 
 
-def _measure(cases: tuple[str, ...], plan: Plan) -> Results:
-    progress, machine, at = Progress(), this_machine(), now()
-    found: dict[str, CaseResult] = {}
+def _measure(cases: tuple[str, ...], plan: Plan, file: Path | None) -> Results:
+    """Run the cases; what is measured is kept case by case, should a later one fail."""
+    progress = Progress()
+    older = load_results(file) if file is not None and file.exists() else None
+    results = Results(at=now(), commit=commit(), machine=this_machine(), cases={})
     for name in cases:
         with explained():
             case = load_case(name)
@@ -83,8 +83,10 @@ def _measure(cases: tuple[str, ...], plan: Plan) -> Results:
             if contender not in [one.name for one in case.contenders]:
                 names = ", ".join(one.name for one in case.contenders)
                 raise ConfigurationError(f"{name} has no {contender}", hint=f"one of {names}")
-        found[name] = result_of(case, run_case(case, plan, progress))
-    return Results(at=at, commit=commit(), machine=machine, cases=found)
+        results.cases[name] = result_of(case, run_case(case, plan, progress))
+        if file is not None:
+            save(merged(older, results) if older is not None else results, file)
+    return results
 
 
 def _known(names: tuple[str, ...]) -> tuple[str, ...]:
