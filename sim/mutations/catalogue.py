@@ -58,7 +58,6 @@ HUNTED_IN: Mapping[str, str] = {
     "inbox-outside-the-transaction": "crash-storm",
     "cache-kept-after-a-failed-commit": "slow-disk",
     "returned-means-sent": "publish-failures",
-    "stopping-counts-as-failing": "crash-storm",
     "order-of-a-key-lost": "broker-outage",
     "no-resume-of-open-attempts": "crash-storm",
     "refund-only-on-cancellation": "cancel-races",
