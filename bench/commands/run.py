@@ -1,5 +1,6 @@
 """``ordermill bench run``: measure, hold against the targets, keep the samples."""
 
+import signal
 from pathlib import Path
 
 import click
@@ -51,6 +52,8 @@ def run(
 
     With --save the samples are kept; a file that is there keeps its other cases.
     """
+    # Told to end, it ends like after Ctrl-C: with the broker and whatever a round has started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     limits = [Threshold.parse(text) for text in threshold]
     load = _load(rate, open_max)
     plan = Plan(repeats=repeat, scale=scale, only=only, long=long, load=load, work=work)
