@@ -42,14 +42,16 @@ async def bounded(call: Coroutine[Any, Any, T], seconds: float, what: str) -> T:
     return _result(task, what)
 
 
-async def finish(call: Coroutine[Any, Any, None], seconds: float) -> None:
+async def finish(call: Coroutine[Any, Any, None], seconds: float, *, cut: bool = True) -> None:
     """Give a clean-up call at most ``seconds``, and ignore how it ends.
+
+    Without ``cut`` the call is bounded by itself, and goes on when the time is up.
 
     ``Connection.close`` lets a bare ``CancelledError`` out of a surrounding anyio scope, so it must
     never be awaited in a task that belongs to somebody. Who is cancelled meanwhile waits no longer,
     but the call goes on: a channel that nobody closes keeps its consumer, and that one's messages.
     """
-    await asyncio.wait([detach(call, seconds)], timeout=seconds)
+    await asyncio.wait([detach(call, seconds if cut else None)], timeout=seconds)
 
 
 async def either(first: anyio.Event, second: anyio.Event) -> None:
@@ -66,11 +68,12 @@ async def either(first: anyio.Event, second: anyio.Event) -> None:
         group.start_soon(wait, second)
 
 
-def detach(call: Coroutine[Any, Any, None], seconds: float) -> "asyncio.Task[None]":
+def detach(call: Coroutine[Any, Any, None], seconds: float | None) -> "asyncio.Task[None]":
     """Start a clean-up call that nobody need wait for, bounded like `finish`."""
     task = asyncio.ensure_future(call)
-    limit = task.get_loop().call_later(seconds, task.cancel)
-    task.add_done_callback(lambda _: limit.cancel())
+    if seconds is not None:
+        limit = task.get_loop().call_later(seconds, task.cancel)
+        task.add_done_callback(lambda _: limit.cancel())
     _keep(task)
     return task
 

@@ -17,10 +17,10 @@ import anyio
 import msgspec
 from aiormq.channel import Channel
 
-from runtime.amqp.awaiting import either, finish
+from runtime.amqp.awaiting import either
 from runtime.amqp.deliveries import Delivered, DeliveryChannel
 from runtime.amqp.link import Link
-from runtime.amqp.session import CLOSE_S_MAX, Session, plain
+from runtime.amqp.session import Session, plain
 from runtime.amqp.wire import (
     death,
     decode_properties,
@@ -79,6 +79,7 @@ class Consumer:
         self._link = link
         self._prefetch = prefetch
         self._feed = feed
+        self._through: Session | None = None
         self._channel: DeliveryChannel | None = None
         self._epoch = 0
         self._waiting: deque[Delivery] = deque()
@@ -137,9 +138,9 @@ class Consumer:
         """Close the channel: what is not acked by now goes back to the queue."""
         channel, self._channel = self._channel, None
         self._waiting.clear()
-        if channel is not None and not channel.ended.is_set():
+        if channel is not None and self._through is not None and not channel.ended.is_set():
             channel.flush()
-            await finish(channel.close(), CLOSE_S_MAX)
+            await self._through.end(channel)
 
     async def _session(self, stopping: anyio.Event) -> Session | None:
         found: list[Session] = []
@@ -158,7 +159,7 @@ class Consumer:
     async def _consume(self, session: Session, stopping: anyio.Event) -> None:
         channel = await session.channel(DeliveryChannel)
         self._epoch += 1
-        self._channel, self._unsettled = channel, 0
+        self._through, self._channel, self._unsettled = session, channel, 0
         self._waiting.clear()
         careful = self._link.quarantine.active
         forsaken = False

@@ -11,8 +11,7 @@ from aiormq import spec
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
-from runtime.amqp.awaiting import finish
-from runtime.amqp.session import CLOSE_S_MAX, Session, plain
+from runtime.amqp.session import Session, plain
 from runtime.amqp.topology import dead_queue
 from runtime.errors import Unavailable
 
@@ -46,7 +45,7 @@ class Look:
 
     async def put_back(self) -> None:
         """End the look; return once what was held is back."""
-        await finish(self._channel.close(), CLOSE_S_MAX)
+        await self._session.end(self._channel)
         if not self.held or self._session.lost.is_set():
             return
         try:
@@ -55,7 +54,7 @@ class Look:
                 if await self._session.call(count(channel, self._queue), "count") >= self.held:
                     break
                 await anyio.sleep(PAUSE_S)
-            await finish(channel.close(), CLOSE_S_MAX)
+            await self._session.end(channel)
         except Unavailable:
             return  # the broker puts it back by itself
 

@@ -94,6 +94,17 @@ class Session:
             self.abandon(str(error))
             raise
 
+    async def end(self, channel: Channel) -> None:
+        """Close a channel; wait for that at most two seconds, and no longer once cancelled.
+
+        The closing goes on by itself: a channel that nobody closes keeps its consumer, and that
+        one's messages. It must not be cut short: aiormq answers a cancelled close with a second
+        Channel.Close (channel.py, ``rpc``), which is an error of the whole connection (504) if the
+        broker has carried out the first. One that is not answered costs the session, like any call.
+        """
+        closing = self.call(channel.close(), "close a channel", within_s=OPEN_S_MAX)
+        await finish(closing, CLOSE_S_MAX, cut=False)
+
     def abandon(self, reason: str) -> None:
         """Cut the connection now: what was not sent never will be, and ``lost`` is set."""
         self._lose(reason)

@@ -51,6 +51,8 @@ def delivery(body_size: int) -> bytes:
 class FalseBroker:
     """``accepted_at`` has the time of each connection, ``sent`` the bytes of a flood.
 
+    ``heard`` names the methods it has received, in order.
+
     ``lines`` may be changed while it runs. ``after`` is said right after the answer to a method,
     and ``flood`` after that, again and again up to ``flood_max`` bytes, as fast as the peer takes
     it.
@@ -72,6 +74,7 @@ class FalseBroker:
         self.port = 0
         self.accepted_at: list[float] = []
         self.sent = 0
+        self.heard: list[str] = []
         self.flooded = asyncio.Event()
 
     @property
@@ -99,6 +102,7 @@ class FalseBroker:
         writer.write(self.lines.get("greeting", START))
         while True:
             channel, name = await _method(reader)
+            self.heard.append(name)
             answer = _ANSWERS.get(name)
             if name in self.lines:
                 writer.write(self.lines[name])

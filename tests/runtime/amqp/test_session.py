@@ -1,11 +1,14 @@
 """One live connection: what a call without an answer costs."""
 
+import anyio
 import pytest
 
 from runtime.amqp.address import Address
 from runtime.amqp.session import connect, plain
 from runtime.errors import BrokerLost, DeadlineExceeded
+from tests.harness.false_broker import FalseBroker, false_broker
 from tests.harness.proxy import proxy_to
+from tests.harness.waiting import until
 
 
 async def test_a_channel_that_is_not_opened_in_time_costs_the_session(broker_url: str) -> None:
@@ -21,3 +24,35 @@ async def test_a_channel_that_is_not_opened_in_time_costs_the_session(broker_url
         proxy.thaw()
         with pytest.raises(BrokerLost):
             await session.channel(plain)
+
+
+async def test_a_channel_that_closes_slowly_is_told_so_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second Channel.Close would be an error of the whole connection, with all who use it."""
+    monkeypatch.setattr("runtime.amqp.session.CLOSE_S_MAX", 0.05)
+    async with false_broker(FalseBroker({"Channel.Close": b""})) as broker:
+        session = await connect(Address.parse(broker.url), 10, "test", 1)
+        channel = await session.channel(plain)
+        await session.end(channel)
+        assert not channel.is_closed
+        other = await session.channel(plain)
+        assert other.number != channel.number
+        await until(lambda: "Channel.Close" in broker.heard)
+        assert broker.heard.count("Channel.Close") == 1
+        assert not session.lost.is_set()
+        session.abandon("seen enough")
+
+
+async def test_a_channel_that_never_closes_costs_the_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("runtime.amqp.session.CLOSE_S_MAX", 0.05)
+    monkeypatch.setattr("runtime.amqp.session.OPEN_S_MAX", 0.2)
+    async with false_broker(FalseBroker({"Channel.Close": b""})) as broker:
+        session = await connect(Address.parse(broker.url), 10, "test", 1)
+        channel = await session.channel(plain, within_s=5)
+        await session.end(channel)
+        with anyio.fail_after(5):
+            await session.lost.wait()
+        assert session.reason == "close a channel: no answer from the broker within 0.2 s"
