@@ -58,6 +58,30 @@ def the_carrier_is_asked_with_the_address_at_the_lock(evidence: Evidence) -> Ite
             yield None if right else f"{call.order_id}: {call.facts['address']}, chosen {chosen}"
 
 
+def nothing_is_captured_of_a_cancel_that_was_told(evidence: Evidence) -> Iterator[str | None]:
+    """Who was told that his order is cancelled before his money was reserved is not charged.
+
+    Payment looks again between the two. A cancel that comes later may lose, and is refunded.
+    """
+    told: dict[str, float] = {}
+    for command in evidence.commands:
+        if command.kind == "cancel" and command.accepted is not None:
+            at = min(told.get(command.order_id, NEVER), command.accepted.at)
+            told[command.order_id] = at
+    reserved: dict[str, float] = {}
+    looked: set[str] = set()
+    for call in evidence.observed.calls:
+        if call.what == "authorise" and not call.outcome and call.ended_at is not None:
+            reserved[call.order_id] = call.ended_at
+        elif call.what == "capture" and call.order_id in reserved.keys() - looked:
+            looked.add(call.order_id)
+            told_at, reserved_at = told.get(call.order_id, NEVER), reserved[call.order_id]
+            what = f"{call.order_id}: capture asked for at {call.at:.3f} s"
+            yield (
+                None if told_at > reserved_at else f"{what}, told of its cancel at {told_at:.3f} s"
+            )
+
+
 def each_thing_is_asked_under_one_key(evidence: Evidence) -> Iterator[str | None]:
     """Whatever is asked for again, is asked for under the same key."""
     keys: dict[tuple[str, str], set[str]] = {}

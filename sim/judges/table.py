@@ -103,6 +103,7 @@ CLAIMS: tuple[Claim, ...] = (
     _seen(asked.nothing_is_asked_before_its_lock, 3, 6),
     _seen(asked.the_provider_is_asked_with_the_card_at_the_lock, 3),
     _seen(asked.the_carrier_is_asked_with_the_address_at_the_lock, 6),
+    _seen(asked.nothing_is_captured_of_a_cancel_that_was_told, 4),
     _seen(asked.each_thing_is_asked_under_one_key, 4, 13),
     # messages under way
     _seen(messages.an_outbox_row_leaves_only_after_an_unreturned_ack, 11),

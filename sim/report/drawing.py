@@ -109,9 +109,9 @@ def _frame(
     for down in scene.downs:
         yield from _down(down, bands, scale, view)
     yield from _ticks(scale, bottom)
-    for phase in scene.phases:
+    for number, phase in enumerate(scene.phases):
         if view.begin_s <= phase.at <= view.end_s:
-            yield _phase(phase, scale, bottom)
+            yield _phase(phase, scale, bottom, number)
     if scene.focus_step and view.begin_s <= scene.focus_s <= view.end_s:
         x = scale.x(scene.focus_s)
         yield f'<path class="here" data-at="{scene.focus_s:.6f}" d="M{x:.1f} {TOP}V{bottom:g}"/>'
@@ -142,11 +142,12 @@ def _ticks(scale: Scale, bottom: float) -> Iterator[str]:
             yield f'<text class="tick" x="{x:.1f}" y="{bottom + 15:g}">+{at:.3f}s</text>'
 
 
-def _phase(phase: Phase, scale: Scale, bottom: float) -> str:
-    x = scale.x(phase.at)
+def _phase(phase: Phase, scale: Scale, bottom: float, number: int) -> str:
+    """Draw the line at which a phase begins; names of neighbours are not on one height."""
+    x, y = scale.x(phase.at), TOP - 6 - 12 * (number % 2)
     return (
         f'<g data-at="{phase.at:.6f}"><path class="phase" d="M{x:.1f} {TOP - 14}V{bottom:g}"/>'
-        f'<text class="phase-name" x="{x + 4:.1f}" y="{TOP - 6}">{escape(phase.name)}</text></g>'
+        f'<text class="phase-name" x="{x + 4:.1f}" y="{y}">{escape(phase.name)}</text></g>'
     )
 
 

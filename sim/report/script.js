@@ -110,9 +110,9 @@
       last = x;
       out.push(`<path class="grid" d="M${x} ${TOP}V${bottom}"/><text class="tick" x="${x}" y="${bottom + 15}">+${at.toFixed(3)}s</text>`);
     }
-    for (const [name, at] of S.phases) if (at >= view.begin && at <= view.end) {
-      const x = scale.x(at);
-      out.push(`<path class="phase" d="M${x} ${TOP - 14}V${bottom}"/><text class="phase-name" x="${x + 4}" y="${TOP - 6}">${esc(name)}</text>`);
+    for (const [number, [name, at]] of S.phases.entries()) if (at >= view.begin && at <= view.end) {
+      const x = scale.x(at), y = TOP - 6 - 12 * (number % 2);
+      out.push(`<path class="phase" d="M${x} ${TOP - 14}V${bottom}"/><text class="phase-name" x="${x + 4}" y="${y}">${esc(name)}</text>`);
     }
     if (S.focus.step && S.focus.at >= view.begin && S.focus.at <= view.end)
       out.push(`<path class="here" d="M${scale.x(S.focus.at)} ${TOP}V${bottom}"/>`);

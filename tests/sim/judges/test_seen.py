@@ -11,7 +11,7 @@ from sim.judges.checker import check
 from sim.judges.evidence import Evidence
 from sim.judges.observed import Call, Child, Delivery, Incident, Life, Struck, Written
 from sim.judges.table import CLAIMS
-from tests.sim.judges.witnessed import commit, witnessed
+from tests.sim.judges.witnessed import commit, told_at, witnessed
 
 SEEN = [claim for claim in CLAIMS if claim.seen]
 Doctor = Callable[[Evidence], object]
@@ -117,6 +117,9 @@ DOCTORS: dict[str, list[Doctor]] = {
     ],
     "the_carrier_is_asked_with_the_address_at_the_lock": [
         lambda e: first_call(e, "prepare").facts.update(address={"line1": "elsewhere"}),
+    ],
+    "nothing_is_captured_of_a_cancel_that_was_told": [
+        lambda e: setattr(e, "commands", [told_at(0.1, command) for command in e.commands]),
     ],
     "each_thing_is_asked_under_one_key": [
         lambda e: e.observed.calls.append(

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import msgspec
+
+from sim.history import Command
 from sim.judges.evidence import EventRow, Evidence
 from sim.judges.observed import (
     Call,
@@ -20,13 +23,14 @@ from sim.judges.observed import (
 from sim.judges.words import CONSUMED_BY, PUBLISHED_TO
 from tests.sim.judges.sound import TEMPLATES, sound
 
-CLAIMED_AT, ACKED_AT = 2.0, 3.1
+CLAIMED_AT, ACKED_AT, ANSWERED_AT = 2.0, 3.1, 6.0
 
 
 def witnessed() -> Evidence:
     """Return sound evidence whose every event, call and message was seen, in good order."""
     evidence = sound()
     evidence.commands.pop()  # the one that nobody ever heard of: here all insist
+    evidence.commands = [told_at(ANSWERED_AT, command) for command in evidence.commands]
     evidence.moments = {
         **{event.id: event.recorded_at_ms / 1000 for event in evidence.events},
         **{one.id: one.at_ms / 1000 for one in evidence.operations},
@@ -47,6 +51,11 @@ def witnessed() -> Evidence:
     lived(evidence)
     looked_back(evidence)
     return evidence
+
+
+def told_at(at: float, command: Command) -> Command:
+    answers = tuple(msgspec.structs.replace(answer, at=at) for answer in command.answers)
+    return msgspec.structs.replace(command, answers=answers)
 
 
 def commit(
