@@ -6,7 +6,6 @@ its body is complete.
 """
 
 import struct
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 GREETING = b"AMQP\x00\x00\x09\x01"
@@ -23,6 +22,7 @@ _INDEX = struct.Struct(">I")
 _SIZE = struct.Struct(">Q")
 _TAG = struct.Struct(">QB")
 _METHOD, _HEADER, _BODY = 1, 2, 3
+_HEAD_SIZE, _unpack_head, _unpack_index = _HEAD.size, _HEAD.unpack_from, _INDEX.unpack_from
 
 
 class Frame(NamedTuple):
@@ -49,30 +49,33 @@ class Reader:
         """Whether the bytes until now end inside a frame."""
         return bool(self._buffer)
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
-        """Yield the methods that are complete now."""
+    def feed(self, data: bytes) -> list[Frame]:
+        """Return the methods that are complete now."""
         buffer = self._buffer + data if self._buffer else data
         position, size = 0, len(buffer)
+        found: list[Frame] = []
         if buffer.startswith(GREETING):
             position = len(GREETING)
-        while size - position >= _HEAD.size:
-            kind, channel, length = _HEAD.unpack_from(buffer, position)
-            end = position + _HEAD.size + length + 1
-            if end > size:
+        while size - position >= _HEAD_SIZE:
+            kind, channel, length = _unpack_head(buffer, position)
+            begin, end = position + _HEAD_SIZE, position + _HEAD_SIZE + length
+            if end >= size:
                 break
-            frame = self._take(kind, channel, buffer[position + _HEAD.size : end - 1])
-            position = end
-            if frame is not None:
-                yield frame
+            position = end + 1
+            if kind == _METHOD:
+                (method,) = _unpack_index(buffer, begin)
+                if method in _WITH_CONTENT:
+                    self._open[channel] = method, buffer[begin + 4 : end], b"", 0, []
+                else:
+                    found.append(Frame(channel, method, buffer[begin + 4 : end]))
+            else:
+                whole = self._take(kind, channel, buffer[begin:end])
+                if whole is not None:
+                    found.append(whole)
         self._buffer = buffer[position:]
+        return found
 
     def _take(self, kind: int, channel: int, payload: bytes) -> Frame | None:
-        if kind == _METHOD:
-            method = _INDEX.unpack_from(payload)[0]
-            if method not in _WITH_CONTENT:
-                return Frame(channel, method, payload[4:])
-            self._open[channel] = method, payload[4:], b"", 0, []
-            return None
         begun = self._open.get(channel)
         if begun is None or kind not in (_HEADER, _BODY):
             return None
