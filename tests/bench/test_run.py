@@ -14,6 +14,7 @@ def test_contenders_take_turns_and_the_samples_are_kept(tmp_path: Path) -> None:
     asked = ("bench", "run", "ask", "--repeat", "2", "--scale", "0.01")
     done = run(*asked, "--only", "ordermill", "--only", "bare", "--save", "r.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 100
     turns = [line.split()[2] for line in done.stderr.splitlines() if line.startswith("ask")]
     assert turns == ["ordermill", "bare", "ordermill", "bare"]
     kept = json.loads((tmp_path / "r.json").read_text())
