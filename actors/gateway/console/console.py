@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from quart import Response
+from quart import Response, request
 
 from actors.gateway.console.backstage import Backstage
 from actors.gateway.console.session import Session
@@ -28,3 +28,8 @@ class Console:
             session=session,
             **shown,
         )
+
+    def argument(self, name: str) -> str:
+        """Return an argument of the current request's query; empty where it is not there."""
+        text: str = request.args.get(name, "")
+        return text

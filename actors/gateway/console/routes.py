@@ -15,7 +15,9 @@ from actors.gateway.console.events import EventPages
 from actors.gateway.console.order import OrderPages
 from actors.gateway.console.orders import OrdersPages
 from actors.gateway.console.overview import OverviewPages
+from actors.gateway.console.records import RecordPages
 from actors.gateway.console.session import Sessions, operator_only
+from actors.gateway.console.topology import TopologyPages
 from actors.gateway.pages.routes import Handler, Page
 from actors.gateway.pages.site import Site
 from actors.gateway.streams import StreamReads
@@ -30,6 +32,11 @@ CONSOLE: tuple[Page, ...] = (
     Page("ops_events", "GET", "/ops/events"),
     Page("ops_stream", "GET", "/ops/events/stream", document=False),
     Page("ops_event", "GET", "/ops/events/{event_id}"),
+    Page("ops_outbox", "GET", "/ops/outbox"),
+    Page("ops_flush", "POST", "/ops/outbox/flush"),
+    Page("ops_topology", "GET", "/ops/topology"),
+    Page("ops_audit", "GET", "/ops/audit"),
+    Page("ops_config", "GET", "/ops/config"),
     Page("ops_letters", "GET", "/ops/dead-letters"),
     Page("ops_letter", "GET", "/ops/dead-letters/{queue}/{path:message_id}"),
     Page("ops_review", "POST", "/ops/dead-letters/review"),
@@ -43,6 +50,7 @@ def console_handlers(site: Site, backstage: Backstage, streams: StreamReads) -> 
     sessions, console = Sessions(site, backstage.links), Console(site, backstage)
     overview, letters = OverviewPages(console), DeadLetterPages(console)
     events, orders, order = EventPages(console, streams), OrdersPages(console), OrderPages(console)
+    records = RecordPages(console)
     open_to_all: dict[str, Handler] = {
         "ops_login": sessions.show,
         "ops_log_in": sessions.log_in,
@@ -55,10 +63,15 @@ def console_handlers(site: Site, backstage: Backstage, streams: StreamReads) -> 
         "ops_events": events.index,
         "ops_stream": events.stream,
         "ops_event": events.show,
+        "ops_outbox": records.outbox,
+        "ops_topology": TopologyPages(console).show,
+        "ops_audit": records.audit,
+        "ops_config": records.config,
         "ops_letters": letters.index,
         "ops_letter": letters.show,
     }
     acting: dict[str, Shown] = {
+        "ops_flush": records.flush,
         "ops_review": letters.review,
         "ops_deal": letters.deal,
     }

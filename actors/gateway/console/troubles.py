@@ -4,7 +4,7 @@ Pure functions of what the services have told; the worst comes first.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 import msgspec
@@ -41,17 +41,24 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     @property
     def processes(self) -> list[ProcessStatus]:
-        """The processes that answered; services of one process tell the same of it."""
-        found = {_names(self.own): self.own}
-        for asked in self.statuses.values():
-            if asked.answer is not None:
-                found.setdefault(_names(asked.answer), asked.answer)
-        return list(found.values())
+        """The processes that answered."""
+        return processes(self.own, self.statuses)
 
     @property
     def restarts(self) -> int:
         """How often anything was restarted since its process began."""
         return sum(node.restarts for row in self.processes for _, node in walk(row.supervision))
+
+
+def processes(
+    own: ProcessStatus, statuses: Mapping[str, Asked[ProcessStatus]]
+) -> list[ProcessStatus]:
+    """Return each process once, ours first: services of one process tell the same of it."""
+    found = {_names(own): own}
+    for asked in statuses.values():
+        if asked.answer is not None:
+            found.setdefault(_names(asked.answer), asked.answer)
+    return list(found.values())
 
 
 def _names(process: ProcessStatus) -> tuple[str, ...]:

@@ -1,0 +1,199 @@
+"""Where an order's events go: who is there, what waits where, and who supervises whom.
+
+A figure is what its own service says, or its broker by a passive declare; one that cannot be had is
+a question mark, and the reason stands below.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+
+import anyio
+import msgspec
+from quart import Response
+
+from actors.dead_letters import QueuesReply
+from actors.domain.events import EVENT_TYPES
+from actors.gateway.console.backstage import (
+    Asked,
+    Desks,
+    ProcessStatus,
+    asked_all,
+    statuses_of,
+)
+from actors.gateway.console.console import Console
+from actors.gateway.console.session import Session
+from actors.gateway.console.troubles import processes, walk
+from actors.gateway.pages.durations import duration
+from actors.services import CONSUMERS, ServiceName
+from runtime.amqp.depths import QueueDepth
+
+UNKNOWN = "?"
+BOX_WIDTH, BOX_HEIGHT, ROW, COLUMN, MARGIN = 164, 70, 100, 196, 8
+
+Statuses = Mapping[str, Asked[ProcessStatus]]
+Depths = Mapping[str, Asked[list[QueueDepth]]]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """One box: its name, what kind of thing it is, its figures, and whether it is as it should be.
+
+    ``column`` and ``row`` are its place in the picture, ``row`` in half rows.
+    """
+
+    name: str
+    kind: str
+    figures: dict[str, str]
+    tone: str
+    column: int
+    row: int
+
+    @property
+    def x(self) -> int:
+        """Its left edge in the picture."""
+        return MARGIN + self.column * COLUMN
+
+    @property
+    def y(self) -> int:
+        """Its upper edge in the picture."""
+        return MARGIN + self.row * ROW // 2
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """The picture: boxes, and lines from right edges to left ones as SVG paths."""
+
+    places: list[Place]
+    lines: list[str]
+    width: int
+    height: int
+
+
+class TopologyPages:
+    """Shows the picture, the same in a table, the connections and the supervision trees."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    async def show(self, session: Session) -> Response:
+        """Ask every service at once, and show what they say."""
+        backstage = self._console.backstage
+        statuses: dict[str, Asked[ProcessStatus]] = {}
+        depths: dict[str, Asked[list[QueueDepth]]] = {}
+
+        async def ask_statuses() -> None:
+            statuses.update(await statuses_of(backstage.desks))
+
+        async def ask_depths() -> None:
+            questions: dict[str, Callable[[], Awaitable[list[QueueDepth]]]] = {
+                queue: partial(_depths, backstage.desks, queue) for queue in CONSUMERS
+            }
+            depths.update(await asked_all(questions))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask_statuses)
+            tasks.start_soon(ask_depths)
+        found = processes(backstage.own_status(), statuses)
+        return self._console.page(
+            session,
+            "topology.html",
+            flow=flow(backstage.subscriptions, statuses, depths),
+            troubles=_troubles(statuses, depths),
+            links=[link for process in found for link in process.broker],
+            trees=[list(walk(process.supervision)) for process in found],
+            width=BOX_WIDTH,
+            box_height=BOX_HEIGHT,
+        )
+
+
+async def _depths(desks: Desks, queue: ServiceName) -> list[QueueDepth]:
+    return (await desks.ask(queue, "/queues", QueuesReply)).data
+
+
+def _troubles(statuses: Statuses, depths: Depths) -> list[str]:
+    said = [row.trouble for row in statuses.values()] + [row.trouble for row in depths.values()]
+    return [text for text in dict.fromkeys(said) if text]
+
+
+def flow(subscriptions: Mapping[str, Sequence[str]], statuses: Statuses, depths: Depths) -> Flow:
+    """Return the picture of what the services have told."""
+    queues = list(subscriptions)
+    exchanges = sorted({row.exchange for row in EVENT_TYPES.values() if row.exchange})
+    middle = max(len(queues), len(exchanges)) - 1
+    store = statuses["order-events"].answer
+    places = [
+        Place("gateway", "service", {"this page": "answered"}, "good", 0, middle),
+        _writer(store, middle),
+        _outbox(store, middle),
+        *(Place(name, "exchange", {}, "", 3, 2 * row) for row, name in enumerate(exchanges)),
+        *(_queue(name, depths[name].answer, 2 * row) for row, name in enumerate(queues)),
+        *(_consumer(name, statuses[name].answer, 2 * row) for row, name in enumerate(queues)),
+    ]
+    by_name = {(place.kind, place.name): place for place in places}
+    pairs = [
+        (("service", "gateway"), ("service", "order-events")),
+        (("service", "order-events"), ("outbox", "outbox")),
+        *((("outbox", "outbox"), ("exchange", name)) for name in exchanges),
+        *(
+            (("exchange", exchange), ("queue", queue))
+            for queue, types in subscriptions.items()
+            for exchange in sorted({EVENT_TYPES[type_].exchange or "" for type_ in types})
+        ),
+        *((("queue", queue), ("consumer", queue)) for queue in queues),
+    ]
+    lines = [_line(by_name[start], by_name[end]) for start, end in pairs]
+    width = max(place.x for place in places) + BOX_WIDTH + MARGIN
+    height = max(place.y for place in places) + BOX_HEIGHT + MARGIN
+    return Flow(places, lines, width, height)
+
+
+def _writer(status: ProcessStatus | None, row: int) -> Place:
+    mailbox = None if status is None else status.mailbox
+    figures = {"mailbox": UNKNOWN if mailbox is None else f"{mailbox.depth} of {mailbox.capacity}"}
+    return Place("order-events", "service", figures, _tone(mailbox is not None), 1, row)
+
+
+def _outbox(status: ProcessStatus | None, row: int) -> Place:
+    relay = None if status is None else status.outbox
+    if relay is None:
+        return Place("outbox", "outbox", {"pending": UNKNOWN, "oldest": UNKNOWN}, "bad", 2, row)
+    figures = {
+        "pending": str(relay.pending),
+        "oldest": duration(relay.oldest_age_s) if relay.pending else "none",
+    }
+    return Place("outbox", "outbox", figures, _tone(not relay.last_error), 2, row)
+
+
+def _queue(name: str, depths: list[QueueDepth] | None, row: int) -> Place:
+    if not depths:
+        unknown = dict.fromkeys(("ready", "later", "parked"), UNKNOWN)
+        return Place(name, "queue", unknown, "bad", 4, row)
+    own, *delays, dead = depths
+    figures = {
+        "ready": str(own.ready),
+        "later": str(sum(delay.ready for delay in delays)),
+        "parked": str(dead.ready),
+    }
+    return Place(name, "queue", figures, _tone(dead.ready == 0 and own.consumers > 0), 4, row)
+
+
+def _consumer(name: str, status: ProcessStatus | None, row: int) -> Place:
+    messages = None if status is None else status.messages
+    if messages is None:
+        unknown = dict.fromkeys(("unacked", "in work", "keys"), UNKNOWN)
+        return Place(name, "consumer", unknown, "bad", 5, row)
+    figures = {
+        "unacked": str(messages.consumer.unsettled),
+        "in work": f"{messages.lanes.running} of {messages.lanes.depth}",
+        "keys": str(messages.lanes.keys),
+    }
+    return Place(name, "consumer", figures, "good", 5, row)
+
+
+def _tone(well: bool) -> str:
+    return "good" if well else "bad"
+
+
+def _line(start: Place, end: Place) -> str:
+    x1, y1 = start.x + BOX_WIDTH, start.y + BOX_HEIGHT // 2
+    x2, y2 = end.x, end.y + BOX_HEIGHT // 2
+    bend = (x1 + x2) // 2
+    return f"M{x1} {y1} C{bend} {y1} {bend} {y2} {x2} {y2}"
