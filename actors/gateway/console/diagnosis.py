@@ -103,7 +103,7 @@ def locks(order: Order) -> list[Lock]:
             for name, state in refused.items()
             if state.get("since") == happening.event_id
         ]
-        named = ", ".join(what) or "nothing more"
+        named = ", ".join(what)
         is_open = not any(order.has(end) for end in ends)
         found.append(Lock(named, lock, happening.version, happening.at_ms, is_open))
     return found

@@ -28,7 +28,7 @@ from actors.services import CONSUMERS, ServiceName
 from runtime.amqp.depths import QueueDepth
 
 UNKNOWN = "?"
-BOX_WIDTH, BOX_HEIGHT, ROW, COLUMN, MARGIN = 164, 70, 100, 196, 8
+BOX_WIDTH, BOX_HEIGHT, ROW, COLUMN, MARGIN = 164, 94, 114, 196, 8
 
 Statuses = Mapping[str, Asked[ProcessStatus]]
 Depths = Mapping[str, Asked[list[QueueDepth]]]

@@ -1,0 +1,148 @@
+"""The console in a real browser, and over services in processes of their own."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from actors.parties import Parties
+from tests.harness.apart import Apart
+from tests.harness.chromium import DESK, PHONE, axe_violations, chromium, overflow, visit
+from tests.harness.operator_pages import browser_at, log_in
+from tests.harness.parties import WilfulProvider
+from tests.harness.system import live_system, order_body
+from tests.harness.waiting import eventually
+
+WITHIN_MS = 30_000
+LETTER = re.compile("Dead letter.*payment has parked")
+PAGES = ("", "/orders", "/dead-letters", "/events", "/outbox", "/topology", "/audit", "/config")
+SETTINGS = ("payment.hold_s=0", "shipping.hold_s=0", "retry.tiers_s=1", "api.rate_per_min=0")
+
+
+@pytest.fixture
+async def browser(chromium_is_installed: None) -> AsyncIterator[Browser]:
+    """A running browser."""
+    async with chromium() as browser:
+        yield browser
+
+
+async def says(page: Page, text: str) -> None:
+    """Wait until the first live region says this, without a reload."""
+    await expect(page.get_by_role("status").first).to_contain_text(text, timeout=WITHIN_MS)
+
+
+@pytest.mark.browser
+async def test_a_stuck_order_is_seen_explained_and_freed(browser: Browser, tmp_path: Path) -> None:
+    provider: list[WilfulProvider] = []
+
+    def wilful(parties: Parties) -> Parties:
+        assert parties.provider is not None
+        provider.append(WilfulProvider(parties.provider))
+        return msgspec.structs.replace(parties, provider=provider[0])
+
+    async with (
+        live_system(tmp_path, wrap=wilful, retry={"attempts_max": 1}) as system,
+        visit(browser, system.running.url) as page,
+    ):
+        await page.goto(system.running.login_path())
+        await page.wait_for_url("**/ops")
+        await page.evaluate("document.body.dataset.same = 'yes'")
+        await says(page, "None.")
+        provider[0].unreachable["authorise"] = 10**6
+        order = await system.place()
+        await says(page, "payment has parked order-created")
+        assert await page.evaluate("document.body.dataset.same") == "yes", "it was reloaded"
+
+        await page.get_by_role("link", name=LETTER).click()
+        await expect(page.locator(".reason")).to_contain_text("exhausted: Unavailable")
+        await page.get_by_role("link", name="See the order").click()
+        await says(page, "payment has parked order-created, and holds the payment lock since v2")
+
+        provider[0].unreachable["authorise"] = 0
+        await page.get_by_role("link", name=LETTER).click()
+        await page.get_by_role("button", name="Replay…").click()
+        await page.get_by_label("Reason").fill("the provider answers again")
+        await page.get_by_role("button", name="Replay 1").click()
+        await says(page, "1 replayed")
+        await page.goto(f"/ops/orders/{order.id}")
+        await says(page, "No service of ours has failed or is late with it")
+        await order.wait_for("shipping-prepared")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("window", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_page_fits_its_window_and_can_be_used_by_all(
+    browser: Browser, tmp_path: Path, window: dict[str, int], scheme: str
+) -> None:
+    async with (
+        live_system(tmp_path, retry={"attempts_max": 1}) as system,
+        visit(browser, system.running.url, viewport=window, color_scheme=scheme) as page,
+    ):
+        poisoned = await system.place("pm_card_poison")
+        order = await system.place()
+        await order.wait_for("shipping-prepared")
+        await page.goto("/ops/login")
+        assert (await axe_violations(page), await overflow(page)) == ([], 0)
+        await page.goto(system.running.login_path())
+        await says(page, "payment has parked order-created")
+        views = [f"/orders/{order.id}?view={view}" for view in ("story", "lanes", "raw")]
+        for path in (*PAGES, *views, f"/orders/{poisoned.id}"):
+            await page.goto(f"/ops{path}")
+            assert (path, await axe_violations(page), await overflow(page)) == (path, [], 0)
+        await page.goto("/ops/dead-letters")
+        await page.get_by_role("checkbox").check()
+        await page.get_by_role("button", name=re.compile("Discard the chosen")).click()
+        await page.wait_for_url("**/review")
+        assert (await axe_violations(page), await overflow(page)) == ([], 0)
+
+
+@pytest.mark.parametrize("broker", ["embedded", "rabbitmq"])
+async def test_services_of_their_own_are_seen_and_one_that_is_away_is_named(
+    broker: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = "embedded"
+    if broker == "rabbitmq":
+        node = request.getfixturevalue("rabbitmq")
+        url = f"amqp://{node.user}:{node.password}@{node.host}:{node.port}/{node.vhost()}"
+    apart = Apart(tmp_path, url, *SETTINGS, "retry.attempts_max=1")
+    try:
+        apart.start()
+        token = (apart.data_dir / "secrets" / "operator-token").read_text()
+        async with httpx.AsyncClient(
+            base_url=apart.url("gateway"), trust_env=False, timeout=60
+        ) as client:
+            placed = await client.post("/v1/orders", json=order_body("pm_card_poison"))
+            pages = browser_at(client)
+            await log_in(pages, token)
+
+            async def parked() -> bool:
+                table = (await pages.get("/ops/topology")).root.one(id="live-places").text
+                return "ready 0, later 0, parked 1" in table
+
+            await eventually(parked)
+            topology = await pages.get("/ops/topology")
+            assert "?" not in topology.root.one(id="live-places").text
+            assert len(topology.root.one(id="live-trees").all("ul")) == 5, "five processes"
+            overview = await pages.get("/ops")
+            letter = await pages.get(overview.link(": payment has parked order-created"))
+            assert placed.json()["id"] in letter.text
+
+            apart.kill("payment")
+            away = await pages.get("/ops")
+            assert "payment is unreachable since" in away.text
+            topology = await pages.get("/ops/topology")
+            assert "unacked ?" in topology.root.one(id="live-places").text
+            apart.start("payment")
+
+            async def back() -> bool:
+                return "unreachable" not in (await pages.get("/ops")).text
+
+            await eventually(back)
+            assert "payment has parked order-created" in (await pages.get("/ops")).text
+    finally:
+        apart.close()
