@@ -1,6 +1,7 @@
 """Defects of the services: payment, shipping, notification."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -13,7 +14,7 @@ from actors.payment.charge import Charges
 from actors.payment.service import PaymentService, order_of
 from actors.payment.sweeper import Sweeper
 from actors.shipping.service import ShippingService
-from runtime.errors import Rejection
+from runtime.errors import Rejection, Unavailable, Unprocessable
 from runtime.message import Message
 from sim.mutations.patching import Patch
 
@@ -114,8 +115,16 @@ def capture_without_another_look(patch: Patch) -> None:
 
 
 def refund_gives_up(patch: Patch) -> None:
-    """A refund that fails is given up like anything else (P13)."""
-    patch.set(refund, "_never_giving_up", nullcontext)
+    """A refund that fails is given up, and its message parked, instead of tried for ever (P13)."""
+
+    @contextmanager
+    def giving_up() -> Iterator[None]:
+        try:
+            yield
+        except Unavailable as error:
+            raise Unprocessable("no-refund", str(error)) from error
+
+    patch.set(refund, "_never_giving_up", giving_up)
 
 
 def failed_payment_is_mailed_after_a_cancellation(patch: Patch) -> None:
