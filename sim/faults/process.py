@@ -160,9 +160,9 @@ def actor_exception(strike: Strike) -> Heal | None:
         nonlocal left
         if not left or not node.up:
             return
-        left -= 1
-        with suppress(NoVictim):
+        with suppress(NoVictim):  # it is not restarted yet
             _, waits_for = _victim(strike, raises=True, called=name)
+            left -= 1
             waits_for.set_exception(Injected("injected again"))
             strike.happened(name, left)
         later()
