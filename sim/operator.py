@@ -31,10 +31,15 @@ class Operator:
         together = world.plan.world.shape == "together"
         self._owner = Incarnation("shop" if together else "operator", 0)
         self._together = together
+        self._work: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Go to work, until the run is over."""
-        self._owner.spawn(self._run())
+        self._work = self._owner.spawn(self._run())
+
+    def end(self) -> bool:
+        """Have him go, because nothing is left to do; False if he has gone before."""
+        return self._work is not None and self._work.cancel()
 
     async def _run(self) -> None:
         while True:

@@ -122,13 +122,17 @@ class Running:
         limit = self.engine.now + self.plan.liveness_s_max
         while self.engine.now < limit and not self.at_rest:
             await asyncio.sleep(LOOK_S)
-            self.at_rest = at_rest(self.world, self.dead)
+            self.at_rest = at_rest(self.world, self.dead) and not self._operator_goes()
         self.rested_at_s = self.engine.now
         if not self.at_rest:
             self._give_up()
             return
         self.world.witness.take_census([name for name, node in self.world.nodes.items() if node.up])
         await read_the_past(self.world, self.dead)
+
+    def _operator_goes(self) -> bool:
+        """Send the operator home, if there is one; what he has just offered is still to be done."""
+        return self.operator is not None and self.operator.end()
 
     def _give_up(self) -> None:
         claim = f"everything comes to rest within {self.plan.liveness_s_max:g} s after the faults"

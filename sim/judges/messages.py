@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from sim.judges.evidence import EventRow, Evidence
-from sim.judges.inbox import Entry
-from sim.judges.observed import Consuming
+from sim.judges.inbox import Entry, Inbox
+from sim.judges.observed import Consuming, Delivery
 from sim.judges.parties import TEMPLATES
 from sim.judges.words import CONSUMED_BY
 
 NEVER = float("inf")
+ACK_S_MAX = 0.05
 
 
 def an_outbox_row_leaves_only_after_an_unreturned_ack(evidence: Evidence) -> Iterator[str | None]:
@@ -32,11 +33,19 @@ def nothing_is_acked_before_it_is_settled(evidence: Evidence) -> Iterator[str | 
             continue
         box = evidence.inboxes.get(delivery.queue)
         state = None if box is None else box.state(delivery.message_id, delivery.acked_at)
-        right = state not in (None, "claimed")
+        right = state not in (None, "claimed") or _just_settled(box, delivery)
         if state is None:  # a message that cannot be read has no row, but a copy where it is parked
             right = parked.get((delivery.node, delivery.queue), NEVER) <= delivery.acked_at
         what = f"{delivery.queue}: {delivery.message_id} acked at {delivery.acked_at:.3f} s"
         yield None if right else f"{what}, while its row was {state}"
+
+
+def _just_settled(box: Inbox | None, delivery: Delivery) -> bool:
+    """Whether its row was settled a moment before the ack: its twin, next in line, may have it."""
+    assert delivery.acked_at is not None
+    since = max(delivery.at, delivery.acked_at - ACK_S_MAX)
+    entries = [] if box is None else box.by_message.get(delivery.message_id, [])
+    return any(one.kind == "settle" and since <= one.at <= delivery.acked_at for one in entries)
 
 
 def done_means_that_its_effects_are_durable(evidence: Evidence) -> Iterator[str | None]:

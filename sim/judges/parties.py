@@ -129,7 +129,11 @@ def the_ledger_is_before_the_fact(evidence: Evidence) -> Iterator[str | None]:
 
 
 def shipped_to_the_address_at_the_lock(evidence: Evidence) -> Iterator[str | None]:
-    """A prepared order has one parcel, with its items, to the address as of the shipping lock."""
+    """A prepared order has one parcel, with its items, to the address as of the shipping lock.
+
+    So has one whose parcel is there already, and shipping was never told: it may have no more than
+    that. An order without the lock has none.
+    """
     streams = evidence.streams
     parcels: dict[str, list[int]] = {}
     for number, parcel in enumerate(evidence.parcels):
@@ -139,13 +143,13 @@ def shipped_to_the_address_at_the_lock(evidence: Evidence) -> Iterator[str | Non
         packed = [evidence.parcels[number] for number in parcels.get(order_id, [])]
         prepared = _first(events, "shipping-prepared")
         lock = _first(events, "shipping-preparation-in-progress")
-        if prepared is None or lock is None:
+        if lock is None or not (prepared or packed):
             yield f"{order_id}: {len(packed)} parcels, not prepared" if packed else None
             continue
         refs = [e.data["address_ref"] for e in events[: lock.version] if "address_ref" in e.data]
-        said = (prepared.data["parcel_id"], prepared.data["address_version"])
+        said = prepared and (prepared.data["parcel_id"], prepared.data["address_version"])
         right = [
-            (parcel.id, lock.version) == said
+            said in (None, (parcel.id, lock.version))
             and parcel.address == json.loads(evidence.vault[refs[-1]])
             and parcel.items == events[0].data["items"]
             for parcel in packed

@@ -11,6 +11,7 @@ import pytest
 from sim.history import Answered
 from sim.judges.checker import INVARIANTS, check
 from sim.judges.evidence import DeadLetter, EventRow, Evidence
+from sim.judges.parties import shipped_to_the_address_at_the_lock
 from sim.judges.rest import only_bad_messages_were_parked
 from sim.judges.words import wrong_at
 from tests.sim.judges.sound import PREPARED, REFUNDED, sound
@@ -205,3 +206,15 @@ def test_an_unlawful_history_is_seen_at_its_last_event(types: tuple[str, ...]) -
 @pytest.mark.parametrize("types", [PREPARED, (*PREPARED, "shipped"), REFUNDED])
 def test_a_lawful_history_is_not_complained_about(types: tuple[str, ...]) -> None:
     assert wrong_at(types) is None
+
+
+def test_a_parcel_whose_shipping_was_never_told_is_judged_by_its_lock() -> None:
+    evidence = sound()
+    order_id = evidence.parcels[0].order_id
+    events = [one for one in evidence.events if one.order_id == order_id]
+    gone = [one for one in events if one.type in ("shipping-prepared", "shipped")]
+    evidence.events = [one for one in evidence.events if one not in gone]
+    judges = [shipped_to_the_address_at_the_lock]
+    assert check(evidence, judges)[0].green
+    set_to(evidence.parcels, 0, address={"line1": "x"})
+    assert check(evidence, judges)[0].breaches

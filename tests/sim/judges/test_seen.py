@@ -307,3 +307,22 @@ def test_a_broken_store_may_be_told_to_nobody_if_its_process_ends_by_it() -> Non
     assert check(evidence, judges)[0].breaches
     evidence.observed.lives.append(Life("shop", 2, 9.5, ended_at=9.9, reason="exited: StoreBroken"))
     assert check(evidence, judges)[0].green
+
+
+def test_an_ack_may_leave_a_moment_after_the_twin_was_claimed() -> None:
+    evidence = witnessed()
+    delivery = evidence.observed.delivered[0]
+    settled = next(
+        one.at
+        for one in evidence.observed.commits
+        if one.values.get("state") == "done" and one.where["message_id"] == delivery.message_id
+    )
+    row = {"message_id": delivery.message_id, "incarnation": "inc_1"}
+    twin = commit("inbox", "insert", settled + 0.001, database="payment.db", state="claimed", **row)
+    evidence.observed.commits.append(twin)
+    evidence.observed.commits.sort(key=lambda one: one.at)
+    judges = [one.judge for one in SEEN if one.name == "nothing_is_acked_before_it_is_settled"]
+    delivery.acked_at = settled + 0.002
+    assert check(evidence, judges)[0].green
+    delivery.acked_at = settled + 1.0
+    assert check(evidence, judges)[0].breaches
