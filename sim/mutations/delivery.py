@@ -199,7 +199,7 @@ def stopping_counts_as_failing(patch: Patch) -> None:
         try:
             await original(self, item)
         finally:
-            if self._stopping.is_set() and getattr(item, "delivery", None) is not None:
+            if self._stopping.is_set() and hasattr(item, "message"):
                 verdict = Verdict("park", "dead", 1, "stopped", RuntimeError("stopped"))
                 with anyio.CancelScope(shield=True):
                     await self._send_copy(item, verdict)
