@@ -38,7 +38,7 @@ class DeadLetterPages:
         queue, type_ = request.args.get("queue", ""), request.args.get("type", "")
         if queue and queue not in CONSUMERS:
             raise not_found()
-        found = await letters.parked(self._desks, queue=queue, type_=type_)
+        found = await letters.parked(self._desks, [queue] if queue else CONSUMERS, type_=type_)
         rows = [letter for asked in found.values() for letter in asked.answer or []]
         rows.sort(key=lambda letter: (letter.parked_at_s, letter.queue, letter.id))
         done, count = request.args.get("done", ""), request.args.get("count", "")
@@ -61,7 +61,7 @@ class DeadLetterPages:
     async def show(self, session: Session, queue: str, message_id: str) -> Response:
         """Show one with its headers and body."""
         service = _consumer(queue)
-        found = await letters.parked(self._desks, queue=queue)
+        found = await letters.parked(self._desks, [queue])
         letter = next((row for row in found[queue].answer or [] if row.id == message_id), None)
         try:
             message = await letters.show(self._desks, service, message_id)
@@ -141,7 +141,7 @@ class DeadLetterPages:
             return _decoded(form.text("letters"))
         if form.text("all"):
             queue, type_ = form.text("queue"), form.text("type")
-            found = await letters.parked(self._desks, queue=queue, type_=type_)
+            found = await letters.parked(self._desks, [queue] if queue else CONSUMERS, type_=type_)
             rows = [letter for asked in found.values() for letter in asked.answer or []]
             return [Pick(row.queue, row.id) for row in rows[:LETTERS_MAX]]
         ticked = [form.text(name) for name in form.fields if name.startswith("pick-")]

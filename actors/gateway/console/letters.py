@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from actors.dead_letters import LetterReply, LettersReply
+from actors.dead_letters import LetterReply, LettersReply, QueuesReply
 from actors.gateway.console.backstage import Asked, Desks, asked_all
 from actors.services import CONSUMERS, ServiceName
 from runtime.amqp.dead_letters import DeadLetter
@@ -15,7 +15,15 @@ from runtime.errors import Rejection
 LETTERS_MAX = 500
 """As many as one request can deal with."""
 
+SAMPLE = 5
 Parked = dict[str, Asked[list[DeadLetter]]]
+
+
+class Heap(msgspec.Struct, frozen=True):
+    """How many messages are parked in one queue, and the oldest of them, `SAMPLE` at most."""
+
+    count: int
+    oldest: list[DeadLetter]
 
 
 class Pick(msgspec.Struct, frozen=True, array_like=True):
@@ -33,13 +41,27 @@ class Reviewed(msgspec.Struct, frozen=True):
     troubles: list[str]
 
 
-async def parked(
-    desks: Desks, *, queue: str = "", type_: str = "", most: int = LETTERS_MAX
-) -> Parked:
-    """Return the oldest parked messages of each queue (or of one)."""
-    params: dict[str, str | int] = {"limit": most, **({"type": type_} if type_ else {})}
-    queues = [name for name in CONSUMERS if queue in ("", name)]
-    return await asked_all({name: partial(_of, desks, name, params) for name in queues})
+async def parked(desks: Desks, queues: Sequence[str] = CONSUMERS, *, type_: str = "") -> Parked:
+    """Return the oldest parked messages of each of these queues."""
+    params: dict[str, str | int] = {"limit": LETTERS_MAX, **({"type": type_} if type_ else {})}
+    chosen = [name for name in CONSUMERS if name in queues]
+    return await asked_all({name: partial(_of, desks, name, params) for name in chosen})
+
+
+async def heaps(desks: Desks) -> dict[str, Asked[Heap]]:
+    """Return how much is parked in each queue.
+
+    It is counted first: to look at messages they must be taken from the broker and put back.
+    """
+    return await asked_all({name: partial(_heap, desks, name) for name in CONSUMERS})
+
+
+async def _heap(desks: Desks, queue: ServiceName) -> Heap:
+    dead = (await desks.ask(queue, "/queues", QueuesReply)).data[-1]
+    if not dead.ready:
+        return Heap(0, [])
+    oldest = await _of(desks, queue, {"limit": SAMPLE})
+    return Heap(max(dead.ready, len(oldest)), oldest)
 
 
 async def _of(desks: Desks, queue: ServiceName, params: dict[str, str | int]) -> list[DeadLetter]:

@@ -45,7 +45,8 @@ class OrderPages:
         view = request.args.get("view", "")
         seen = [event for event in events if event.version <= order.version]
         backstage, now_ms = self._console.backstage, self._console.site.now_ms()
-        states, letters = await self._states(events), await parked(backstage.desks)
+        states = await self._states(events)
+        letters = await parked(backstage.desks, _with_parked(states))
         told = partial(diagnosis.consumed, states=states, letters=letters)
         return self._console.page(
             session,
@@ -93,6 +94,11 @@ class OrderPages:
             return story.letters(await self._gateway.correspondence.about(order_id))
         except Unavailable:
             return None
+
+
+def _with_parked(states: dict[str, Asked[dict[str, State]]]) -> list[str]:
+    """Return the queues that have parked something of the order: only they are looked through."""
+    return [queue for queue, asked in states.items() if "parked" in (asked.answer or {}).values()]
 
 
 def _version(newest: Order) -> int | None:

@@ -6,7 +6,7 @@ from quart import Response
 from actors.domain.operating import EventsPage, Figures
 from actors.gateway.console.backstage import Asked, ProcessStatus, asked, statuses_of
 from actors.gateway.console.console import Console
-from actors.gateway.console.letters import Parked, parked
+from actors.gateway.console.letters import Heap, heaps
 from actors.gateway.console.session import Session
 from actors.gateway.console.troubles import Snapshot, troubles
 from runtime.outbox import RelayStatistics
@@ -30,9 +30,7 @@ class OverviewPages:
             "overview.html",
             seen=seen,
             troubles=troubles(seen),
-            parked=None
-            if any(row.answer is None for row in seen.parked.values())
-            else sum(len(row.answer or []) for row in seen.parked.values()),
+            parked=_parked(seen.heaps),
             links=[link for process in seen.processes for link in process.broker],
             latest=latest,
             newest_first=[] if events is None else events.data[::-1],
@@ -43,7 +41,7 @@ class OverviewPages:
         """Ask everybody, at once."""
         backstage, desks = self._console.backstage, self._console.backstage.desks
         statuses: dict[str, Asked[ProcessStatus]] = {}
-        letters: Parked = {}
+        piles: dict[str, Asked[Heap]] = {}
         figures: list[Asked[Figures]] = []
         outbox: list[Asked[RelayStatistics]] = []
         latest: list[Asked[EventsPage]] = []
@@ -52,7 +50,7 @@ class OverviewPages:
             statuses.update(await statuses_of(desks))
 
         async def ask_letters() -> None:
-            letters.update(await parked(desks))
+            piles.update(await heaps(desks))
 
         async def ask_store() -> None:
             last: dict[str, str | int] = {"before": POSITION_MAX, "limit": LAST_EVENTS}
@@ -67,9 +65,16 @@ class OverviewPages:
         seen = Snapshot(
             own=backstage.own_status(),
             statuses=statuses,
-            parked=letters,
+            heaps=piles,
             figures=figures[0],
             outbox=outbox[0],
             outbox_warn_s=backstage.outbox_warn_s,
         )
         return seen, latest[0]
+
+
+def _parked(piles: dict[str, Asked[Heap]]) -> int | None:
+    """Return how many messages are parked; None where a queue does not tell."""
+    counts = [None if row.answer is None else row.answer.count for row in piles.values()]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -3,7 +3,6 @@
 Pure functions of what the services have told; the worst comes first.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
@@ -11,13 +10,11 @@ import msgspec
 
 from actors.domain.operating import Figures
 from actors.gateway.console.backstage import Asked, ProcessStatus
-from actors.gateway.console.letters import Parked
+from actors.gateway.console.letters import Heap
 from actors.gateway.pages.durations import duration
 from runtime.amqp.dead_letters import DeadLetter
 from runtime.node import NodeStatus
 from runtime.outbox import RelayStatistics
-
-LETTERS_SHOWN = 5
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -34,7 +31,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     own: ProcessStatus
     statuses: dict[str, Asked[ProcessStatus]]
-    parked: Parked
+    heaps: dict[str, Asked[Heap]]
     figures: Asked[Figures]
     outbox: Asked[RelayStatistics]
     outbox_warn_s: float
@@ -106,9 +103,9 @@ def _children(seen: Snapshot) -> Iterator[Trouble]:
 
 
 def _parked(seen: Snapshot) -> Iterator[Trouble]:
-    for queue, asked in seen.parked.items():
-        letters = asked.answer or []
-        for letter in letters[:LETTERS_SHOWN]:
+    for queue, asked in seen.heaps.items():
+        heap = asked.answer
+        for letter in [] if heap is None else heap.oldest:
             yield Trouble(
                 f"{queue} has parked {letter.type or 'a message'}"
                 f"{', again' if letter.returned else ''}",
@@ -116,12 +113,10 @@ def _parked(seen: Snapshot) -> Iterator[Trouble]:
                 letter_path(letter),
                 "Dead letter",
             )
-        if len(letters) > LETTERS_SHOWN:
-            reasons = Counter(why_in_short(letter) for letter in letters)
-            told = ", ".join(f"{text} ({count})" for text, count in reasons.most_common(3))
-            rest = len(letters) - LETTERS_SHOWN
-            what = f"{queue} has parked {rest} more"
-            yield Trouble(what, told, f"/ops/dead-letters?queue={queue}", "Dead letters")
+        rest = 0 if heap is None else heap.count - len(heap.oldest)
+        if rest:
+            what, path = f"{queue} has parked {rest} more", f"/ops/dead-letters?queue={queue}"
+            yield Trouble(what, "the others came later", path, "Dead letters")
 
 
 def _outbox(seen: Snapshot) -> Iterator[Trouble]:
