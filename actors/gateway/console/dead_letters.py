@@ -7,7 +7,6 @@ that to exactly those that it has shown. Replay goes to the queue that a message
 import msgspec
 from quart import Response, request
 
-from actors.deeds import deed
 from actors.gateway.auth import is_order_id
 from actors.gateway.console import letters
 from actors.gateway.console.console import Console
@@ -156,13 +155,12 @@ def _consumer(queue: str) -> ServiceName:
 
 
 def _check_reason(reason: str) -> None:
-    """Rejection validation-failed for a reason that the audit would not take."""
+    """Rejection validation-failed without a reason of fitting length; the service sees the rest."""
     if not reason:
         raise Rejection("validation-failed", "Say why: it goes into the audit.", status_hint=422)
     if len(reason) > REASON_MAX:
         message = f"The reason is longer than {REASON_MAX} characters."
         raise Rejection("validation-failed", message, status_hint=422)
-    deed("", "", reason)
 
 
 def _encoded(picks: list[Pick]) -> str:

@@ -13,13 +13,15 @@ async def test_an_order_is_found_by_all_that_names_it_and_shown_as_it_was(tmp_pa
         order = await system.place()
         captured = await order.wait_for("payment-captured")
         await order.wait_for("shipping-prepared")
+        shipped = await order.ship()
         await system.place(customer={"name": "Bob", "email": "bob@example.org"})
         browser = browser_at(system.client)
         await browser.get(system.running.login_path())
 
         shown = await browser.get(f"/ops/orders?q={order.id}")
         number = shown.title.split()[1]
-        for text in (number, captured.id, captured.order_correlation):
+        asked = shipped.headers["request-id"]
+        for text in (number, captured.id, captured.order_correlation, asked):
             assert (await browser.get(f"/ops/orders?q={text}")).path == f"/ops/orders/{order.id}"
         listed = await browser.get("/ops/orders?q=ada%40example.org")
         assert "1 order, newest first" in listed.text
@@ -28,9 +30,9 @@ async def test_an_order_is_found_by_all_that_names_it_and_shown_as_it_was(tmp_pa
         waiting = await browser.get("/ops/orders?idle=60")
         assert "No order is like that" in waiting.text
 
-        assert "As it is, at version 5" in shown.text
+        assert "As it is, at version 6" in shown.text
         earlier = await browser.get(f"/ops/orders/{order.id}?at={captured.version}&view=raw")
-        assert f"As it was at version {captured.version} of 5" in earlier.text
+        assert f"As it was at version {captured.version} of 6" in earlier.text
         assert captured.id in earlier.text
         assert "shipping-prepared" not in earlier.text
         for view in ("story", "lanes", "raw"):
