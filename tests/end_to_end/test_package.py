@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+TEMPLATES = ("pages/templates/layout.html", "console/templates/frame.html")
 
 
 def _run(*command: str | Path, cwd: Path) -> str:
@@ -56,8 +57,8 @@ def test_the_wheel_holds_the_packages_and_nothing_of_the_tests(installed: Path) 
     folders = {line.split("/")[0] for line in listed.splitlines() if "/" in line}
     own = {name for name in folders if not name.startswith(("ordermill-", ".."))}
     assert own == {"runtime", "actors", "sim", "bench"}
-    pages = Path("actors/gateway/pages")
-    there = {str(path.relative_to(ROOT)) for path in (ROOT / pages).rglob("*.*")}
+    gateway = Path("actors/gateway")
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / gateway).rglob("*.*")}
     missing = there - set(listed.splitlines())
     assert {name for name in missing if "__pycache__" not in name} == set()
-    assert f"{pages}/templates/layout.html" in there
+    assert {f"{gateway}/{name}" for name in TEMPLATES} <= there

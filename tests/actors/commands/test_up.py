@@ -26,6 +26,24 @@ def test_it_serves_until_sigterm_and_leaves_without_a_traceback(tmp_path: Path) 
     assert "stopping" in command.output
 
 
+def test_it_prints_a_link_that_logs_in_at_the_console_and_the_session_outlives_it(
+    tmp_path: Path,
+) -> None:
+    with up(tmp_path) as (command, url):
+        link = command.wait_for("/ops/login?t=").split()[1]
+        assert link.startswith(url)
+        response = httpx.get(link)
+        assert (response.status_code, response.headers["location"]) == (303, "/ops")
+        cookie = {"cookie": f"operator={response.cookies['operator']}"}
+        assert "Problems now" in httpx.get(f"{url}/ops", headers=cookie).text
+        assert httpx.get(link).status_code == 401
+        command.signal(signal.SIGTERM)
+        assert command.ended() == 0
+    assert command.output.count(link.partition("t=")[2]) == 1, "only where it was printed"
+    with up(tmp_path) as (_, url):
+        assert "Problems now" in httpx.get(f"{url}/ops", headers=cookie).text
+
+
 def test_ctrl_c_is_an_interruption(tmp_path: Path) -> None:
     with up(tmp_path) as (command, _):
         command.signal(signal.SIGINT)
