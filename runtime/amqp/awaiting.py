@@ -83,7 +83,7 @@ def translated(error: BaseException, what: str) -> Exception:
     match error:
         case asyncio.CancelledError():
             return BrokerLost(f"{what}: the connection to the broker ended")
-        case AMQPError() | OSError() | RuntimeError() | EOFError():
+        case AMQPError() | OSError() | RuntimeError() | EOFError() | StopAsyncIteration():
             return BrokerLost(f"{what}: {type(error).__name__}: {_text(error)}")
         case Exception():
             return error

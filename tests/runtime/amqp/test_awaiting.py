@@ -73,6 +73,7 @@ async def test_a_value_comes_back() -> None:
     [
         (AMQPConnectionError("x"), BrokerLost),
         (ConnectionResetError("x"), BrokerLost),
+        (StopAsyncIteration(), BrokerLost),  # the socket has ended before the first frame is read
         (ChannelInvalidStateError("closed"), BrokerLost),
         (ChannelPreconditionFailed("x"), BrokerLost),
         (ProbableAuthenticationError("x"), BrokerLost),
