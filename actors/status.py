@@ -10,8 +10,8 @@ import msgspec
 from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException
 
+from actors.http_request import Request
 from runtime.errors import Unavailable
-from runtime.http_request import Request
 from runtime.redaction import where_raised
 from runtime.telemetry import Telemetry
 

@@ -15,28 +15,25 @@ asyncio's own BaseEventLoop, of which only the parts that touch the operating sy
 """
 
 import asyncio
-import gc
 import math
 import random
 import socket
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from contextvars import Context, copy_context
 from heapq import heappop, heappush
-from types import AsyncGeneratorType, CoroutineType
-from typing import Any, NoReturn
+from typing import Any
 from zlib import crc32
 
+from sim.closing import close_from_inside
 from sim.handles import SimHandle, SimTask
 from sim.incarnation import CURRENT, Incarnation
+from sim.refusals import Nowhere, refuse_tls
 from sim.trace import Trace
 
 STEP_S = 0.00005
 WIDTH = 8
-CLOSES_MAX = 1000
 _MASK = (1 << 61) - 1
 
 
@@ -52,11 +49,7 @@ class OutOfTime(Exception):
     """The run took more virtual time than it was given: something waits too long, or for ever."""
 
 
-class Refused(Exception):
-    """The code under simulation asked for the real world: a thread, a socket, a descriptor."""
-
-
-class VirtualLoop(asyncio.BaseEventLoop):
+class VirtualLoop(Nowhere):
     """See the module's laws. ``scheduler`` decides; ``trace`` is told.
 
     A run that takes more than ``steps_max`` steps ends by `OutOfSteps`, one of more than
@@ -162,7 +155,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._check_closed()  # type: ignore[attr-defined]
         self._check_running()  # type: ignore[attr-defined]
         hooks = sys.get_asyncgen_hooks()
-        self._thread_id = threading.get_ident()
+        self._thread_id = 1  # whether there is one is all that asyncio asks
         sys.set_asyncgen_hooks(None, self._asyncgen_finalizer_hook)  # type: ignore[attr-defined]
         asyncio._set_running_loop(self)  # noqa: SLF001
         try:
@@ -300,14 +293,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, protocol_factory: Any, host: Any = None, port: Any = None, **given: Any
     ) -> Any:
         """Connect through the simulated network."""
-        _refuse_tls(given)
+        refuse_tls(given)
         return await self.network.connect(protocol_factory, host, port)
 
     async def create_server(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **given: Any
     ) -> Any:
         """Listen on the simulated network, on ``host:port`` or on a socket stand-in's address."""
-        _refuse_tls(given)
+        refuse_tls(given)
         stand_in = given.get("sock")
         if stand_in is not None:
             host, port = stand_in.getsockname()
@@ -317,24 +310,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Resolve a node's name to itself: nodes are their own addresses."""
         name = host.decode() if isinstance(host, bytes) else host
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, port))]
-
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> NoReturn:  # type: ignore[override]
-        """Refuse: a thread runs when it likes."""
-        raise Refused(f"a thread was asked for: {func!r}")
-
-    def _write_to_self(self) -> None:
-        """Nobody waits in a selector."""
-
-    def _process_events(self, event_list: object) -> None:
-        """There are none."""
-
-    def _refuse(self, *_given: Any, **_named: Any) -> NoReturn:
-        raise Refused("a file descriptor was asked for")
-
-    add_reader = add_writer = remove_reader = remove_writer = _refuse  # type: ignore[assignment]
-    sock_connect = sock_recv = sock_sendall = sock_accept = _refuse
-    add_signal_handler = _refuse  # type: ignore[assignment]
-    create_datagram_endpoint = subprocess_exec = _refuse
 
     def bury(self) -> None:
         """End every coroutine that is not done; what it does about that reaches nobody any more.
@@ -352,7 +327,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                     last = task.serial
                     task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
                     asyncio.tasks._enter_task(self, task)  # noqa: SLF001
-                    _close(task.get_coro(), task.setting)
+                    close_from_inside(task.get_coro(), task.setting)
                     asyncio.tasks._leave_task(self, task)  # noqa: SLF001
         finally:
             asyncio._set_running_loop(None)  # noqa: SLF001
@@ -364,29 +339,3 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._queue.clear()
         self._timers.clear()
         self._closed = True
-
-
-def _close(whole: object, context: Context) -> None:
-    """Close a coroutine, those in which it waits first; each may want to wait again."""
-    left = CLOSES_MAX
-    while isinstance(whole, CoroutineType) and whole.cr_frame is not None and left:
-        left -= 1
-        inside = whole
-        while (inner := _waited_for(inside.cr_await)) is not None:
-            inside = inner
-        with suppress(BaseException):
-            context.run(inside.close)
-
-
-def _waited_for(awaited: object) -> "CoroutineType[Any, Any, Any] | None":
-    """Return the coroutine in which a coroutine waits, through asynchronous generators, too."""
-    while awaited is not None and not isinstance(awaited, CoroutineType):
-        held = (one for one in gc.get_referents(awaited) if isinstance(one, AsyncGeneratorType))
-        generator = next(held, None)
-        awaited = None if generator is None else generator.ag_await
-    return awaited if awaited is not None and awaited.cr_frame is not None else None
-
-
-def _refuse_tls(given: dict[str, Any]) -> None:
-    if given.get("ssl"):
-        raise Refused("TLS is not simulated")

@@ -29,10 +29,10 @@ from actors.gateway.reads import Reads
 from actors.gateway.refusals import Refusals
 from actors.gateway.shop import Shop
 from actors.gateway.streams import StreamReads, Streams
+from actors.http_request import Request
 from actors.status import Check
 from runtime.host import Host
 from runtime.http import App
-from runtime.http_request import Request
 from runtime.telemetry import Telemetry
 
 Handler = Callable[..., Awaitable[Response]]

@@ -12,11 +12,11 @@ from functools import partial
 from quart import Quart, Response, request
 
 from actors.domain.order_events import Service
+from actors.http_request import Request
 from actors.order_events.handlers import Api, Ports
 from actors.order_events.problems import respond
 from actors.status import BODY_BYTES_MAX, BODY_S_MAX
 from runtime.errors import Rejection
-from runtime.http_request import Request
 from runtime.redaction import describe_error, where_raised
 from runtime.telemetry import Telemetry
 

@@ -11,7 +11,8 @@ import anyio
 import pytest
 
 from sim.incarnation import Incarnation
-from sim.loop import OutOfSteps, OutOfTime, Refused, Stalled, VirtualLoop
+from sim.loop import OutOfSteps, OutOfTime, Stalled, VirtualLoop
+from sim.refusals import Refused
 from sim.seed import Seed
 from sim.trace import Trace
 

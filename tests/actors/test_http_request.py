@@ -7,7 +7,7 @@ import pytest
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestTimeout
 
-from runtime.http_request import Request
+from actors.http_request import Request
 
 
 async def _push(_path: str, _headers: Headers) -> None:

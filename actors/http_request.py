@@ -4,8 +4,7 @@ Quart awaits a body by `asyncio.wait_for`, which begins a task for that. Here wh
 body awaits it, in the same bounded time.
 """
 
-import asyncio
-
+import anyio
 import quart
 from werkzeug.exceptions import RequestTimeout
 
@@ -20,7 +19,7 @@ class Request(quart.Request):
         if parse_form_data:
             await self._load_form_data()
         try:
-            async with asyncio.timeout(self.body_timeout):
+            with anyio.fail_after(self.body_timeout):
                 data = bytes(await self.body)
         except TimeoutError as error:
             raise RequestTimeout from error
