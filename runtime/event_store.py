@@ -102,7 +102,7 @@ def append(
             f"{event.stream} is at version {version}, not {expected_version}",
             details={"current_version": version, "expected_version": expected_version},
         )
-    return Appended(_insert(tx, event, version + 1, max(recorded_at_ms, latest_ms)), replayed=False)
+    return Appended(add(tx, event, version + 1, max(recorded_at_ms, latest_ms)), replayed=False)
 
 
 def _repeated(original: StoredEvent, event: NewEvent) -> Appended:
@@ -121,7 +121,11 @@ def _repeated(original: StoredEvent, event: NewEvent) -> Appended:
     return Appended(original, replayed=True)
 
 
-def _insert(tx: Transaction, event: NewEvent, version: int, recorded_at_ms: int) -> StoredEvent:
+def add(tx: Transaction, event: NewEvent, version: int, recorded_at_ms: int) -> StoredEvent:
+    """Append ``event`` as this version, for who knows the stream and has looked for the id.
+
+    What is taken, id or version, SQLite refuses (IntegrityError): such a caller is mistaken.
+    """
     cursor = tx.connection.execute(
         "INSERT INTO events (stream, version, event_id, type, schema_version, data, app_id,"
         " correlation_id, stream_correlation, recorded_at_ms, traceparent)"

@@ -101,6 +101,12 @@ def tidy_free_text(name: str, text: str) -> str:
     return tidied
 
 
+def _plainly_tidy(text: str) -> bool:
+    """Whether `tidy_free_text` would return it as it is, seen without doing all that."""
+    plain = text.isascii() and text.isprintable() and text == text.strip()
+    return plain and not _DIGIT_RUN.search(text)
+
+
 def _is_visible(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == "Zs"
 
@@ -115,7 +121,7 @@ class TidyText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, str):
+            if isinstance(value, str) and not _plainly_tidy(value):
                 tidied = tidy_free_text(name, value)
                 if len(tidied) > len(value) and len(tidied) > _length_max(type(self), name):
                     raise ValueError(f"`{name}` is too long in Unicode's composed form")

@@ -50,12 +50,13 @@ class Log:
     ) -> tuple[Event, Order]:
         """Append the event to the order as it was just looked up; guards have had their say.
 
-        Raises `Unprocessable` for a body that its own reader refuses, Rejection
-        (``event-id-conflict``) for an id that is taken.
+        The id is new: it was drawn for this event, or looked for before. Raises `Unprocessable` for
+        a body that its own reader refuses.
         """
         began = origin.correlation_id if order is None else order.correlation_id
+        version, latest_ms = (0, 0) if order is None else (order.version, order.updated_at_ms)
         data = encode_body(body)
-        appended = event_store.append(
+        stored = event_store.add(
             tx,
             event_store.NewEvent(
                 stream=order_id,
@@ -68,15 +69,15 @@ class Log:
                 stream_correlation=began,
                 traceparent=origin.traceparent,
             ),
-            origin.at_ms,
+            version + 1,
+            max(origin.at_ms, latest_ms),
         )
-        assert not appended.replayed, "the look-up by event id comes before the guard"
-        event = event_from(appended.event)
+        event = event_from(stored)
         order = self.folds.advance(tx, order, event)
         order_list.put(tx.connection, order)
         tx.on_commit(lambda: self._on_appended(order_id))
         if row.exchange is not None:
-            message = message_from(appended.event, row)
+            message = message_from(stored, row)
             outbox.enqueue(tx, order_id, row.exchange, row.routing_key, message)
             tx.on_commit(self._wake_relay)
         return event, order

@@ -17,6 +17,7 @@ from actors.domain.values import (
     Money,
     holds_card_number,
     luhn_valid,
+    tidy_free_text,
     tidy_text,
     total_of,
 )
@@ -150,6 +151,12 @@ def test_a_refused_card_number_is_not_echoed() -> None:
 )
 def test_other_numbers_are_not_card_numbers(text: str) -> None:
     assert not holds_card_number(text)
+
+
+@given(st.text() | st.text("0123456789 .-abc", max_size=40))
+def test_what_is_plainly_tidy_is_tidy(text: str) -> None:
+    if values._plainly_tidy(text):
+        assert tidy_free_text("line2", text) == text
 
 
 @given(st.text(alphabet="0123456789", min_size=1, max_size=18), st.integers(0, 9))
