@@ -115,8 +115,10 @@ class Remains:
 
 
 def at_rest(world: SimulatedWorld, dead: Sequence[str]) -> bool:
-    """Whether nothing is left to do."""
-    return _answered(world, dead) and next(Remains(world, dead).reasons(), None) is None
+    """Whether nothing is left to do, and nothing on its way to an outside party."""
+    asked = any(remote.busy for remote in world.outside.remotes.values())
+    done = not asked and _answered(world, dead)
+    return done and next(Remains(world, dead).reasons(), None) is None
 
 
 def _answered(world: SimulatedWorld, dead: Sequence[str]) -> bool:

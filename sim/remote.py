@@ -81,6 +81,15 @@ class Remote:
         self.incarnation: Incarnation | None = None
         self._engine = engine
         self._random = engine.seed.stream("party", name)
+        self._coming = 0
+        self._carried_out: dict[Incarnation, int] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is on its way or being carried out, its caller alive or not."""
+        return self._coming > 0 or (
+            self.incarnation is not None and self._carried_out.get(self.incarnation, 0) > 0
+        )
 
     async def call(self, what: str, operation: Callable[[], Awaitable[T]]) -> T:
         """Have the party carry ``operation`` out; `Unavailable` where no answer comes in time."""
@@ -96,6 +105,7 @@ class Remote:
         if trouble is None or not trouble.lose_request:
             delay = there + (0.0 if trouble is None else trouble.request_s)
             arrive = self._arrived, what, operation, reply, back, trouble, CURRENT.get()
+            self._coming += 1
             engine.loop.call_later(delay, *arrive, context=NOBODY)
         else:
             engine.note("party", self.name, what, "request lost")
@@ -115,13 +125,15 @@ class Remote:
         caller: Incarnation | None,
     ) -> None:
         """A request is there; it is carried out whether the caller still waits or not."""
+        self._coming -= 1
         target = self.incarnation
         if target is None or target.state != "alive":
             self._engine.note("party", self.name, what, "nobody there")
             return
         if trouble is not None:
             trouble.before()
-        target.spawn(self._carry_out(what, operation, reply, back, trouble, caller))
+        self._carried_out[target] = self._carried_out.get(target, 0) + 1
+        target.spawn(self._carry_out(what, operation, reply, back, trouble, caller, target))
 
     async def _carry_out(
         self,
@@ -131,6 +143,7 @@ class Remote:
         back: float,
         trouble: Trouble | None,
         caller: Incarnation | None,
+        target: Incarnation,
     ) -> None:
         engine = self._engine
         try:
@@ -139,6 +152,7 @@ class Remote:
             result, error = None, raised
         except StoreBroken:  # the party's process ends of it, and nobody answers
             return
+        self._carried_out[target] -= 1
         engine.note("party", self.name, what, "done" if error is None else type(error).__name__)
         if trouble is not None:
             trouble.struck()

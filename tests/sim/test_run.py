@@ -109,3 +109,14 @@ for at_s in (0.1, 0.15, 0.2, 0.25):
     gc.collect()
     print(sum(isinstance(one, SimTask) for one in gc.get_objects()))
 """
+
+
+def test_a_run_is_not_at_rest_while_a_request_is_on_its_way_to_a_party() -> None:
+    """Whoever sent it has given up and asked again; what it does when it arrives is judged, too."""
+    facts = {"late_s": 40.0, "only": "authorise", "left": 1}
+    late = Fault(number=1, kind="call-late", at_s=0.1, for_s=20.0, target="provider", facts=facts)
+    seen: list[Running] = []
+    result = run(plan(faults=(late,)), attach=seen.append)
+    assert result.violations == []
+    assert result.fired == {"call-late": 1}
+    assert seen[0].rested_at_s > 40.0
