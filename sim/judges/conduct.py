@@ -9,6 +9,7 @@ from sim.judges.observed import Child, Incident, Life
 
 NEVER = float("inf")
 STOP_GRACE_S = 0.05
+UNREADABLE = "bad_"  # what a consumer calls a message that has no id to be read
 DRAIN_S_MAX = 20.0
 # An error of these is never the world's doing: somebody wrote a bug, or a check has failed.
 BUGS = (
@@ -58,6 +59,8 @@ def _raised_while_stopping(evidence: Evidence, life: Life) -> Iterator[str]:
         mine = (copy.node, copy.incarnation) == (life.node, life.number)
         queue, _, end = copy.routing_key.partition(".")
         back = end == "dead" or end.startswith("retry.")
+        if copy.message_id.startswith(UNREADABLE):
+            continue  # parked whatever happens, and twins of one id after one another
         if mine and back and copy.at > told.get(queue, NEVER) + STOP_GRACE_S:
             late_s = copy.at - told[queue]
             yield f"{copy.message_id} put into {copy.routing_key} {late_s:.3f} s after the stop"

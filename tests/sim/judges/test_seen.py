@@ -30,8 +30,8 @@ def put_back_late(evidence: Evidence) -> None:
     put_back(evidence, "shipping.retry.1s", 8.2)
 
 
-def put_back(evidence: Evidence, queue: str, at: float) -> None:
-    evidence.observed.written.append(Written(at, 1, "shop", 1, "", queue, "m9"))
+def put_back(evidence: Evidence, queue: str, at: float, message_id: str = "m9") -> None:
+    evidence.observed.written.append(Written(at, 1, "shop", 1, "", queue, message_id))
 
 
 def claimed_by(evidence: Evidence, order_id: str, position: int, worker: str = "inc_1") -> None:
@@ -258,6 +258,7 @@ def test_a_service_that_was_not_told_to_stop_yet_may_put_back() -> None:
     evidence = witnessed()
     put_back(evidence, "payment.retry.1s", 8.4)
     put_back(evidence, "shipping.dead", 8.12)
+    put_back(evidence, "shipping.dead", 8.4, "bad_1")
     claim = next(claim for claim in SEEN if claim.name == "stopping_raises_no_attempt")
     assert check(evidence, [claim.judge])[0].green
     put_back(evidence, "shipping.dead", 8.2)
