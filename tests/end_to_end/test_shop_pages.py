@@ -87,7 +87,8 @@ async def test_bought_with_the_keyboard_alone_and_watched_until_it_is_shipped(
     ):
         await page.goto("/products/MUG-1")
         await tab_to(page, "Add to cart")
-        await page.keyboard.press("Enter")
+        async with page.expect_navigation():
+            await page.keyboard.press("Enter")
         await tab_to(page, "Checkout")
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/checkout")
