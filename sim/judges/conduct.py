@@ -9,7 +9,6 @@ from sim.judges.observed import Child, Incident, Life
 
 NEVER = float("inf")
 STOP_GRACE_S = 0.05
-UNREADABLE = "bad_"  # what a consumer calls a message that has no id to be read
 DRAIN_S_MAX = 20.0
 # An error of these is never the world's doing: somebody wrote a bug, or a check has failed.
 BUGS = (
@@ -59,8 +58,6 @@ def _raised_while_stopping(evidence: Evidence, life: Life) -> Iterator[str]:
         mine = (copy.node, copy.incarnation) == (life.node, life.number)
         queue, _, end = copy.routing_key.partition(".")
         back = end == "dead" or end.startswith("retry.")
-        if copy.message_id.startswith(UNREADABLE):
-            continue  # parked whatever happens, and twins of one id after one another
         if mine and back and copy.at > told.get(queue, NEVER) + STOP_GRACE_S:
             late_s = copy.at - told[queue]
             yield f"{copy.message_id} put into {copy.routing_key} {late_s:.3f} s after the stop"
@@ -81,7 +78,9 @@ def _lanes_told_at(evidence: Evidence, life: Life) -> dict[str, float]:
 def _lost_its_broker(one: Incident, life: Life) -> bool:
     assert life.told_at is not None
     same = (one.node, one.incarnation) == (life.node, life.number)
-    return same and one.name == "broker.lost" and one.at > life.told_at - 30.0
+    # A stall is a confirm that is overdue, which costs the connection too.
+    gone = one.name in ("broker.lost", "broker.stalled")
+    return same and gone and one.at > life.told_at - 30.0
 
 
 def restarts_stay_within_their_intensity(evidence: Evidence) -> Iterator[str | None]:

@@ -30,8 +30,8 @@ def put_back_late(evidence: Evidence) -> None:
     put_back(evidence, "shipping.retry.1s", 8.2)
 
 
-def put_back(evidence: Evidence, queue: str, at: float, message_id: str = "m9") -> None:
-    evidence.observed.written.append(Written(at, 1, "shop", 1, "", queue, message_id))
+def put_back(evidence: Evidence, queue: str, at: float) -> None:
+    evidence.observed.written.append(Written(at, 1, "shop", 1, "", queue, "m9"))
 
 
 def claimed_by(evidence: Evidence, order_id: str, position: int, worker: str = "inc_1") -> None:
@@ -258,11 +258,20 @@ def test_a_service_that_was_not_told_to_stop_yet_may_put_back() -> None:
     evidence = witnessed()
     put_back(evidence, "payment.retry.1s", 8.4)
     put_back(evidence, "shipping.dead", 8.12)
-    put_back(evidence, "shipping.dead", 8.4, "bad_1")
     claim = next(claim for claim in SEEN if claim.name == "stopping_raises_no_attempt")
     assert check(evidence, [claim.judge])[0].green
     put_back(evidence, "shipping.dead", 8.2)
     assert len(check(evidence, [claim.judge])[0].breaches) == 1
+
+
+@pytest.mark.parametrize("name", ["broker.lost", "broker.stalled"])
+def test_a_copy_that_waited_for_the_connection_may_be_late(name: str) -> None:
+    evidence = witnessed()
+    put_back_late(evidence)
+    claim = next(claim for claim in SEEN if claim.name == "stopping_raises_no_attempt")
+    assert check(evidence, [claim.judge])[0].breaches
+    evidence.observed.incidents.append(Incident(8.0, 1, "shop", 1, name, {}))
+    assert check(evidence, [claim.judge])[0].green
 
 
 def test_a_name_that_stands_twice_in_a_tree_may_be_either() -> None:
