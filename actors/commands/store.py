@@ -1,4 +1,4 @@
-"""``ordermill store``: what the databases of a data folder hold, and verified copies of them."""
+"""``ordermill store``: what the databases of a data folder hold, copies of them, their upgrade."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ FIRST = "broker.db"
 
 @click.group()
 def store() -> None:
-    """Look at the databases of a data folder, and copy them; the system may run or not."""
+    """Look at the databases of a data folder, copy them, bring them up to date."""
 
 
 @store.command()
@@ -63,6 +63,32 @@ def backup(services: Services, folder: Path, reason: str) -> None:
     if audited:
         _note(services, what, f"copied {len(files)} files, {events} events")
     click.echo(f"ok      {events} events verified")
+
+
+@store.command()
+@click.option("--dry-run", is_flag=True, help="Try it on copies, and change nothing.")
+@click.option(
+    "--backup",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where copies of what was go; default: a new folder inside of the data folder.",
+)
+@click.option("--reason", default="", help="For the audit.")
+@operator_command
+def migrate(services: Services, dry_run: bool, folder: Path | None, reason: str) -> None:
+    """Bring databases of an older version up to date; the system must be stopped.
+
+    Copies are made and checked first. Files of a newer version are refused before anything is done.
+    """
+    # What every file holds is known by the services, which the other commands can do without.
+    from actors.commands.migrating import migrate_store
+
+    what = deed("store-migrate", str(services.data_dir), reason)
+    files = _files(services.data_dir)
+    host = production_host(services.data_dir)
+    done = migrate_store(host, files, dry_run=dry_run, folder=folder)
+    if done and (services.data_dir / ORDERS).exists():
+        _note_at_rest(services.data_dir, what, done)
 
 
 def _copied(files: list[Path], folder: Path) -> int:

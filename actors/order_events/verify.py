@@ -78,7 +78,7 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         connection.close()
         raise ConfigurationError(
             f"{path} has schema version {version}, this program reads {len(MIGRATIONS)}",
-            hint="use the program that wrote it, or start this one on it once",
+            hint="older: ordermill store migrate; newer: use the program that wrote it",
         )
     return connection
 
