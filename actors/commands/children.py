@@ -8,9 +8,11 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.text import TextReceiveStream
 
+from actors.cli import Options
 from actors.commands.saying import say
 
 _MAIN = (sys.executable, "-P", "-c", "from actors.cli import main; main()")
+BROKER_URL = "ORDERMILL_BROKER_URL"
 _NAME_WIDTH = 12
 _GRACE_S = 5.0
 
@@ -80,3 +82,26 @@ class Child:
         if not is_error and line.startswith("ready"):
             self.ready_line = line
             self.ready.set()
+
+
+def general_arguments(options: Options, flags: Mapping[str, object]) -> Sequence[str]:
+    """Return our own global options as a child is to have them.
+
+    But not the broker's URL: it goes through the environment, where no other user can read it.
+    """
+    given = [*options.overrides, *(f"{key}={value}" for key, value in flags.items())]
+    kept = [text for text in given if text.partition("=")[0].strip() != "broker.url"]
+    log_format = options.log_format or ("text" if sys.stderr.isatty() else "")
+    return [
+        *(["--config", str(options.config)] if options.config else []),
+        *(part for text in kept for part in ("--set", text)),
+        *["-v"] * options.verbosity,
+        *["-q"] * -options.verbosity,
+        *(["--log-format", log_format] if log_format else []),
+    ]
+
+
+def without_broker(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without a broker's URL; a child is given one as `BROKER_URL`."""
+    names = (BROKER_URL, f"{BROKER_URL}_FILE")
+    return {name: text for name, text in environment.items() if name not in names}

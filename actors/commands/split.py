@@ -4,15 +4,14 @@ Nobody is restarted: a child that ends stops the rest, and its name is what the 
 Children stop in the reverse of the order in which they started, the gateway first.
 """
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 
 from actors.cli import Options
-from actors.commands.children import Child
+from actors.commands.children import BROKER_URL, Child, general_arguments, without_broker
 from actors.commands.saying import say
 from actors.commands.stopping import Stop
 from actors.credentials import load_credentials
@@ -23,7 +22,6 @@ from actors.settings import Settings
 from runtime.host import Host, production_host
 
 BROKER = "broker"
-_BROKER_URL = "ORDERMILL_BROKER_URL"
 
 
 async def serve_split(settings: Settings, options: Options, flags: Mapping[str, object]) -> int:
@@ -46,18 +44,14 @@ class _Split:
         self._children: list[Child] = []
         self._over = anyio.Event()
         self.exit_code = 0
-        self._general = _general_arguments(options, flags)
-        self._environment = {
-            name: text
-            for name, text in options.environment.items()
-            if name not in (_BROKER_URL, f"{_BROKER_URL}_FILE")
-        }
+        self._general = general_arguments(options, flags)
+        self._environment = without_broker(options.environment)
 
     async def run(self, stop: Stop) -> None:
         began = self._host.clock.monotonic()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._heed, stop.stopping)
-            self._environment[_BROKER_URL] = await self._broker(tasks)
+            self._environment[BROKER_URL] = await self._broker(tasks)
             for name in () if self._over.is_set() else SERVICES:
                 self._start(tasks, Child(name, [*self._general, "serve", "--until-eof", name]))
             for child in self._children:
@@ -119,20 +113,3 @@ class _Split:
 async def _first(event: anyio.Event, others: anyio.CancelScope) -> None:
     await event.wait()
     others.cancel()
-
-
-def _general_arguments(options: Options, flags: Mapping[str, object]) -> Sequence[str]:
-    """Return our own global options as a child is to have them.
-
-    But not the broker's URL: it goes through the environment, where no other user can read it.
-    """
-    given = [*options.overrides, *(f"{key}={value}" for key, value in flags.items())]
-    kept = [text for text in given if text.partition("=")[0].strip() != "broker.url"]
-    log_format = options.log_format or ("text" if sys.stderr.isatty() else "")
-    return [
-        *(["--config", str(options.config)] if options.config else []),
-        *(part for text in kept for part in ("--set", text)),
-        *["-v"] * options.verbosity,
-        *["-q"] * -options.verbosity,
-        *(["--log-format", log_format] if log_format else []),
-    ]

@@ -6,6 +6,8 @@ import anyio
 import click
 
 from actors.cli import Options
+from actors.commands.browser import open_browser
+from actors.commands.reloading import up_reloading
 from actors.commands.saying import say
 from actors.commands.serving import flags_of, serve_until_told, serving_options
 from actors.commands.settings import load_settings
@@ -14,13 +16,29 @@ from actors.services import SERVICES
 
 
 @click.command()
+@click.option("--open", "opens", is_flag=True, help="Open the shop in a browser once it serves.")
+@click.option("--reload", "reloads", is_flag=True, help="Start again when a source file changes.")
+@click.option("--until-eof", is_flag=True, hidden=True, help="Stop when standard input ends, too.")
 @serving_options
 @click.pass_obj
-def up(options: Options, /, **given: object) -> int:
+def up(options: Options, /, opens: bool, reloads: bool, until_eof: bool, **given: object) -> int:
     """Run the whole system in one process."""
-    settings = load_settings(options, flags=flags_of(given)).settings
-    run = partial(serve_until_told, waits_for_broker=False)
-    return anyio.run(run, settings, options, SERVICES, _tell)
+    flags = flags_of(given)
+    loaded = load_settings(options, flags=flags)
+
+    def ready(url: str) -> None:
+        if opens:
+            open_browser(f"{url}/", options.environment)
+
+    if reloads:
+        return anyio.run(up_reloading, loaded, options, flags, ready)
+
+    def tell(running: Running, seconds: float) -> None:
+        _tell(running, seconds)
+        ready(running.url)
+
+    run = partial(serve_until_told, until_eof=until_eof, waits_for_broker=False)
+    return anyio.run(run, loaded.settings, options, SERVICES, tell)
 
 
 def _tell(running: Running, seconds: float) -> None:

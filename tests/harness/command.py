@@ -57,13 +57,13 @@ class Serving:
         """Its process id."""
         return self._process.pid
 
-    def wait_for(self, text: str) -> str:
-        """Return the line that holds ``text`` once it was printed."""
+    def wait_for(self, text: str, *, after: int = 0) -> str:
+        """Return the line that holds ``text`` once it was printed, behind ``after`` characters."""
         limit = time.monotonic() + PATIENCE_S
-        while text not in self.output:
+        while text not in self.output[after:]:
             if time.monotonic() > limit or not self._read():
                 raise AssertionError(f"{text!r} was not printed:\n{self.output}")
-        return next(line for line in self.output.splitlines() if text in line)
+        return next(line for line in self.output[after:].splitlines() if text in line)
 
     def said(self) -> str:
         """Return what it has printed by now."""
@@ -109,9 +109,9 @@ class Serving:
 
 
 @contextmanager
-def serving(*arguments: str, cwd: Path) -> Iterator[Serving]:
+def serving(*arguments: str, cwd: Path, **variables: str) -> Iterator[Serving]:
     """Run a command that serves until the block ends."""
-    command = Serving(arguments, cwd)
+    command = Serving(arguments, cwd, **variables)
     try:
         yield command
     finally:
