@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup up test sim chaos attack conformance bench bench-long lint check-python rabbitmq strace chromium clean
+.PHONY: setup up docs test sim chaos attack conformance bench bench-long lint check-python rabbitmq strace chromium clean
 
 setup: $(VENV)/.ready
 
@@ -17,6 +17,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 up: setup
 	$(BIN)/ordermill up
+
+# The reference in docs/, made from the code; a test says when it is stale.
+docs: setup
+	$(BIN)/ordermill docs all --out docs
 
 lint: setup
 	$(BIN)/ruff check .

@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from importlib.metadata import version
 from typing import cast
 from urllib.parse import urlsplit
 
 import msgspec
 from quart import Quart
 
+from actors.asyncapi import describe_messages
 from actors.credentials import LOOPBACK
 from actors.dead_letters import message_service_operator
 from actors.domain.correspondence import Correspondence
@@ -33,7 +35,7 @@ from actors.settings import Http, Internal, Settings, url_at
 from actors.shipping import assembly as shipping
 from actors.shipping.rest import shipping_app
 from actors.status import StatusQuery
-from actors.topology import SUBSCRIPTIONS
+from actors.topology import SUBSCRIPTIONS, topology
 from runtime.child import ChildSpec
 from runtime.http import App, HttpServer
 
@@ -145,6 +147,7 @@ class Apps:
             holds=Holds(settings.payment.hold_s, settings.shipping.hold_s),
             mailbox=shows_mailbox(settings),
             backstage=backstage,
+            asyncapi=_asyncapi(settings),
         )
         server = self._server("gateway", app, streams.stop)
         return server
@@ -209,6 +212,11 @@ def shows_mailbox(settings: Settings) -> bool:
 def http_child(name: str, server: HttpServer, settings: Settings) -> ChildSpec:
     """Return the child that serves."""
     return ChildSpec(f"http-{name}", server.run, shutdown_s=settings.runtime.shutdown_timeout_s)
+
+
+def _asyncapi(settings: Settings) -> bytes:
+    declared = topology(settings.retry.tiers_s, settings.broker.queue_type)
+    return describe_messages(declared, SUBSCRIPTIONS, version("ordermill"))
 
 
 def _limits(settings: Settings) -> Limits:

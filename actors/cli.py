@@ -42,8 +42,10 @@ COMMANDS: Mapping[str, str] = {
     "events": "actors.commands.events:events",
     "dlq": "actors.commands.dlq:dlq",
     "outbox": "actors.commands.outbox:outbox",
+    "topology": "actors.commands.topology:command",
     "store": "actors.commands.store:store",
     "audit": "actors.commands.audit:audit",
+    "docs": "actors.commands.docs:docs",
     "version": "actors.commands.version:version",
 }
 SUMMARIES: Mapping[str, str] = {
@@ -58,8 +60,10 @@ SUMMARIES: Mapping[str, str] = {
     "events": "Read, follow, export and verify the event log.",
     "dlq": "List parked messages, give them back, or throw them away.",
     "outbox": "Messages on their way to the broker: how many, how old, lost ones.",
-    "store": "Look at the databases of a data folder, and copy them.",
+    "topology": "Exchanges, queues, bindings and consumers, declared or live.",
+    "store": "Look at the databases of a data folder, copy and upgrade them.",
     "audit": "List what operators did.",
+    "docs": "Print the reference documents that are made from the code.",
     "version": "Show what is installed.",
 }
 LogFormat = Literal["auto", "text", "json"]

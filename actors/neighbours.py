@@ -89,11 +89,11 @@ class Neighbour:
             self._telemetry.event("neighbour.lost", "warning", service=self.name, error=error)
 
 
-def neighbour_client(url: str, connections_max: int) -> httpx.AsyncClient:
+def neighbour_client(url: str, connections_max: int, idle_max: int = IDLE_MAX) -> httpx.AsyncClient:
     """Return an HTTP client for one of our own services: no proxies of the environment."""
     limits = httpx.Limits(
         max_connections=connections_max,
-        max_keepalive_connections=IDLE_MAX,
+        max_keepalive_connections=idle_max,
         keepalive_expiry=IDLE_S_MAX,
     )
     return httpx.AsyncClient(base_url=url, verify=_tls(), trust_env=False, limits=limits)

@@ -28,6 +28,7 @@ from runtime.host import Host
 from runtime.telemetry import Telemetry
 
 DESKS_MAX = 32
+DESKS_IDLE_MAX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,9 @@ async def _neighbours(
 
 async def _desks(stack: AsyncExitStack, world: World) -> Callable[[Address], HttpDesks]:
     # Each page that follows the log holds a connection while it waits.
-    http = neighbour_client("", world.settings.stream.clients_max + DESKS_MAX)
+    connections_max = world.settings.stream.clients_max + DESKS_MAX
+    # An idle one is closed by the next question; there may be none for long after many at once.
+    http = neighbour_client("", connections_max, idle_max=DESKS_IDLE_MAX)
     await stack.enter_async_context(http)
     return partial(
         HttpDesks,

@@ -244,4 +244,4 @@ def test_the_top_level_holds_the_agreed_folders_only() -> None:
     made_here = {"dist", "build", "data"}
     generated = {name for name in folders if name.endswith(".egg-info") or name in made_here}
     generated |= {name for name in folders if name.startswith("ordermill-")}
-    assert folders - generated - {"__pycache__"} == {"runtime", "actors", "sim", "bench", "tests"}
+    assert folders - generated - {"__pycache__"} == {*PRODUCT, "docs", "tests"}

@@ -9,10 +9,13 @@ from quart import Quart, Response
 from actors.domain.correspondence import Correspondence
 from actors.domain.order_events import OrderEvents
 from actors.domain.shipments import Shipments
+from actors.gateway.admin.handlers import Admin
 from actors.gateway.auth import Authority
 from actors.gateway.catalogue import Catalogue
 from actors.gateway.commands import Commands
 from actors.gateway.console.backstage import Backstage
+from actors.gateway.console.console import Console
+from actors.gateway.console.events import EventPages
 from actors.gateway.console.routes import CONSOLE, console_handlers
 from actors.gateway.context import NO_HOLDS, Gateway, Holds, Limits, Mode, facts
 from actors.gateway.front import Front
@@ -22,6 +25,7 @@ from actors.gateway.openapi import describe
 from actors.gateway.operations import OPERATIONS
 from actors.gateway.ordering import Ordering
 from actors.gateway.pages.errors import ErrorPages
+from actors.gateway.pages.reference import ReferencePages
 from actors.gateway.pages.routes import PAGES, page_handlers
 from actors.gateway.pages.site import Site
 from actors.gateway.rate_limit import RateLimit
@@ -59,13 +63,14 @@ def gateway_app(
     holds: Holds = NO_HOLDS,
     mailbox: bool = False,
     backstage: Backstage,
+    asyncapi: bytes,
 ) -> Quart:
     """Return the ASGI application of the public API, the pages and the operator's console.
 
     ``address`` returns where customers reach it. ``mailbox``: the pages show every customer's
     mails. ``telemetry`` must know the tables in ``signals``. The server calls ``streams.stop``
     before it closes its connections. ``public_url`` precedes the types of problems; without it they
-    are relative, as is every link.
+    are relative, as is every link. ``asyncapi`` describes what goes over the broker.
     """
     authority = Authority(
         secret=secret,
@@ -92,10 +97,12 @@ def gateway_app(
         holds=holds,
         mailbox=mailbox,
     )
-    return _app(gateway, streams, Site(gateway, secret), backstage)
+    return _app(gateway, streams, Site(gateway, secret), backstage, asyncapi)
 
 
-def _app(gateway: Gateway, streams: Streams, site: Site, backstage: Backstage) -> Quart:
+def _app(
+    gateway: Gateway, streams: Streams, site: Site, backstage: Backstage, asyncapi: bytes
+) -> Quart:
     app = Quart("actors.gateway", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = gateway.limits.body_bytes_max
     app.request_class = Request
@@ -105,10 +112,16 @@ def _app(gateway: Gateway, streams: Streams, site: Site, backstage: Backstage) -
     operations = [row for row in OPERATIONS if gateway.mode == "test" or not row.test_mode_only]
     openapi = describe(operations, version("ordermill"), gateway.public_url)
     ordering, stream_reads = Ordering(gateway), StreamReads(gateway, streams)
-    handlers = _handlers(site, ordering, stream_reads, openapi)
+    meta = Meta(site, openapi, asyncapi)
+    log = EventPages(Console(site, backstage), stream_reads)
+    handlers = {
+        **_handlers(gateway, ordering, stream_reads, meta),
+        **Admin(gateway, backstage, log).handlers(),
+    }
     for row in operations:
         _route(app, row.id, row.method, row.path, handlers[row.id], page=False)
-    page_handlers_by_id = page_handlers(site, ordering, stream_reads)
+    reference = ReferencePages(site, operations, asyncapi)
+    page_handlers_by_id = page_handlers(site, ordering, stream_reads, reference)
     for page in PAGES:
         if page.shown(test=gateway.mode == "test", mailbox=gateway.mailbox):
             handler = page_handlers_by_id[page.id]
@@ -131,11 +144,9 @@ def _app(gateway: Gateway, streams: Streams, site: Site, backstage: Backstage) -
 
 
 def _handlers(
-    site: Site, ordering: Ordering, streams: StreamReads, openapi: bytes
+    gateway: Gateway, ordering: Ordering, streams: StreamReads, meta: Meta
 ) -> dict[str, Handler]:
-    gateway = site.gateway
     shop, reads, commands = Shop(gateway), Reads(gateway), Commands(gateway, ordering)
-    meta = Meta(site, openapi)
     return {
         "products": shop.products,
         "product": shop.product,
@@ -153,6 +164,7 @@ def _handlers(
         "readyz": meta.readyz,
         "metrics": meta.metrics,
         "openapi": meta.openapi,
+        "asyncapi": meta.asyncapi,
         "problem": meta.problem,
     }
 

@@ -14,12 +14,13 @@ _LONG_LIVED = {"Cache-Control": "public, max-age=3600"}
 
 
 class Meta:
-    """Handlers for monitors, tools and readers. ``openapi`` is the finished document."""
+    """Handlers for monitors, tools and readers; both documents are finished."""
 
-    def __init__(self, site: Site, openapi: bytes) -> None:
+    def __init__(self, site: Site, openapi: bytes, asyncapi: bytes) -> None:
         self._gateway = site.gateway
         self._site = site
         self._openapi = openapi
+        self._asyncapi = asyncapi
 
     async def healthz(self) -> Response:
         """Answer that the process is alive."""
@@ -39,6 +40,10 @@ class Meta:
     async def openapi(self) -> Response:
         """Answer with the description of this API."""
         return Response(self._openapi, 200, _LONG_LIVED, content_type="application/json")
+
+    async def asyncapi(self) -> Response:
+        """Answer with the description of what goes over the broker."""
+        return Response(self._asyncapi, 200, _LONG_LIVED, content_type="application/json")
 
     async def problem(self, slug: str) -> Response:
         """Answer with what a problem type means, as a page for browsers, else as JSON."""

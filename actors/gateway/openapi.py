@@ -14,20 +14,22 @@ import msgspec
 from actors.domain.event_json import EventJson
 from actors.domain.events import EVENT_TYPES
 from actors.domain.order import STATUSES
-from actors.gateway.operations import COMMON, Access, Operation
+from actors.gateway.operation import COMMON, Access, Operation
 from actors.gateway.problem_table import PROBLEMS
 from actors.gateway.problems import FieldError
+from actors.services import CONSUMERS
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 Object = dict[str, Json]
 
 _REF = "#/components/schemas/{name}"
 _WHOLE: Object = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
+_ORDER_ID: Object = {"type": "string", "pattern": "^ord_[0-9A-Z]{26}$"}
 _TIME: Object = {"type": "string", "format": "date-time"}
 
 # name -> (in, schema, description)
 PARAMETERS: dict[str, tuple[str, Object, str]] = {
-    "order_id": ("path", {"type": "string", "pattern": "^ord_[0-9A-Z]{26}$"}, "The order's id."),
+    "order_id": ("path", _ORDER_ID, "The order's id."),
     "sku": ("path", {"type": "string"}, "The product's sku."),
     "slug": ("path", {"enum": list(PROBLEMS)}, "The last part of a problem's type."),
     "at": (
@@ -35,7 +37,20 @@ PARAMETERS: dict[str, tuple[str, Object, str]] = {
         {"anyOf": [{**_WHOLE, "minimum": 1}, _TIME]},
         "Show the order as it was at this version or time.",
     ),
-    "after": ("query", _WHOLE, "Only events after this version."),
+    "after": (
+        "query",
+        _WHOLE,
+        "Only events after this version; of the whole log, after this position.",
+    ),
+    "before": ("query", _WHOLE, "Only events before this position, the last ones of them."),
+    "type": ("query", {"enum": list(EVENT_TYPES)}, "Only events, or messages, of this type."),
+    "order": ("query", _ORDER_ID, "Only events of this order."),
+    "event_id": ("path", {"type": "string"}, "The event's id."),
+    "queue": ("query", {"enum": list(CONSUMERS)}, "Only messages of this service's queue."),
+    "message_queue": ("path", {"enum": list(CONSUMERS)}, "The service that has parked it."),
+    "message_id": ("path", {"type": "string"}, "The message's id."),
+    "q": ("query", {"type": "string", "maxLength": 300}, "An id, a number, or an e-mail address."),
+    "idle": ("query", _WHOLE, "Only orders that have waited for a service for so many seconds."),
     "limit": ("query", {"type": "integer", "minimum": 1, "maximum": 100}, "Rows at most."),
     "status": ("query", {"enum": [name for name, _ in STATUSES]}, "Only orders of this status."),
     "email": ("query", {"type": "string"}, "Only orders of this e-mail address."),
@@ -76,7 +91,7 @@ def describe(operations: Sequence[Operation], version: str, server: str) -> byte
         "servers": [{"url": server or "/"}],
         "paths": _paths(operations),
         "components": {
-            "schemas": _schemas(operations),
+            "schemas": operation_schemas(operations),
             "securitySchemes": {
                 "order": _bearer("access_token of the answer to POST /v1/orders"),
                 "staff": _bearer("an operator's token, or for reading a viewer's"),
@@ -172,16 +187,21 @@ def _ref(struct: type[msgspec.Struct]) -> Object:
     return {"$ref": _REF.format(name=struct.__name__)}
 
 
-def _schemas(operations: Iterable[Operation]) -> Object:
+def operation_schemas(operations: Iterable[Operation]) -> Object:
+    """Return the schemas of everything that goes in or out, by name."""
     used = [struct for row in operations for struct in (row.body, row.reply) if struct is not None]
-    return _schemas_of(tuple(used))
+    return _schemas_of(tuple(dict.fromkeys((*used, ProblemBody, EventJson))))
+
+
+def event_schemas() -> Object:
+    """Return the schemas of an event as JSON and of every event's body, by name."""
+    return _schemas_of((EventJson,))
 
 
 @cache
 def _schemas_of(used: tuple[type[msgspec.Struct], ...]) -> Object:
     bodies = [row.body for row in EVENT_TYPES.values()]
-    structs = list(dict.fromkeys((*used, ProblemBody, EventJson, *bodies)))
-    _, schemas = msgspec.json.schema_components(structs, ref_template=_REF)
+    _, schemas = msgspec.json.schema_components([*used, *bodies], ref_template=_REF)
     # Not oneOf: clients must ignore fields that they do not know, so one body may be several.
     data: Json = {"anyOf": [_ref(body) for body in bodies]}
     schemas[EventJson.__name__]["properties"]["data"] = data

@@ -1,15 +1,13 @@
 """Every route of the API: one table that the app is built from, and its description too.
 
 ``problems`` lists the slugs that are particular to the operation; those that any answer may be are
-in `COMMON`. ``parameters`` name rows of ``openapi.PARAMETERS``.
+in `operation.COMMON`. ``parameters`` name rows of ``openapi.PARAMETERS``.
 """
 
-from typing import Literal
-
-import msgspec
-
 from actors.domain.values import Address
+from actors.gateway.admin.operations import ADMIN
 from actors.gateway.catalogue import Product, ProductsReply
+from actors.gateway.operation import ASKS, BODY, Operation
 from actors.gateway.replies import (
     EventsReply,
     HealthReply,
@@ -22,17 +20,10 @@ from actors.gateway.replies import (
 )
 from actors.gateway.requests import CancelRequest, Payment, PlaceRequest, ShipRequest
 
-Access = Literal["public", "anyone", "order", "staff", "operator"]
-Method = Literal["GET", "POST", "PUT"]
-Tag = Literal["orders", "products", "service"]
-
-COMMON = ("bad-request", "overloaded", "internal")
-_ASKS = ("service-unavailable", "store-unavailable")
-_OF_ORDER = ("unauthorized", "not-found", *_ASKS)
-_BODY = ("malformed-json", "body-too-large", "unsupported-media-type", "request-timeout")
+_OF_ORDER = ("unauthorized", "not-found", *ASKS)
 _CHANGES = (
     *_OF_ORDER,
-    *_BODY,
+    *BODY,
     "validation-failed",
     "forbidden",
     "rate-limited",
@@ -41,26 +32,6 @@ _CHANGES = (
     "precondition-required",
 )
 _CHANGE_HEADERS = ("If-Match", "Idempotency-Key")
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One route: how it is reached, who may, what goes in and out."""
-
-    id: str
-    method: Method
-    path: str
-    summary: str
-    tag: Tag
-    access: Access = "public"
-    body: type[msgspec.Struct] | None = None
-    body_optional: bool = False
-    reply: type[msgspec.Struct] | None = None
-    media_type: str = "application/json"
-    status: int = 200
-    conditional: bool = False
-    parameters: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    test_mode_only: bool = False
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -95,8 +66,8 @@ OPERATIONS: tuple[Operation, ...] = (
         status=201,
         parameters=("Idempotency-Key",),
         problems=(
-            *_BODY,
-            *_ASKS,
+            *BODY,
+            *ASKS,
             "unauthorized",
             "forbidden",
             "validation-failed",
@@ -115,7 +86,7 @@ OPERATIONS: tuple[Operation, ...] = (
         access="staff",
         reply=OrdersReply,
         parameters=("status", "email", "since", "cursor", "limit"),
-        problems=("unauthorized", "forbidden", "validation-failed", *_ASKS),
+        problems=("unauthorized", "forbidden", "validation-failed", *ASKS),
     ),
     Operation(
         id="order",
@@ -199,7 +170,7 @@ OPERATIONS: tuple[Operation, ...] = (
         reply=OrderReply,
         problems=(
             *_OF_ORDER,
-            *_BODY,
+            *BODY,
             "forbidden",
             "validation-failed",
             "not-prepared",
@@ -216,6 +187,7 @@ OPERATIONS: tuple[Operation, ...] = (
         reply=TestCardsReply,
         test_mode_only=True,
     ),
+    *ADMIN,
     Operation(
         id="healthz",
         method="GET",
@@ -244,7 +216,14 @@ OPERATIONS: tuple[Operation, ...] = (
         id="openapi",
         method="GET",
         path="/openapi.json",
-        summary="This document",
+        summary="This API (OpenAPI 3.1)",
+        tag="service",
+    ),
+    Operation(
+        id="asyncapi",
+        method="GET",
+        path="/asyncapi.json",
+        summary="Exchanges, queues and messages behind the API (AsyncAPI 3.0)",
         tag="service",
     ),
     Operation(

@@ -16,12 +16,17 @@ high: a connection that dies gives its whole prefetch back and counts against ea
 a low limit dead-letters innocent ones. Classic queues know neither, and lose that guarantee.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import msgspec
 from aiormq.channel import Channel
-from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+from aiormq.exceptions import (
+    ChannelAccessRefused,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+)
 
 from runtime.amqp.session import Session, plain
 from runtime.errors import BrokerLost, BrokerRefuses
@@ -100,6 +105,12 @@ def dead_queue(name: str) -> str:
     return f"{name}.dead"
 
 
+def retry_tier_s(queue: Queue) -> int | None:
+    """Return the delay of a delay queue in seconds; None for any other queue."""
+    ttl_ms = queue.arguments.get("x-message-ttl")
+    return ttl_ms // 1000 if isinstance(ttl_ms, int) else None
+
+
 def joined(*parts: Topology) -> Topology:
     """Return one topology with everything of the parts."""
     return Topology(
@@ -117,23 +128,66 @@ async def declare(session: Session, topology: Topology) -> None:
     """
     channel = await session.channel(plain)
     for exchange in topology.exchanges:
-        call = channel.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True)
+        call = _declare_exchange(exchange, channel)
         await _checked(session.call(call, f"declare exchange {exchange.name}"))
     for queue in topology.queues:
-        await _checked(session.call(_declare_queue(channel, queue), f"declare queue {queue.name}"))
+        await _checked(session.call(_declare_queue(queue, channel), f"declare queue {queue.name}"))
     for binding in topology.bindings:
         bind = channel.queue_bind(binding.queue, binding.exchange, binding.routing_key)
         await _checked(session.call(bind, f"bind {binding.queue} to {binding.exchange}"))
     await session.call(channel.close(), "close the channel")
 
 
-async def _declare_queue(channel: Channel, queue: Queue) -> None:
-    await channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
+async def differences(session: Session, topology: Topology) -> list[str]:
+    """Return in words which exchanges and queues are missing or are there with other arguments.
+
+    Nothing is made. Bindings are not looked at: AMQP 0-9-1 has no way to ask for them. Raises
+    `BrokerRefuses` where the account may not declare, `BrokerLost` or `DeadlineExceeded` as ever.
+    """
+    declares: dict[str, _Declare] = {
+        **{f"exchange {row.name}": partial(_declare_exchange, row) for row in topology.exchanges},
+        **{f"queue {row.name}": partial(_declare_queue, row) for row in topology.queues},
+    }
+    found = [await _difference(session, what, call) for what, call in declares.items()]
+    return [text for text in found if text]
+
+
+async def _difference(session: Session, what: str, declare: "_Declare") -> str:
+    # Passive first: what is not there must not be made by the second look, which compares.
+    for passive in (True, False):
+        # A refusal closes its channel.
+        channel = await session.channel(plain)
+        try:
+            await _allowed(session.call(declare(channel, passive=passive), f"look at {what}"))
+        except BrokerLost as error:
+            match error.__cause__:
+                case ChannelNotFoundEntity():
+                    return f"{what} is missing"
+                case ChannelPreconditionFailed() as refusal:
+                    return f"{what} differs: {refusal}"
+            raise
+        await session.end(channel)
+    return ""
+
+
+_Declare = Callable[..., Coroutine[object, object, None]]
+
+
+async def _declare_exchange(exchange: Exchange, channel: Channel, *, passive: bool = False) -> None:
+    await channel.exchange_declare(
+        exchange.name, exchange_type=exchange.type, durable=True, passive=passive
+    )
+
+
+async def _declare_queue(queue: Queue, channel: Channel, *, passive: bool = False) -> None:
+    await channel.queue_declare(
+        queue.name, durable=True, passive=passive, arguments=dict(queue.arguments)
+    )
 
 
 async def _checked(call: Awaitable[object]) -> None:
     try:
-        await call
+        await _allowed(call)
     except BrokerLost as error:
         match error.__cause__:
             case ChannelPreconditionFailed() as refusal:
@@ -143,6 +197,14 @@ async def _checked(call: Awaitable[object]) -> None:
                     hint="set the configuration back, or delete the queue once it is empty "
                     "(a queue's type and arguments cannot be changed), or give it a new name",
                 ) from error
+        raise
+
+
+async def _allowed(call: Awaitable[object]) -> None:
+    try:
+        await call
+    except BrokerLost as error:
+        match error.__cause__:
             case ChannelAccessRefused() as refusal:
                 raise BrokerRefuses(
                     "permissions",

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from actors.gateway.operations import OPERATIONS, Operation
+from actors.gateway.operation import Operation
+from actors.gateway.operations import OPERATIONS
 from actors.order_events.rest import ROUTES
 from actors.services import CONSUMERS, ServiceName
 from tests.attacks.evil import BODIES, HEADERS, LEAVES, PATHS, QUERIES, RAW, TARGETS
@@ -19,12 +20,16 @@ from tests.harness.gateway import ADDRESS, CARD, ORDER
 HOST = b"Host: shop.example\r\n"
 KIND = b"Content-Type: application/json\r\n"
 
+DEAL = {"letters": [{"queue": "payment", "id": "evt_1"}], "reason": "to see", "dry_run": True}
 BODY_OF: dict[str, Any] = {
     "place": {**ORDER, "expected_total": {"amount": 4890, "currency": "EUR"}},
     "update_payment": {"card": CARD},
     "update_address": {**ADDRESS, "line2": "2nd floor", "region": "none"},
     "cancel": {"reason": "too late"},
     "ship": {"carrier": "DHL", "tracking": "JD0123"},
+    "admin_flush": {"reason": "to see"},
+    "admin_replay": DEAL,
+    "admin_discard": DEAL,
 }
 METHODS = (b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"BREW", b"get")
 
@@ -88,7 +93,10 @@ def _one(aim: Aim, row: Operation, body: bytes | None, more: bytes = b"") -> byt
 
 
 def _filled(aim: Aim, path: str) -> bytes:
-    for name, value in (("order_id", aim.order_id), ("sku", "MUG-1"), ("slug", "internal")):
+    for name, value in (
+        *(("order_id", aim.order_id), ("sku", "MUG-1"), ("slug", "internal")),
+        *(("event_id", "evt_1"), ("message_queue", "payment"), ("message_id", "evt_1")),
+    ):
         path = path.replace(f"{{{name}}}", value).replace(f"<{name}>", value)
     return path.encode()
 

@@ -13,6 +13,7 @@ from quart import Quart
 from quart.typing import TestClientProtocol
 from werkzeug.datastructures import Headers
 
+from actors.asyncapi import describe_messages
 from actors.desks import HttpDesks
 from actors.domain.events import (
     PaymentAuthFailed,
@@ -40,7 +41,7 @@ from actors.notification.letters import Letters
 from actors.notification.maildir import Maildir
 from actors.order_events.parts import OrderEventsParts
 from actors.status import Check
-from actors.topology import SUBSCRIPTIONS
+from actors.topology import SUBSCRIPTIONS, topology
 from runtime.database import open_database
 from runtime.errors import Unavailable
 from runtime.host import Host, Ids, production_host
@@ -276,6 +277,7 @@ async def gateway_world(
             holds=holds,
             mailbox=mailbox,
             backstage=_backstage(http, links, clock),
+            asyncapi=describe_messages(topology((1, 5), "quorum"), SUBSCRIPTIONS, "0"),
         )
         async with running(correspondence.child().run):
             yield World(

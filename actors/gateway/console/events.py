@@ -27,7 +27,7 @@ from runtime.errors import Rejection
 PAGE = 100
 WAIT_S_MAX = 30
 LIST_PATH = "/ops/events"
-_POSITION_MAX = 2**53
+POSITION_MAX = 2**53
 _encode = msgspec.json.Encoder().encode
 
 
@@ -47,7 +47,7 @@ class EventPages:
         if after is not None:
             params["after"] = parameters.whole("after", after)
         else:
-            newest = _POSITION_MAX
+            newest = POSITION_MAX
             params["before"] = newest if before is None else parameters.whole("before", before)
         found = await asked(self._desks.ask("order-events", "/events", EventsPage, params=params))
         rows = [] if found.answer is None else found.answer.data
@@ -74,6 +74,10 @@ class EventPages:
         return self._console.page(session, "event.html", event=event, data=data)
 
     async def stream(self, session: Session) -> Response:
+        """Show the log as it grows."""
+        return self.follow()
+
+    def follow(self) -> Response:
         """Answer with the log's events after a position, and those to come."""
         seen = header("last-event-id") or request.args.get("after", "0")
         after = parameters.whole("after", seen)

@@ -4,7 +4,7 @@ import anyio
 from quart import Response
 
 from actors.domain.operating import EventsPage, Figures
-from actors.gateway.console.backstage import Asked, ProcessStatus, asked, statuses_of
+from actors.gateway.console.backstage import Asked, Backstage, ProcessStatus, asked, statuses_of
 from actors.gateway.console.console import Console
 from actors.gateway.console.letters import Heap, heaps
 from actors.gateway.console.session import Session
@@ -23,7 +23,7 @@ class OverviewPages:
 
     async def show(self, session: Session) -> Response:
         """Show what is wrong first."""
-        seen, latest = await self._look()
+        seen, latest = await look(self._console.backstage)
         events = latest.answer
         return self._console.page(
             session,
@@ -37,40 +37,41 @@ class OverviewPages:
             position=0 if events is None else events.last,
         )
 
-    async def _look(self) -> tuple[Snapshot, Asked[EventsPage]]:
-        """Ask everybody, at once."""
-        backstage, desks = self._console.backstage, self._console.backstage.desks
-        statuses: dict[str, Asked[ProcessStatus]] = {}
-        piles: dict[str, Asked[Heap]] = {}
-        figures: list[Asked[Figures]] = []
-        outbox: list[Asked[RelayStatistics]] = []
-        latest: list[Asked[EventsPage]] = []
 
-        async def ask_statuses() -> None:
-            statuses.update(await statuses_of(desks))
+async def look(backstage: Backstage) -> tuple[Snapshot, Asked[EventsPage]]:
+    """Ask everybody, at once; return what they say, and the newest events."""
+    desks = backstage.desks
+    statuses: dict[str, Asked[ProcessStatus]] = {}
+    piles: dict[str, Asked[Heap]] = {}
+    figures: list[Asked[Figures]] = []
+    outbox: list[Asked[RelayStatistics]] = []
+    latest: list[Asked[EventsPage]] = []
 
-        async def ask_letters() -> None:
-            piles.update(await heaps(desks))
+    async def ask_statuses() -> None:
+        statuses.update(await statuses_of(desks))
 
-        async def ask_store() -> None:
-            last: dict[str, str | int] = {"before": POSITION_MAX, "limit": LAST_EVENTS}
-            figures.append(await asked(desks.ask("order-events", "/figures", Figures)))
-            outbox.append(await asked(desks.ask("order-events", "/outbox", RelayStatistics)))
-            page = desks.ask("order-events", "/events", EventsPage, params=last)
-            latest.append(await asked(page))
+    async def ask_letters() -> None:
+        piles.update(await heaps(desks))
 
-        async with anyio.create_task_group() as tasks:
-            for look in (ask_statuses, ask_letters, ask_store):
-                tasks.start_soon(look)
-        seen = Snapshot(
-            own=backstage.own_status(),
-            statuses=statuses,
-            heaps=piles,
-            figures=figures[0],
-            outbox=outbox[0],
-            outbox_warn_s=backstage.outbox_warn_s,
-        )
-        return seen, latest[0]
+    async def ask_store() -> None:
+        last: dict[str, str | int] = {"before": POSITION_MAX, "limit": LAST_EVENTS}
+        figures.append(await asked(desks.ask("order-events", "/figures", Figures)))
+        outbox.append(await asked(desks.ask("order-events", "/outbox", RelayStatistics)))
+        page = desks.ask("order-events", "/events", EventsPage, params=last)
+        latest.append(await asked(page))
+
+    async with anyio.create_task_group() as tasks:
+        for look in (ask_statuses, ask_letters, ask_store):
+            tasks.start_soon(look)
+    seen = Snapshot(
+        own=backstage.own_status(),
+        statuses=statuses,
+        heaps=piles,
+        figures=figures[0],
+        outbox=outbox[0],
+        outbox_warn_s=backstage.outbox_warn_s,
+    )
+    return seen, latest[0]
 
 
 def _parked(piles: dict[str, Asked[Heap]]) -> int | None:

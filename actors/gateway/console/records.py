@@ -63,7 +63,9 @@ class RecordPages:
 
     async def audit(self, session: Session) -> Response:
         """Show what operators did, newest first, as each service has noted it."""
-        found = await asked_all({name: partial(_audit, self._desks, name) for name in KEEPERS})
+        found = await asked_all(
+            {name: partial(deeds_of, self._desks, name, AUDIT_MAX) for name in KEEPERS}
+        )
         deeds = [deed for answer in found.values() for deed in answer.answer or []]
         deeds.sort(key=lambda deed: (deed.entry.at_ms, deed.entry.sequence), reverse=True)
         troubles = [answer.trouble for answer in found.values() if answer.trouble]
@@ -81,7 +83,8 @@ class RecordPages:
         return self._console.page(session, "config.html", rows=self._console.backstage.settings)
 
 
-async def _audit(desks: Desks, service: ServiceName) -> list[Deed]:
-    params: dict[str, str | int] = {"limit": AUDIT_MAX}
+async def deeds_of(desks: Desks, service: ServiceName, limit: int) -> list[Deed]:
+    """Return the latest rows of a service's audit."""
+    params: dict[str, str | int] = {"limit": limit}
     reply = await desks.ask(service, "/audit", AuditReply, params=params)
     return [Deed(service, entry) for entry in reply.data]

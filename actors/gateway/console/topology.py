@@ -76,21 +76,7 @@ class TopologyPages:
     async def show(self, session: Session) -> Response:
         """Ask every service at once, and show what they say."""
         backstage = self._console.backstage
-        statuses: dict[str, Asked[ProcessStatus]] = {}
-        depths: dict[str, Asked[list[QueueDepth]]] = {}
-
-        async def ask_statuses() -> None:
-            statuses.update(await statuses_of(backstage.desks))
-
-        async def ask_depths() -> None:
-            questions: dict[str, Callable[[], Awaitable[list[QueueDepth]]]] = {
-                queue: partial(_depths, backstage.desks, queue) for queue in CONSUMERS
-            }
-            depths.update(await asked_all(questions))
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ask_statuses)
-            tasks.start_soon(ask_depths)
+        statuses, depths = await ask_places(backstage.desks)
         found = processes(backstage.own_status(), statuses)
         return self._console.page(
             session,
@@ -102,6 +88,26 @@ class TopologyPages:
             width=BOX_WIDTH,
             box_height=BOX_HEIGHT,
         )
+
+
+async def ask_places(desks: Desks) -> tuple[Statuses, Depths]:
+    """Ask every service what it says of itself, and of its queues."""
+    statuses: dict[str, Asked[ProcessStatus]] = {}
+    depths: dict[str, Asked[list[QueueDepth]]] = {}
+
+    async def ask_statuses() -> None:
+        statuses.update(await statuses_of(desks))
+
+    async def ask_depths() -> None:
+        questions: dict[str, Callable[[], Awaitable[list[QueueDepth]]]] = {
+            queue: partial(_depths, desks, queue) for queue in CONSUMERS
+        }
+        depths.update(await asked_all(questions))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask_statuses)
+        tasks.start_soon(ask_depths)
+    return statuses, depths
 
 
 async def _depths(desks: Desks, queue: ServiceName) -> list[QueueDepth]:

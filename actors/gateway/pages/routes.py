@@ -15,6 +15,7 @@ from actors.gateway.pages.checkout import CheckoutPages
 from actors.gateway.pages.find import FindPages
 from actors.gateway.pages.help import HelpPages
 from actors.gateway.pages.order import OrderPages
+from actors.gateway.pages.reference import ReferencePages
 from actors.gateway.pages.site import Site
 from actors.gateway.streams import StreamReads
 
@@ -60,11 +61,16 @@ PAGES: tuple[Page, ...] = (
     Page("find_order", "POST", FIND_PATH),
     Page("page_mailbox", "GET", "/demo/mailbox", only="mailbox"),
     Page("page_test_cards", "GET", "/help/test-cards", only="test"),
+    Page("page_api", "GET", "/docs/api"),
+    Page("page_broker", "GET", "/docs/events"),
+    Page("page_problems", "GET", "/problems"),
     Page("static", "GET", "/static/{path:name}", document=False),
 )
 
 
-def page_handlers(site: Site, ordering: Ordering, streams: StreamReads) -> dict[str, Handler]:
+def page_handlers(
+    site: Site, ordering: Ordering, streams: StreamReads, reference: ReferencePages
+) -> dict[str, Handler]:
     """Return what answers each row of `PAGES`, by its id."""
     access = Access(site)
     catalogue, cart = CataloguePages(site), CartPages(site)
@@ -92,5 +98,8 @@ def page_handlers(site: Site, ordering: Ordering, streams: StreamReads) -> dict[
         "find_order": find.find,
         "page_mailbox": help_.mailbox,
         "page_test_cards": help_.test_cards,
+        "page_api": reference.api,
+        "page_broker": reference.events,
+        "page_problems": reference.problems,
         "static": site.static.file,
     }

@@ -112,7 +112,9 @@ def check(
         assert msgspec.json.decode(body)["status"] == status
 
 
-WRITES = [row for row in OPERATIONS if row.method != "GET"]
+# Nobody answers the operator's questions here: `tests.attacks` asks them of a running system.
+ASKED = [row for row in OPERATIONS if row.tag != "admin"]
+WRITES = [row for row in ASKED if row.method != "GET"]
 
 
 def fill(path: str, order_id: str) -> bytes:
@@ -179,7 +181,7 @@ def _encode(value: object) -> bytes:
 
 
 @PROPERTY
-@given(st.sampled_from(OPERATIONS), HEADERS)
+@given(st.sampled_from(ASKED), HEADERS)
 async def test_no_header_makes_it_fail(
     world: World, operation: object, headers: dict[str, str]
 ) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from actors.gateway.console.routes import CONSOLE
 from actors.gateway.openapi import PARAMETERS
-from actors.gateway.operations import COMMON, OPERATIONS
+from actors.gateway.operation import COMMON
+from actors.gateway.operations import OPERATIONS
 from actors.gateway.pages.routes import PAGES
 from actors.gateway.problem_table import PROBLEMS
 from tests.harness.gateway import World

@@ -1,0 +1,176 @@
+"""``ordermill topology``: what is on the broker, as the code declares it and as it is there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from typing import cast
+
+import anyio
+import click
+import msgspec
+
+from actors.commands.client import Json
+from actors.commands.operating import Services, operator_command, print_json
+from actors.domain.events import EVENT_TYPES
+from actors.services import CONSUMERS
+from actors.settings import Settings
+from actors.topology import SUBSCRIPTIONS, topology
+from runtime.amqp.address import Address
+from runtime.amqp.session import connect
+from runtime.amqp.topology import Queue, Topology, dead_queue, differences, retry_tier_s
+from runtime.errors import ConfigurationError, EnvironmentUnready, Unavailable
+
+EMBEDDED = "embedded"
+Depths = Mapping[str, Json]
+"""Queue name to what its service says of it: ``ready`` messages and ``consumers``."""
+
+
+@click.command("topology")
+@click.option("--live", is_flag=True, help="With messages and consumers, from a running system.")
+@click.option("--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Again and again.")
+@click.option("--check", is_flag=True, help="Compare with the broker; exit 1 where it differs.")
+@click.option("--format", "format_", type=click.Choice(["text", "json", "mermaid"]), default="text")
+@operator_command
+def command(services: Services, live: bool, watch: float | None, check: bool, format_: str) -> int:
+    """Show exchanges, queues, bindings and consumers as they are declared.
+
+    --live and --watch ask the services of a running system. --check looks at the broker that
+    broker.url names, and makes nothing there; AMQP cannot tell which bindings there are.
+    """
+    declared = topology(services.settings.retry.tiers_s, services.settings.broker.queue_type)
+    if check:
+        return _compare(services.settings, declared)
+    if watch is None:
+        _print(declared, _depths(services) if live else {}, format_)
+        return 0
+    before: Depths = {}
+    for turn in count():
+        depths = _depths(services)
+        if turn == 0:
+            _print(declared, depths, format_)
+        elif depths != before:
+            _print_changes(before, depths, format_)
+        before = depths
+        anyio.run(anyio.sleep, watch)
+    return 0
+
+
+def _depths(services: Services) -> Depths:
+    answers = [services.call(name, "GET", "/queues") for name in CONSUMERS]
+    rows = [row for answer in answers for row in cast("list[Json]", answer["data"])]
+    return {
+        str(row["name"]): {"ready": row["ready"], "consumers": row["consumers"]} for row in rows
+    }
+
+
+def _compare(settings: Settings, declared: Topology) -> int:
+    """Say what the broker has otherwise; return the exit code."""
+    url = settings.broker.url.reveal()
+    if url == EMBEDDED:
+        raise ConfigurationError(
+            "--check looks at the broker that broker.url names, and it is embedded",
+            hint="look at a running one with --live, or set broker.url to amqp://...",
+        )
+    found = anyio.run(_differences, Address.parse(url), settings.broker.heartbeat_s, declared)
+    for text in found:
+        click.echo(f"FAIL  {text}")
+    if not found:
+        exchanges, queues = len(declared.exchanges), len(declared.queues)
+        click.echo(f"ok    {exchanges} exchanges and {queues} queues are as declared")
+    return 1 if found else 0
+
+
+async def _differences(address: Address, heartbeat_s: int, declared: Topology) -> list[str]:
+    try:
+        session = await connect(address, heartbeat_s, "ordermill topology", 0)
+        try:
+            return await differences(session, declared)
+        finally:
+            await session.close()
+    except Unavailable as error:
+        raise EnvironmentUnready(
+            f"cannot look at the broker at {address}", hint="check broker.url: ordermill check"
+        ) from error
+
+
+def _print(declared: Topology, depths: Depths, format_: str) -> None:
+    if format_ == "json":
+        _print_json(declared, depths)
+        return
+    for line in (_mermaid if format_ == "mermaid" else _text)(declared, depths):
+        click.echo(line)
+
+
+def _print_json(declared: Topology, depths: Depths) -> None:
+    fields = cast("Json", msgspec.to_builtins(declared))
+    queues = [
+        {**row, **depths.get(str(row["name"]), {})} for row in cast("list[Json]", fields["queues"])
+    ]
+    consumers = [{"service": name, "queue": name} for name in SUBSCRIPTIONS]
+    print_json("topology", **{**fields, "queues": queues, "consumers": consumers})
+
+
+def _print_changes(before: Depths, now: Depths, format_: str) -> None:
+    changed = {name: row for name, row in now.items() if row != before.get(name)}
+    if format_ == "json":
+        print_json("topology-change", queues=changed)
+        return
+    for name, row in changed.items():
+        click.echo(f"{name:<22} {_figures(row)}")
+
+
+def _text(declared: Topology, depths: Depths) -> Iterator[str]:
+    for exchange in declared.exchanges:
+        yield f"exchange  {exchange.name:<10} {exchange.type}"
+    for exchange_name, key in dict.fromkeys(
+        (binding.exchange, binding.routing_key) for binding in declared.bindings
+    ):
+        queues = _bound(declared, exchange_name, key)
+        yield f"route     {exchange_name:<10} {key:<28} -> {', '.join(queues)}"
+    for queue in declared.queues:
+        kind = queue.arguments["x-queue-type"]
+        figures = f"   {_figures(depths[queue.name])}" if queue.name in depths else ""
+        yield f"queue     {queue.name:<22} {kind:<8} {_purpose(queue)}{figures}"
+    for service, events in SUBSCRIPTIONS.items():
+        yield f"consumer  {service:<10} {', '.join(events)}"
+
+
+def _figures(row: Json) -> str:
+    return f"{row['ready']} ready, {row['consumers']} consumers"
+
+
+def _bound(declared: Topology, exchange: str, key: str) -> Sequence[str]:
+    return [
+        row.queue for row in declared.bindings if (row.exchange, row.routing_key) == (exchange, key)
+    ]
+
+
+def _purpose(queue: Queue) -> str:
+    tier_s = retry_tier_s(queue)
+    if tier_s is not None:
+        return f"back to {queue.arguments['x-dead-letter-routing-key']} after {tier_s} s"
+    if queue.name in SUBSCRIPTIONS:
+        return f"consumed by {queue.name}"
+    return "parked, until an operator decides"
+
+
+def _mermaid(declared: Topology, depths: Depths) -> Iterator[str]:
+    """Yield a flowchart (mermaid.js.org): who publishes what to where, and who consumes it."""
+    yield "flowchart LR"
+    yield '  order-events["order-events"]'
+    for exchange in declared.exchanges:
+        yield f"  exchange-{exchange.name}{{{{{exchange.name}}}}}"
+        yield f"  order-events --> exchange-{exchange.name}"
+    for queue in declared.queues:
+        figures = f"<br>{_figures(depths[queue.name])}" if queue.name in depths else ""
+        yield f'  {queue.name}[("{queue.name}{figures}")]'
+    for binding in declared.bindings:
+        name = binding.routing_key.removeprefix(f"{binding.exchange}.")
+        assert name in EVENT_TYPES, "a binding is for one event"
+        yield f"  exchange-{binding.exchange} -->|{name}| {binding.queue}"
+    for service in SUBSCRIPTIONS:
+        yield f'  {service} --> {service}-service["{service}"]'
+        yield f"  {service}-service -.->|parks| {dead_queue(service)}"
+    for queue in declared.queues:
+        if retry_tier_s(queue) is not None:
+            service = str(queue.arguments["x-dead-letter-routing-key"])
+            yield f"  {service}-service -.->|tries later| {queue.name} -.-> {service}"

@@ -1,0 +1,107 @@
+"""What the operator's API is asked and what it answers, beside what the services themselves say."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from actors.domain.operating import Figures, SettingShown
+from actors.gateway.console.backstage import LinkShown
+from actors.gateway.console.troubles import Trouble
+from actors.gateway.replies import SummaryReply
+from actors.services import ServiceName
+from runtime.amqp.dead_letters import DeadLetter
+from runtime.amqp.depths import QueueDepth
+from runtime.node import NodeStatus
+from runtime.outbox import RelayStatistics
+
+Troubles = Annotated[list[str], Meta(description="Why something is missing here, if it is.")]
+
+
+class OverviewReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong now, worst first, and how much is going on.
+
+    ``parked`` counts messages by queue. What cannot be had is null, and the reason is a problem.
+    """
+
+    problems: list[Trouble]
+    figures: Figures | None
+    outbox: RelayStatistics | None
+    parked: dict[str, int | None]
+    restarts: int
+
+
+class TopologyReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Queues and the events bound to them, what is in them, connections, who supervises whom.
+
+    ``supervision`` has one tree for each process.
+    """
+
+    subscriptions: dict[str, list[str]]
+    queues: list[QueueDepth]
+    links: list[LinkShown]
+    supervision: list[NodeStatus]
+    troubles: Troubles
+
+
+class FoundReply(msgspec.Struct, frozen=True):
+    """Orders, newest first: at most as many as were asked for, of ``total``."""
+
+    data: list[SummaryReply]
+    total: int
+
+
+class ParkedReply(msgspec.Struct, frozen=True):
+    """Parked messages, oldest first, without their bodies."""
+
+    data: list[DeadLetter]
+    troubles: Troubles
+
+
+class Chosen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One parked message, by name."""
+
+    queue: ServiceName
+    id: Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class DealRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which parked messages, and why; a dry run only says which of them are there."""
+
+    letters: Annotated[tuple[Chosen, ...], Meta(min_length=1, max_length=500)]
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+    dry_run: bool = False
+
+
+class DealtReply(msgspec.Struct, frozen=True, kw_only=True):
+    """How many were dealt with, of those that were ``found``; ``gone`` are parked no more."""
+
+    dealt: int
+    found: list[DeadLetter]
+    gone: int
+    troubles: Troubles
+
+
+class DeedReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator did. There are two rows for each deed: when it began, how it ended."""
+
+    service: str
+    at: str
+    actor: str
+    action: str
+    target: str
+    reason: str
+    outcome: str
+
+
+class DeedsReply(msgspec.Struct, frozen=True):
+    """What operators did, newest first."""
+
+    data: list[DeedReply]
+    troubles: Troubles
+
+
+class SettingsReply(msgspec.Struct, frozen=True):
+    """The settings of the gateway's process."""
+
+    data: list[SettingShown]

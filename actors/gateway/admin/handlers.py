@@ -1,0 +1,226 @@
+"""The operator's API: each handler admits, asks the services, and answers with what they say.
+
+The functions are the console's, so a program and a person are told and can do the same.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from quart import Response, request
+
+from actors.domain.event_json import EventJson, rfc3339
+from actors.domain.events import EVENT_TYPES
+from actors.domain.operating import EventsPage, OrdersFound
+from actors.gateway import parameters
+from actors.gateway.admin.bodies import (
+    DealRequest,
+    DealtReply,
+    DeedReply,
+    DeedsReply,
+    FoundReply,
+    OverviewReply,
+    ParkedReply,
+    SettingsReply,
+    TopologyReply,
+)
+from actors.gateway.auth import bearer, require_staff, unauthorized
+from actors.gateway.console import letters
+from actors.gateway.console.backstage import KEEPERS, Asked, Backstage, asked_all
+from actors.gateway.console.events import POSITION_MAX, EventPages
+from actors.gateway.console.letters import Pick
+from actors.gateway.console.overview import look
+from actors.gateway.console.records import Deed, deeds_of
+from actors.gateway.console.topology import ask_places
+from actors.gateway.console.troubles import processes, troubles
+from actors.gateway.context import Gateway, header, json_reply
+from actors.gateway.decoding import read
+from actors.gateway.problems import not_found
+from actors.gateway.reads import PAGE_MAX
+from actors.gateway.replies import summary_reply
+from actors.operators import Why
+from actors.services import CONSUMERS
+from runtime.outbox import RelayStatistics
+
+Handler = Callable[..., Awaitable[Response]]
+_WHY = msgspec.json.Decoder(Why)
+_DEAL = msgspec.json.Decoder(DealRequest)
+
+
+class Admin:
+    """Handlers for operators and viewers. ``log`` follows the global log."""
+
+    def __init__(self, gateway: Gateway, backstage: Backstage, log: EventPages) -> None:
+        self._gateway = gateway
+        self._backstage = backstage
+        self._desks = backstage.desks
+        self._log = log
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return what answers each row of `ADMIN`, by its id."""
+        return {
+            "admin_overview": self._for_staff(self._overview),
+            "admin_topology": self._for_staff(self._topology),
+            "admin_orders": self._for_staff(self._orders),
+            "admin_events": self._for_staff(self._events),
+            "admin_stream": self._for_staff(self._stream),
+            "admin_event": self._for_staff(self._event),
+            "admin_outbox": self._for_staff(self._outbox),
+            "admin_flush": self._for_staff(self._flush, edit=True),
+            "admin_letters": self._for_staff(self._letters),
+            "admin_letter": self._for_staff(self._letter),
+            "admin_replay": self._for_staff(partial(self._deal, "replay"), edit=True),
+            "admin_discard": self._for_staff(partial(self._deal, "discard"), edit=True),
+            "admin_audit": self._for_staff(self._audit),
+            "admin_settings": self._for_staff(self._settings),
+        }
+
+    def _for_staff(self, handler: Handler, *, edit: bool = False) -> Handler:
+        async def admitted(**arguments: str) -> Response:
+            token = bearer(header("authorization"))
+            if token is None:
+                raise unauthorized("A bearer token is needed: an operator's or a viewer's.")
+            require_staff(self._gateway.authority.known(token), edit=edit)
+            return await handler(**arguments)
+
+        return admitted
+
+    async def _overview(self) -> Response:
+        seen, _ = await look(self._backstage)
+        parked = {
+            queue: None if asked.answer is None else asked.answer.count
+            for queue, asked in seen.heaps.items()
+        }
+        reply = OverviewReply(
+            problems=troubles(seen),
+            figures=seen.figures.answer,
+            outbox=seen.outbox.answer,
+            parked=parked,
+            restarts=seen.restarts,
+        )
+        return json_reply(reply)
+
+    async def _topology(self) -> Response:
+        statuses, depths = await ask_places(self._desks)
+        found = processes(self._backstage.own_status(), statuses)
+        reply = TopologyReply(
+            subscriptions={
+                queue: [*types] for queue, types in self._backstage.subscriptions.items()
+            },
+            queues=[depth for asked in depths.values() for depth in asked.answer or []],
+            links=[link for process in found for link in process.broker],
+            supervision=[process.supervision for process in found],
+            troubles=_troubles(statuses, depths),
+        )
+        return json_reply(reply)
+
+    async def _orders(self) -> Response:
+        given = request.args
+        params: dict[str, str | int] = {"limit": _limit()}
+        if text := given.get("q", ""):
+            params["q"] = parameters.words("q", text, most=300)
+        if status := parameters.status("status", given.get("status")):
+            params["status"] = status
+        if "idle" in given:
+            params["idle"] = parameters.whole("idle", given["idle"], most=10**8)
+        if "cursor" in given:
+            params["before"] = parameters.whole("cursor", given["cursor"], least=1)
+        found = await self._desks.ask("order-events", "/orders", OrdersFound, params=params)
+        return json_reply(FoundReply([summary_reply(row) for row in found.data], found.total))
+
+    async def _events(self) -> Response:
+        given = request.args
+        params: dict[str, str | int] = {"limit": _limit()}
+        if (type_ := given.get("type")) is not None:
+            params["type"] = parameters.choice("type", type_, tuple(EVENT_TYPES))
+        if (order := given.get("order")) is not None:
+            params["order"] = parameters.order_id("order", order)
+        if "after" in given:
+            params["after"] = parameters.whole("after", given["after"])
+        if "before" in given or "after" not in given:
+            before = given.get("before")
+            newest = POSITION_MAX if before is None else parameters.whole("before", before)
+            params["before"] = newest
+        page = await self._desks.ask("order-events", "/events", EventsPage, params=params)
+        return json_reply(page)
+
+    async def _stream(self) -> Response:
+        return self._log.follow()
+
+    async def _event(self, event_id: str) -> Response:
+        path = f"/events/{quote(event_id, safe='')}"
+        return json_reply(await self._desks.ask("order-events", path, EventJson))
+
+    async def _outbox(self) -> Response:
+        return json_reply(await self._desks.ask("order-events", "/outbox", RelayStatistics))
+
+    async def _flush(self) -> Response:
+        why = await read(_WHY, optional=True)
+        body: dict[str, object] = {"reason": why.reason}
+        figures = await self._desks.act("order-events", "/outbox/flush", RelayStatistics, body)
+        return json_reply(figures, 202)
+
+    async def _letters(self) -> Response:
+        given = request.args
+        queue, type_ = given.get("queue"), given.get("type")
+        queues = CONSUMERS if queue is None else [parameters.choice("queue", queue, CONSUMERS)]
+        chosen = "" if type_ is None else parameters.choice("type", type_, tuple(EVENT_TYPES))
+        found = await letters.parked(self._desks, queues, type_=chosen)
+        rows = [letter for asked in found.values() for letter in asked.answer or []]
+        rows.sort(key=lambda letter: (letter.parked_at_s, letter.queue, letter.id))
+        return json_reply(ParkedReply(rows[: _limit()], _troubles(found)))
+
+    async def _letter(self, message_queue: str, message_id: str) -> Response:
+        service = next((name for name in CONSUMERS if name == message_queue), None)
+        if service is None:
+            raise not_found()
+        return json_reply(await letters.show(self._desks, service, message_id))
+
+    async def _deal(self, action: str) -> Response:
+        wanted = await read(_DEAL)
+        found = await letters.review(
+            self._desks, [Pick(row.queue, row.id) for row in wanted.letters]
+        )
+        dealt = 0
+        if not wanted.dry_run:
+            picks = [Pick(letter.queue, letter.id) for letter in found.letters]
+            dealt = await letters.deal(self._desks, action, picks, wanted.reason)
+        return json_reply(
+            DealtReply(dealt=dealt, found=found.letters, gone=found.gone, troubles=found.troubles)
+        )
+
+    async def _audit(self) -> Response:
+        limit = _limit()
+        found = await asked_all(
+            {name: partial(deeds_of, self._desks, name, limit) for name in KEEPERS}
+        )
+        rows = [row for asked in found.values() for row in asked.answer or []]
+        rows.sort(key=lambda row: (row.entry.at_ms, row.entry.sequence), reverse=True)
+        return json_reply(DeedsReply([_deed(row) for row in rows[:limit]], _troubles(found)))
+
+    async def _settings(self) -> Response:
+        return json_reply(SettingsReply([*self._backstage.settings]))
+
+
+def _troubles(*answers: Mapping[str, Asked[Any]]) -> list[str]:
+    """Return why answers are missing, each reason once."""
+    return [*dict.fromkeys(row.trouble for rows in answers for row in rows.values() if row.trouble)]
+
+
+def _limit() -> int:
+    return parameters.whole("limit", request.args.get("limit", str(PAGE_MAX)), 1, PAGE_MAX)
+
+
+def _deed(row: Deed) -> DeedReply:
+    entry = row.entry
+    return DeedReply(
+        service=row.service,
+        at=rfc3339(entry.at_ms),
+        actor=entry.actor,
+        action=entry.action,
+        target=entry.target,
+        reason=entry.reason,
+        outcome=entry.outcome,
+    )

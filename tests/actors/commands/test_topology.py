@@ -1,0 +1,60 @@
+"""What is declared, what is there, and what a broker has otherwise."""
+
+import json
+from pathlib import Path
+
+from actors.topology import SUBSCRIPTIONS, topology
+from tests.harness.command import run
+from tests.harness.operating import Operator
+from tests.harness.rabbitmq import RabbitMQ
+
+
+def test_it_shows_what_the_code_declares(tmp_path: Path) -> None:
+    shown = json.loads(run("topology", "--format", "json", cwd=tmp_path).stdout)
+    declared = topology((1, 5, 30, 60), "quorum")
+    assert shown["schema"] == "ordermill.topology/v1"
+    assert [row["name"] for row in shown["queues"]] == [queue.name for queue in declared.queues]
+    assert len(shown["bindings"]) == len(declared.bindings)
+    assert [row["queue"] for row in shown["consumers"]] == list(SUBSCRIPTIONS)
+    text = run("topology", cwd=tmp_path).stdout
+    assert max(map(len, text.splitlines())) <= 100
+    assert "orders.order-created" in text
+    assert "payment, notification" in text
+    assert "back to shipping after 30 s" in text
+
+
+def test_the_picture_has_every_binding(tmp_path: Path) -> None:
+    lines = run("topology", "--format", "mermaid", cwd=tmp_path).stdout.splitlines()
+    assert lines[0] == "flowchart LR"
+    for binding in topology((1,), "quorum").bindings:
+        name = binding.routing_key.partition(".")[2]
+        assert f"  exchange-{binding.exchange} -->|{name}| {binding.queue}" in lines
+
+
+def test_a_running_system_tells_what_is_in_its_queues(tmp_path: Path) -> None:
+    operator = Operator(tmp_path)
+    assert operator.run("topology", "--live").returncode == 3
+    with operator.up("retry.attempts_max=1"):
+        operator.place("--card", "pm_card_poison")
+        operator.ok("order", "create", "--wait", "prepared")
+        queues = {row["name"]: row for row in operator.json("topology", "--live")["queues"]}
+        assert queues["shipping"]["consumers"] == 1
+        assert queues["shipping"]["ready"] == 0
+        assert queues["payment.dead"] | {"ready": 1} == queues["payment.dead"]
+    assert operator.run("topology", "--check").returncode == 2, "it is embedded"
+
+
+def test_a_broker_that_differs_is_told_and_left_as_it_is(
+    tmp_path: Path, rabbitmq: RabbitMQ
+) -> None:
+    vhost = rabbitmq.vhost()
+    variables = {"ORDERMILL_BROKER_URL": f"{rabbitmq.url}{vhost}"}
+    for _ in range(2):
+        empty = run("topology", "--check", cwd=tmp_path, variables=variables)
+        assert empty.returncode == 1
+        assert empty.stdout.count("is missing") == 3 + 18
+    assert rabbitmq.control("list_queues", "-p", vhost, "name").split() == []
+    away = {"ORDERMILL_BROKER_URL": "amqp://guest:guest@127.0.0.1:9/"}
+    gone = run("topology", "--check", cwd=tmp_path, variables=away)
+    assert gone.returncode == 3
+    assert "cannot look at the broker" in gone.stderr

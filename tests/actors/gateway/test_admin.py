@@ -1,0 +1,161 @@
+"""The operator's API: who may, what it tells and does, what it says when a service is away."""
+
+from pathlib import Path
+
+import pytest
+
+from actors.gateway.admin.operations import ADMIN
+from actors.gateway.operation import Operation
+from tests.harness.gateway import OPERATOR, VIEWER, World
+from tests.harness.system import LiveSystem, live_system
+from tests.harness.waiting import eventually
+
+DEAL = {"letters": [{"queue": "payment", "id": "evt_1"}], "reason": "why not"}
+NAMED = {"{event_id}": "evt_1", "{message_queue}": "payment", "{message_id}": "evt_1"}
+HERE = ("admin_overview", "admin_topology", "admin_letters", "admin_audit", "admin_settings")
+
+
+def path_of(row: Operation) -> str:
+    path = row.path
+    for name, text in NAMED.items():
+        path = path.replace(name, text)
+    return path
+
+
+@pytest.mark.parametrize("row", ADMIN, ids=lambda row: row.id)
+async def test_nobody_but_staff_is_let_in(world: World, row: Operation) -> None:
+    placed = await world.place()
+    body = DEAL if row.method == "POST" else None
+    nobody = await world.call(row.method, path_of(row), body)
+    assert (nobody.status, nobody.slug) == (401, "unauthorized")
+    for stranger in ({"Authorization": "Bearer somebody"}, placed.auth):
+        refused = await world.call(row.method, path_of(row), body, headers=stranger)
+        assert (refused.status, refused.slug) == (401, "unauthorized")
+    viewer = await world.call(row.method, path_of(row), body, headers=VIEWER)
+    if row.access == "operator":
+        assert (viewer.status, viewer.slug) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("row", ADMIN, ids=lambda row: row.id)
+async def test_services_that_are_away_are_named_or_it_is_503(world: World, row: Operation) -> None:
+    if row.id == "admin_stream":
+        return
+    body = DEAL if row.method == "POST" and row.id != "admin_flush" else None
+    answer = await world.call(row.method, path_of(row), body, headers=OPERATOR)
+    if row.id in HERE or (row.method == "POST" and row.id != "admin_flush"):
+        assert answer.status == 200
+        told = answer.body.decode()
+        assert row.id == "admin_settings" or "nobody has said where payment listens" in told
+    else:
+        assert (answer.status, answer.slug) == (503, "service-unavailable")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("orders?status=lost", "orders?idle=-1", "orders?cursor=0", "orders?limit=101"),
+        *("events?type=lost", "events?order=1", "events?after=x", "events?limit=0"),
+        *("dead-letters?queue=gateway", "dead-letters?type=x", "audit?limit=1000"),
+        f"orders?q={'a' * 301}",
+    ],
+)
+async def test_what_cannot_be_meant_is_refused(world: World, query: str) -> None:
+    answer = await world.call("GET", f"/v1/admin/{query}", headers=OPERATOR)
+    assert (answer.status, answer.slug) == (422, "validation-failed")
+    assert answer.json["errors"][0]["parameter"] == query.partition("?")[2].partition("=")[0]
+
+
+async def test_it_tells_and_does_what_the_console_does(tmp_path: Path) -> None:
+    async with live_system(tmp_path, retry={"attempts_max": 1}) as system:
+        good = await system.place()
+        await good.wait_for("shipping-prepared")
+        bad = await system.place("pm_card_poison")
+        letter = await eventually(lambda: first_letter(system))
+        assert letter["queue"] == "payment"
+        overview = await tell(system, "overview")
+        assert overview["parked"] == {"payment": 1, "shipping": 0, "notification": 0}
+        assert overview["figures"]["total"] == 2
+        assert any("payment has parked" in problem["what"] for problem in overview["problems"])
+        topology = await tell(system, "topology")
+        depths = {row["name"]: row["ready"] for row in topology["queues"]}
+        assert depths["payment.dead"] == 1
+        assert {row["state"] for row in topology["links"]} == {"connected"}
+        assert topology["supervision"][0]["name"] == "ordermill"
+        assert topology["troubles"] == []
+        found = await tell(system, f"orders?q={good.id}")
+        assert [(row["id"], row["status"]) for row in found["data"]] == [(good.id, "prepared")]
+        newest = await tell(system, "events?limit=1")
+        assert await tell(system, f"events/{newest['data'][0]['id']}") == newest["data"][0]
+        first = await tell(system, f"events?after=0&order={bad.id}&type=order-created")
+        assert [row["order_id"] for row in first["data"]] == [bad.id]
+        assert (await tell(system, "outbox"))["pending"] == 0
+        await flush(system)
+        await deal(system, letter)
+
+
+async def first_letter(system: LiveSystem) -> dict[str, object] | None:
+    found = (await tell(system, "dead-letters?queue=payment"))["data"]
+    return found[0] if found else None
+
+
+async def tell(system: LiveSystem, path: str) -> dict:
+    answer = await system.call("GET", f"/v1/admin/{path}", token="operator")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def flush(system: LiveSystem) -> None:
+    path = "/v1/admin/outbox/flush"
+    assert (await system.call("POST", path, token="operator")).status_code == 202
+    named = await system.call("POST", path, {"reason": "for ada@example.org"}, token="operator")
+    assert named.status_code == 422
+    rows = (await tell(system, "audit"))["data"]
+    assert [row["outcome"].split(",")[0] for row in rows] == ["woken", "started"]
+    assert {(row["service"], row["action"]) for row in rows} == {("order-events", "outbox-flush")}
+
+
+async def deal(system: LiveSystem, letter: dict[str, object]) -> None:
+    chosen = {"letters": [{"queue": "payment", "id": letter["id"]}], "reason": "to see"}
+    one = await tell(system, f"dead-letters/payment/{letter['id']}")
+    assert one["id"] == letter["id"]
+    assert "order_id" in one["body"]
+    for body in ({**chosen, "reason": ""}, {**chosen, "letters": []}, {**chosen, "more": 1}):
+        path = "/v1/admin/dead-letters/discard"
+        refused = await system.call("POST", path, body, token="operator")
+        assert refused.status_code == 422
+    tried = {**chosen, "dry_run": True}
+    answer = await system.call("POST", "/v1/admin/dead-letters/discard", tried, token="operator")
+    assert answer.json() == {"dealt": 0, "found": [letter], "gone": 0, "troubles": []}
+    answer = await system.call("POST", "/v1/admin/dead-letters/replay", chosen, token="operator")
+    assert (answer.status_code, answer.json()["dealt"]) == (200, 1)
+
+    async def back() -> bool:
+        again = await first_letter(system)
+        return again is not None and bool(again["returned"])
+
+    await eventually(back)
+    answer = await system.call("POST", "/v1/admin/dead-letters/discard", chosen, token="operator")
+    assert answer.json()["dealt"] == 1
+    answer = await system.call("POST", "/v1/admin/dead-letters/discard", chosen, token="operator")
+    assert answer.json() == {"dealt": 0, "found": [], "gone": 1, "troubles": []}
+
+
+async def test_the_log_is_followed(tmp_path: Path) -> None:
+    async with live_system(tmp_path) as system:
+        order = await system.place()
+        headers = {"authorization": f"Bearer {system._operator}", "last-event-id": "0"}
+        path = "/v1/admin/events/stream"
+        async with system.client.stream("GET", path, headers=headers, timeout=30) as stream:
+            lines = stream.aiter_lines()
+            data = [line async for line in first_events(lines)]
+    assert all(order.id in line for line in data)
+
+
+async def first_events(lines):
+    count = 0
+    async for line in lines:
+        if line.startswith("data:"):
+            yield line
+            count += 1
+            if count == 2:
+                return
