@@ -315,6 +315,7 @@ async def assert_pages_are_sound(page: Page, order: str) -> None:
     paths = [
         *("/", "/products/MUG-1", "/cart", "/checkout", "/orders/find", "/orders/find?asked=1"),
         *("/demo/mailbox", "/help/test-cards", "/problems/shipping-locked", "/nowhere"),
+        *("/docs/api", "/docs/events", "/problems"),
         *(order, f"{order}/payment", f"{order}/address", f"{order}/cancel"),
     ]
     for path in paths:

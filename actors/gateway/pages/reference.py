@@ -4,6 +4,7 @@ They show the same tables and documents that the machine-readable ones are made 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 from quart import Response
@@ -87,9 +88,22 @@ class ReferencePages:
 
     def __init__(self, site: Site, operations: Sequence[Operation], asyncapi: bytes) -> None:
         self._site = site
-        self._operations = [_called(row) for row in operations]
-        self._schemas = _schemas(operation_schemas(operations))
-        self._broker = msgspec.json.decode(asyncapi, type=_Broker)
+        self._table = operations
+        self._asyncapi = asyncapi
+
+    # Made when somebody first looks: a system starts often, and its reference is seldom read.
+
+    @cached_property
+    def _operations(self) -> list[Called]:
+        return [_called(row) for row in self._table]
+
+    @cached_property
+    def _schemas(self) -> dict[str, tuple[Schema, list[Member]]]:
+        return _schemas(operation_schemas(self._table))
+
+    @cached_property
+    def _broker(self) -> _Broker:
+        return msgspec.json.decode(self._asyncapi, type=_Broker)
 
     async def api(self) -> Response:
         """Show every operation of the HTTP API, and what goes in and out."""

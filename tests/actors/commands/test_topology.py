@@ -1,10 +1,11 @@
 """What is declared, what is there, and what a broker has otherwise."""
 
 import json
+import signal
 from pathlib import Path
 
 from actors.topology import SUBSCRIPTIONS, topology
-from tests.harness.command import run
+from tests.harness.command import run, serving
 from tests.harness.operating import Operator
 from tests.harness.rabbitmq import RabbitMQ
 
@@ -58,3 +59,16 @@ def test_a_broker_that_differs_is_told_and_left_as_it_is(
     gone = run("topology", "--check", cwd=tmp_path, variables=away)
     assert gone.returncode == 3
     assert "cannot look at the broker" in gone.stderr
+
+
+def test_what_changes_is_told_until_ctrl_c(tmp_path: Path) -> None:
+    operator = Operator(tmp_path)
+    watch = ("--url", operator.url, "topology", "--watch", "0.2")
+    with operator.up("retry.attempts_max=1"), serving(*watch, cwd=tmp_path) as command:
+        assert "0 ready, 1 consumers" in command.wait_for("queue     payment  ")
+        before = len(command.output)
+        operator.place("--card", "pm_card_poison")
+        assert "1 ready, 0 consumers" in command.wait_for("payment.dead", after=before)
+        command.signal(signal.SIGINT)
+        assert command.ended() == 130
+    assert "Traceback" not in command.output
