@@ -96,7 +96,23 @@ def neighbour_client(url: str, connections_max: int, idle_max: int = IDLE_MAX) -
         max_keepalive_connections=idle_max,
         keepalive_expiry=IDLE_S_MAX,
     )
-    return httpx.AsyncClient(base_url=url, verify=_tls(), trust_env=False, limits=limits)
+    transport = _Transport(verify=_tls(), trust_env=False, limits=limits)
+    return httpx.AsyncClient(base_url=url, transport=transport, trust_env=False)
+
+
+class _Transport(httpx.AsyncHTTPTransport):
+    """httpx's own, where a connection that cannot be made is a `httpx.ConnectError`, always.
+
+    anyio connects in a task of its own. Where that one is cancelled from outside (see
+    `runtime.endings`), it ends with a ValueError about a group without errors; a name that cannot
+    be looked up is one, too (UnicodeError).
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except ValueError as error:
+            raise httpx.ConnectError(f"cannot connect: {error}", request=request) from error
 
 
 @cache

@@ -1,5 +1,6 @@
 """A service in another process: whether it answers, and where it is."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -91,3 +92,30 @@ async def test_proxies_of_the_environment_see_none_of_our_requests(
     async with neighbour_client("http://127.0.0.1:2", 4) as http:
         assert not http.trust_env
         assert http._mounts == {}
+
+
+async def test_a_connection_that_is_given_up_from_outside_is_one_that_could_not_be_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connecting: asyncio.Future[asyncio.Task[object] | None] = asyncio.Future()
+
+    async def connect(*_given: object, **_named: object) -> None:
+        connecting.set_result(asyncio.current_task())
+        await asyncio.Future()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", connect)
+    async with neighbour_client("http://127.0.0.1:1", 4) as http:
+        asking = asyncio.ensure_future(http.get("/healthz"))
+        inner = await asyncio.wait_for(connecting, 10)
+        assert inner is not None
+        assert inner is not asking
+        inner.cancel()
+        with pytest.raises(httpx.ConnectError) as refused:
+            await asking
+        assert isinstance(refused.value.__cause__, ValueError)
+
+
+async def test_a_name_that_nobody_can_look_up_is_one_that_cannot_be_reached() -> None:
+    async with neighbour_client(f"http://{'long' * 20}.example", 4) as http:
+        with pytest.raises(httpx.ConnectError):
+            await http.get("/healthz")
