@@ -37,7 +37,7 @@ def load_settings(
     given = [f"{key}={value}" for key, value in (flags or {}).items() if value is not None]
     return load(
         Settings,
-        file=_file(options),
+        file=settings_file(options),
         environment=options.environment,
         overrides=[*options.overrides, *given],
         defaults=defaults,
@@ -46,7 +46,8 @@ def load_settings(
     )
 
 
-def _file(options: Options) -> Path | None:
+def settings_file(options: Options) -> Path | None:
+    """Return the file that is named, or else the folder's own if it is there."""
     if options.config is not None:
         return options.config
     return DEFAULT_FILE if DEFAULT_FILE.exists() else None

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from actors.cli import Options
+from actors.commands.settings import settings_file
 from runtime.errors import ConfigurationError
 from sim.commands.options import CORPUS, JOBS, REPORT, Duration, known_scenarios
 from sim.commands.summary import head, print_summary
@@ -17,7 +19,7 @@ from sim.faults.table import KINDS
 from sim.mutations.catalogue import MUTATIONS
 from sim.outcome import Wishes
 from sim.plan import STEPS_MAX, VIRTUAL_S_MAX
-from sim.profiles import PROFILES, Profile
+from sim.profiles import NAMES, Profile, read_profiles
 from sim.provenance import Provenance, provenance
 from sim.shrink import BUDGET_S
 from sim.sweep import Limits
@@ -48,11 +50,11 @@ class Share(click.ParamType[float]):
 @click.option("--seed", help="This seed only, of each scenario.")
 @click.option("--seeds", type=click.IntRange(1), help="How many, over all scenarios (200).")
 @click.option("--seed-base", default=None, help="git, random, or a number: where seeds come from.")
-@click.option("--profile", type=click.Choice(list(PROFILES)), default="dev", show_default=True)
+@click.option("--profile", type=click.Choice(NAMES), default="dev", show_default=True)
 @click.option("--faults", default="default", help="default, none, or kinds: kill,freeze,...")
 @click.option("--mutate", "mutation", default="", help="Plant a defect (see ordermill sim list).")
-@click.option("--intensity", type=click.FloatRange(0, 10), default=1.0, help="How many faults.")
-@click.option("--orders", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--intensity", type=click.FloatRange(0, 10), help="How many faults (1.0).")
+@click.option("--orders", type=click.IntRange(1, 1000), help="How many orders a run has (20).")
 @CORPUS
 @JOBS
 @click.option("--max-steps", type=click.IntRange(1), default=STEPS_MAX, help="Of the scheduler.")
@@ -81,7 +83,8 @@ def run(
     Exits with 1 if something was violated, with 4 if a run was not the same again.
     """
     made_with = provenance()
-    wanted = _wanted(known_scenarios(scenarios), made_with, given)
+    profile: Profile = getattr(read_profiles(settings_file(options)), given["profile"])
+    wanted = _wanted(known_scenarios(scenarios), made_with, profile, given)
     live = Live(
         wanted.tasks()[0],
         bar=progress and sys.stderr.isatty(),
@@ -100,30 +103,29 @@ def run(
     return sweeping.exit_code()
 
 
-def _wanted(scenarios: tuple[str, ...], made_with: Provenance, given: dict[str, Any]) -> Wanted:
-    profile: Profile = PROFILES[given["profile"]]
-    base, base_name = _base(given["seed_base"] or profile.base, made_with)
-    sample = given["check_determinism"]
-    required = given["require_reached"]
+def _wanted(
+    scenarios: tuple[str, ...], made_with: Provenance, profile: Profile, given: dict[str, Any]
+) -> Wanted:
+    chosen = {name: value for name, value in given.items() if value is not None}
+    asked = {**msgspec.structs.asdict(profile), "time_budget": profile.time_budget_s, **chosen}
+    base, base_name = _base(asked["seed_base"], made_with)
     return Wanted(
         scenarios=scenarios,
-        seeds=given["seeds"] or profile.seeds,
+        seeds=asked["seeds"],
         seed=None if given["seed"] is None else parse_seed(given["seed"]),
         base=base,
         base_name=base_name,
         wishes=Wishes(
-            given["orders"],
+            asked["orders"],
             _faults(given["faults"]),
-            given["intensity"],
+            asked["intensity"],
             _mutation(given["mutation"]),
             given["max_steps"],
             given["max_virtual"],
         ),
-        limits=Limits(
-            given["jobs"], given["time_budget"] or 0.0, fail_fast=not given["keep_going"]
-        ),
-        sample=profile.sample if sample is None else sample,
-        require_reached=profile.require_reached if required is None else required,
+        limits=Limits(given["jobs"], asked["time_budget"], fail_fast=not given["keep_going"]),
+        sample=asked["check_determinism"],
+        require_reached=asked["require_reached"],
         shrink_s=given["shrink_budget"] if given["shrink"] else 0.0,
         reports=Path(given["report"]),
         corpus=Path(given["corpus"]),
