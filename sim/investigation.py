@@ -10,7 +10,7 @@ from sim.outcome import Outcome, Task
 from sim.provenance import Provenance
 from sim.report.files import folder_name, write_run
 from sim.report.recording import record
-from sim.report.result import Report, ShrunkFrom
+from sim.report.result import Before, Report, ShrunkFrom
 from sim.shrink import NotFailing, Shrinker, Shrunk
 from sim.token import Token
 
@@ -19,11 +19,12 @@ RECORD_S_MAX = 300.0
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A run to be recorded into a folder."""
+    """A run to be recorded into a folder; ``before`` is how it went until now."""
 
     task: Task
     folder: str
     provenance: Provenance
+    before: Before | None = None
     shrunk: ShrunkFrom | None = None
 
 
@@ -41,7 +42,7 @@ def write(wanted: Wanted) -> Report:
     """Run and record: what a worker does."""
     recorded = record(wanted.task)
     folder = Path(wanted.folder)
-    return write_run(folder, wanted.task, recorded, wanted.provenance, wanted.shrunk)
+    return write_run(folder, wanted.task, recorded, wanted.provenance, wanted.shrunk, wanted.before)
 
 
 def recorded(wanted: Wanted) -> Report | None:
@@ -76,7 +77,7 @@ def investigate(
     before = task.planned()
     folder = reports / folder_name(Token(task.scenario, task.seed))
     if shrunk is None:
-        wanted = Wanted(task, str(folder), provenance)
+        wanted = Wanted(task, str(folder), provenance, _before(outcome))
         return Case(outcome, task, folder, recorded(wanted), None)
     origin = ShrunkFrom(
         token=str(Token(task.scenario, task.seed, before.digest())),
@@ -86,5 +87,9 @@ def investigate(
         seconds=round(shrunk.seconds, 1),
     )
     small = msgspec.structs.replace(task, seed=shrunk.plan.seed, plan=shrunk.plan)
-    report = recorded(Wanted(small, str(folder), provenance, origin))
+    report = recorded(Wanted(small, str(folder), provenance, _before(shrunk.outcome), origin))
     return Case(outcome, small, folder, report, shrunk)
+
+
+def _before(outcome: Outcome) -> Before | None:
+    return Before(outcome.digest) if outcome.digest else None

@@ -110,6 +110,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     effects: dict[str, int] = {}
     mishaps: list[str] = []
     suspects: dict[str, list[int]] = {}
+    after_heal: dict[str, float] = {}
 
     @property
     def passed(self) -> bool:
@@ -195,6 +196,7 @@ def outcome_of(task: Task, result: Result, cpu_s: float) -> Outcome:
         missed=result.missed,
         effects=result.effects,
         mishaps=result.mishaps,
+        after_heal=result.after_heal,
     )
 
 

@@ -15,6 +15,7 @@ import msgspec
 from sim.blocked import at_rest, first_blocked
 from sim.engine import Engine, engine
 from sim.faults.injector import Injector
+from sim.judges.settled import longest_after
 from sim.judges.sighting import Sightings
 from sim.loop import OutOfSteps, OutOfTime, Stalled
 from sim.operator import LOST, Operator
@@ -44,7 +45,11 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run went. Same plan, same code: the same result, ``digest`` (of the trace) included."""
+    """How a run went. Same plan, same code: the same result, ``digest`` (of the trace) included.
+
+    ``after_heal``: by claim of liveness, the seconds until the last thing that it asks for was
+    done after faults had ceased.
+    """
 
     plan: Plan
     digest: str
@@ -57,6 +62,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     missed: dict[str, int]
     effects: dict[str, int]
     mishaps: list[str]
+    after_heal: dict[str, float]
 
     @property
     def passed(self) -> bool:
@@ -191,6 +197,7 @@ def run(
             missed=dict(running.injector.missed),
             effects=dict(running.injector.effects),
             mishaps=list(made.loop.mishaps),
+            after_heal=verdict.after_heal,
         )
 
 
@@ -198,6 +205,7 @@ class _Verdict(msgspec.Struct, frozen=True):
     violations: list[Violation]
     cases: dict[str, int]
     probes: dict[str, int]
+    after_heal: dict[str, float]
 
 
 def _judged(running: Running) -> _Verdict:
@@ -210,14 +218,18 @@ def _judged(running: Running) -> _Verdict:
     evidence = evidence_of(running.world, running.dead, made.mishaps)
     sightings = Sightings(evidence.observed)
     violations, cases = list(running.violations), {}
+    after_heal: dict[str, float] = {}
     for judged in judge(evidence):
         claim, finding = judged.claim, judged.finding
         if claim.liveness and running.cut:
             continue
         cases[claim.name] = finding.cases
+        if claim.met is not None and running.at_rest:
+            phase = running.healed_at_s, running.rested_at_s
+            after_heal[claim.name] = longest_after(claim.met(evidence), *phase)
         kind = "liveness" if claim.liveness else "safety"
         for breach in finding.breaches:
             seen = None if claim.liveness else sightings.moment(breach)
             where = (made.trace.count, made.now) if seen is None else (seen.step, seen.at)
             violations.append(Violation(claim.name, claim.text, breach, kind, *where))
-    return _Verdict(violations, cases, dict(hits(evidence)))
+    return _Verdict(violations, cases, dict(hits(evidence)), after_heal)

@@ -52,7 +52,8 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
 class Tally:
     """The sums over a sweep. It grows by a row a run, and by one outcome a failure.
 
-    ``cases`` and ``probes`` hold every name there is, those without a hit as 0.
+    ``cases`` and ``probes`` hold every name there is, those without a hit as 0. ``after_heal`` is
+    the longest of all runs.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,7 @@ class Tally:
         self.failed: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.virtual: dict[str, float] = {}
+        self.after_heal: dict[str, float] = {}
 
     @property
     def done(self) -> int:
@@ -95,6 +97,8 @@ class Tally:
         self.virtual_s += outcome.virtual_s
         self.cpu_s += outcome.cpu_s
         self.shapes[outcome.shape] += 1
+        for name, seconds in outcome.after_heal.items():
+            self.after_heal[name] = max(seconds, self.after_heal.get(name, 0.0))
         for total, part in (
             (self.cases, outcome.cases),
             (self.probes, outcome.probes),

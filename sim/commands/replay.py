@@ -15,7 +15,7 @@ from sim.find import Found, find
 from sim.provenance import provenance
 from sim.report.files import REPLAY, folder_name, write_run
 from sim.report.recording import Recorded, record
-from sim.report.result import Report
+from sim.report.result import Before, Report
 from sim.report.story import story_of, text_lines
 from sim.run import Violation
 from sim.token import Token
@@ -65,7 +65,9 @@ def replay(
     if divergence is None:
         before = found.report
         shrunk = None if before is None else before.shrunk
-        made = write_run(folder, found.task, recorded, provenance(), shrunk)
+        made = write_run(
+            folder, found.task, recorded, provenance(), shrunk, None if anew else _before(before)
+        )
         _tell(recorded, made, folder, full=log_ == "full")
     else:
         click.echo("\n".join(divergence.lines("recorded", "now")))
@@ -75,6 +77,10 @@ def replay(
     if divergence is not None:
         return DIVERGED
     return OK if recorded.result.passed else VIOLATION
+
+
+def _before(report: Report | None) -> Before | None:
+    return None if report is None else Before(report.digest, report.identical)
 
 
 def _warn(found: Found) -> None:
@@ -117,7 +123,7 @@ def _lines(recorded: Recorded, made: Report, *, full: bool) -> Iterator[str]:
     word = "passed" if made.passed else "failed"
     yield (
         f"{word}   {len(recorded.events)} events, {made.steps} scheduler steps, "
-        f"{made.virtual_s:.3f}s virtual, trace {made.digest}"
+        f"{made.virtual_s:.3f}s virtual, trace {made.digest}, {made.repeated}"
     )
 
 

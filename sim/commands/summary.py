@@ -11,6 +11,7 @@ from sim.investigation import Case
 from sim.outcome import Outcome
 from sim.report.files import REPLAY, REPORTS
 from sim.report.junit import github, junit
+from sim.report.names import lasted
 from sim.simpler import size_of
 from sim.sweep import Tally
 from sim.token import seed_text
@@ -18,6 +19,7 @@ from sim.token import seed_text
 KEEP = "ordermill sim corpus add"
 _SHOWN_MAX = 20
 _NAMES_MAX = 12
+_SLOWEST = 3
 
 
 def head(sweeping: Sweeping) -> Iterator[str]:
@@ -51,6 +53,7 @@ def text(sweeping: Sweeping) -> Iterator[str]:
         elif not parted.failed:
             yield "  run once more, both were the same: it does not show every time"
     yield from _reached(sweeping)
+    yield from _slowest(tally)
     again = tally.same_again + len(tally.parted)
     if again:
         yield f"DETERMINISM  {tally.same_again} of {again} re-runs in fresh processes identical"
@@ -66,6 +69,14 @@ def _reached(sweeping: Sweeping) -> Iterator[str]:
         if names:
             rest = [f"and {len(names) - _NAMES_MAX} more"] if len(names) > _NAMES_MAX else []
             yield from wrapped(f"{title}  ", [*names[:_NAMES_MAX], *rest])
+
+
+def _slowest(tally: Tally) -> Iterator[str]:
+    """Yield what took longest in any run to become true after the faults."""
+    slow = sorted(tally.after_heal.items(), key=lambda row: -row[1])[:_SLOWEST]
+    if slow:
+        told = [f"{name} {lasted(seconds)}" for name, seconds in slow]
+        yield from wrapped("LIVENESS  longest after heal: ", told)
 
 
 def _scenarios(tally: Tally) -> Iterator[str]:
@@ -113,6 +124,7 @@ def case_lines(case: Case) -> Iterator[str]:
     if case.report is None:
         yield "report   none: the run gave no result when it was recorded"
     else:
+        yield f"trace    {case.report.digest[:12]}, {case.report.repeated}"
         yield f"report   {case.folder / 'report.html'}"
     yield f"replay   {_replay(case)}"
     if case.report is not None and not case.outcome.corpus and not case.outcome.wishes.mutation:
@@ -184,6 +196,7 @@ def _json(sweeping: Sweeping) -> str:
         "probes": dict(tally.probes),
         "never_reached": sweeping.never_reached(),
         "cases": dict(tally.cases),
+        "after_heal": tally.after_heal,
         "fired": dict(tally.fired),
         "seconds": round(sweeping.live.seconds, 1),
         "virtual_s": tally.virtual_s,

@@ -12,18 +12,27 @@ import msgspec
 
 from sim.judges import asked, conduct, messages, model, order_log, parties, past, rest
 from sim.judges.evidence import Evidence
+from sim.judges.settled import Moments, acked, answered, changed, done, sent_off, stated
 
 Invariant = Callable[[Evidence], Iterator[str | None]]
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """One function, the numbers that it serves, and when it is asked."""
+    """One function, the numbers that it serves, and when it is asked.
+
+    ``met``: when what a claim of liveness asks for was done.
+    """
 
     judge: Invariant
     numbers: tuple[int, ...]
     seen: bool = False
-    liveness: bool = False
+    met: Moments | None = None
     needs: tuple[str, ...] = ()
+
+    @property
+    def liveness(self) -> bool:
+        """Whether it is about what must happen in the end."""
+        return self.met is not None
 
     @property
     def name(self) -> str:
@@ -44,10 +53,16 @@ def _seen(judge: Invariant, *numbers: int) -> Claim:
     return Claim(judge, numbers, seen=True)
 
 
-def _live(judge: Invariant, *numbers: int, needs: str = "", seen: bool = False) -> Claim:
-    return Claim(judge, numbers, seen=seen, liveness=True, needs=tuple(needs.split()))
+def _live(
+    judge: Invariant, *numbers: int, met: Moments, needs: str = "", seen: bool = False
+) -> Claim:
+    return Claim(judge, numbers, seen=seen, met=met, needs=tuple(needs.split()))
 
 
+_PAID = stated("payment-captured", "payment-auth-failed", "payment-refunded")
+_UNLOCKED = stated(
+    "payment-captured", "payment-auth-failed", "payment-refunded", "shipping-prepared"
+)
 _HANDLING = "payment shipping order-events broker"
 
 CLAIMS: tuple[Claim, ...] = (
@@ -70,7 +85,7 @@ CLAIMS: tuple[Claim, ...] = (
     _safe(order_log.the_list_is_what_the_log_says, 1),
     _safe(order_log.published_is_what_was_committed, 10),
     _safe(order_log.first_publications_keep_the_order, 10),
-    _live(order_log.committed_is_published, 10, 21, needs="order-events broker"),
+    _live(order_log.committed_is_published, 10, 21, met=sent_off, needs="order-events broker"),
     # outside parties: their books
     _safe(parties.no_capture_twice, 4, 13),
     _safe(parties.no_refund_twice, 4, 13),
@@ -84,21 +99,61 @@ CLAIMS: tuple[Claim, ...] = (
     _safe(parties.no_mail_without_a_reason, 13, 25),
     # The log never states what the provider has not done (`the_ledger_is_before_the_fact`); the
     # other way round waits for messages.
-    _live(parties.the_log_and_the_provider_agree, 5, 22, needs="payment order-events broker"),
-    _live(parties.cancelled_and_captured_is_refunded, 22, needs="payment order-events broker"),
-    _live(parties.a_reservation_is_used_or_given_up, 4, needs="payment order-events broker"),
-    _live(parties.mails_are_what_the_log_implies, 25, needs="notification order-events broker"),
-    _live(parties.the_mail_journal_agrees, 25, needs="notification order-events broker"),
     _live(
-        parties.every_order_is_where_it_belongs, 23, needs="payment shipping order-events broker"
+        parties.the_log_and_the_provider_agree,
+        5,
+        22,
+        met=_PAID,
+        needs="payment order-events broker",
+    ),
+    _live(
+        parties.cancelled_and_captured_is_refunded,
+        22,
+        met=stated("payment-refunded"),
+        needs="payment order-events broker",
+    ),
+    _live(
+        parties.a_reservation_is_used_or_given_up,
+        4,
+        met=changed("operations"),
+        needs="payment order-events broker",
+    ),
+    _live(
+        parties.mails_are_what_the_log_implies,
+        25,
+        met=changed("mails"),
+        needs="notification order-events broker",
+    ),
+    _live(
+        parties.the_mail_journal_agrees,
+        25,
+        met=changed("mails"),
+        needs="notification order-events broker",
+    ),
+    _live(
+        parties.every_order_is_where_it_belongs,
+        23,
+        met=stated(),
+        needs="payment shipping order-events broker",
     ),
     # what is left at rest
-    _live(rest.every_message_was_done_by_whom_it_concerns, 12, 21, needs="order-events broker"),
-    _live(rest.the_outbox_is_empty, 21, needs="order-events broker"),
-    _live(rest.the_holds_are_empty, 21, needs="order-events broker"),
-    _live(rest.the_payment_journal_is_empty, 21, needs="payment order-events broker"),
-    _live(rest.the_queues_are_empty, 21, needs="order-events broker"),
-    _live(rest.no_lock_is_without_an_owner, 24, needs=_HANDLING),
+    _live(
+        rest.every_message_was_done_by_whom_it_concerns,
+        12,
+        21,
+        met=done,
+        needs="order-events broker",
+    ),
+    _live(rest.the_outbox_is_empty, 21, met=sent_off, needs="order-events broker"),
+    _live(rest.the_holds_are_empty, 21, met=done, needs="order-events broker"),
+    _live(
+        rest.the_payment_journal_is_empty,
+        21,
+        met=changed("calls"),
+        needs="payment order-events broker",
+    ),
+    _live(rest.the_queues_are_empty, 21, met=acked, needs="order-events broker"),
+    _live(rest.no_lock_is_without_an_owner, 24, met=_UNLOCKED, needs=_HANDLING),
     _safe(rest.only_bad_messages_were_parked, 27),
     _safe(rest.the_files_are_sound, 12),
     # what only a witness can say: requests to outside parties
@@ -115,10 +170,10 @@ CLAIMS: tuple[Claim, ...] = (
     _seen(messages.a_message_is_done_once, 13),
     _seen(messages.a_requeued_message_has_its_copy, 12, 15),
     _seen(messages.one_handler_at_a_time, 14),
-    _live(messages.every_delivery_ends, 15, seen=True),
+    _live(messages.every_delivery_ends, 15, met=acked, seen=True),
     _seen(messages.nobody_holds_more_than_its_prefetch, 15),
     _seen(messages.mailboxes_stay_within_their_capacity, 15),
-    _live(messages.no_delivery_is_out, 21, needs="order-events broker", seen=True),
+    _live(messages.no_delivery_is_out, 21, met=acked, needs="order-events broker", seen=True),
     # processes and actors
     _seen(conduct.stopping_raises_no_attempt, 16),
     _seen(conduct.restarts_stay_within_their_intensity, 17),
@@ -129,7 +184,13 @@ CLAIMS: tuple[Claim, ...] = (
     _seen(conduct.errors_have_a_cause_outside, 17),
     _seen(conduct.nothing_goes_wrong_unhandled, 17),
     # customers, views, and the whole
-    _live(rest.every_intent_has_a_definite_answer, 26, needs="gateway order-events", seen=True),
+    _live(
+        rest.every_intent_has_a_definite_answer,
+        26,
+        met=answered,
+        needs="gateway order-events",
+        seen=True,
+    ),
     _seen(past.reading_the_past_changes_nothing, 18),
     _seen(past.the_list_made_again_is_the_same, 18),
     _safe(model.every_end_is_one_that_the_model_allows, 28),

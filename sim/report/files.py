@@ -15,7 +15,7 @@ from sim.report.folding import folded
 from sim.report.junit import junit
 from sim.report.page import first_view, page
 from sim.report.recording import Recorded
-from sim.report.result import Report, ShrunkFrom, report_of, to_json
+from sim.report.result import Before, Report, ShrunkFrom, report_of, to_json
 from sim.token import Token, seed_text
 from sim.trace_files import write_trace
 
@@ -34,10 +34,11 @@ def write_run(
     recorded: Recorded,
     provenance: Provenance,
     shrunk: ShrunkFrom | None = None,
+    before: Before | None = None,
 ) -> Report:
     """Write everything about a run into its folder; what was there is replaced."""
     result = recorded.result
-    report = report_of(task, result, provenance, shrunk)
+    report = report_of(task, result, provenance, shrunk, before)
     scene = folded(recorded.scene)
     shown = msgspec.structs.replace(recorded, scene=scene)
     outcome = outcome_of(task, result, 0.0)

@@ -89,6 +89,7 @@ def page(recorded: Recorded, report: Report, replay: str) -> str:
         "stories": list(_stories(scene, focus.order)),
         "ledger": ledger_of(plan, recorded.events),
         "steps": list(_steps(recorded)),
+        "states": recorded.states,
         "stream": _stream(scene),
         "parameters": parameters_of(plan),
         "coverage": coverage_of(scene),

@@ -1,13 +1,16 @@
-"""A run with everything kept that a person may want to see: trace, deliveries, log lines, scene."""
+"""A run with everything kept that a person may want to see: trace, states, log lines, scene."""
 
 import msgspec
 
 from sim.observer import Log
 from sim.outcome import Task, execute
+from sim.report.names import Names
 from sim.report.scene import Scene
 from sim.report.staging import stage
+from sim.report.states import QUEUES, Sample, States, states_of
 from sim.run import Result, Running
 from sim.trace import Event
+from sim.world import SimulatedWorld
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -17,6 +20,7 @@ class Recorded(msgspec.Struct, frozen=True):
     scene: Scene
     events: list[Event]
     log: list[str]
+    states: States
 
 
 class _Recorder:
@@ -26,11 +30,19 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.log: list[str] = []
+        self.samples: list[Sample] = []
 
     def attach(self, running: Running) -> None:
         """Listen from now on."""
         self.running = running
         running.world.log = Log(self._line)
+        running.engine.trace.watch = self._look
+
+    def _look(self, event: Event) -> None:
+        """Note what the broker holds, where that has changed since the event before."""
+        held = _held(self.running.world)
+        if not self.samples or self.samples[-1].queues != held:
+            self.samples.append(Sample(event.step, held))
 
     def _line(self, node: str, line: str) -> None:
         fields = msgspec.json.decode(line)
@@ -46,4 +58,16 @@ def record(task: Task) -> Recorded:
     recorder = _Recorder()
     result = execute(task, keep_trace=True, attach=recorder.attach)
     running = recorder.running
-    return Recorded(result, stage(running, result), running.engine.trace.events, recorder.log)
+    scene, seen = stage(running, result), running.world.witness
+    names = Names(running.world.shop.history, seen.commits)
+    states = states_of(scene, names, seen.commits, recorder.samples)
+    return Recorded(result, scene, running.engine.trace.events, recorder.log, states)
+
+
+def _held(world: SimulatedWorld) -> QUEUES | None:
+    """Return what lies in the broker's queues; None while it is down."""
+    node = world.nodes.get("broker") or world.nodes["shop"]
+    statistics = None if world.broker is None else world.broker.statistics()
+    if statistics is None or not node.up:
+        return None
+    return tuple((one.name, one.ready, one.unacked) for one in statistics.queues)

@@ -29,6 +29,7 @@ class SweepFile(msgspec.Struct, frozen=True, kw_only=True):
     fired: dict[str, int]
     missed: dict[str, int]
     effects: dict[str, int]
+    after_heal: dict[str, float] = {}
     rows: list[Row]
 
 
@@ -67,5 +68,6 @@ def sweep_file(
         fired=dict(tally.fired),
         missed=dict(tally.missed),
         effects=dict(tally.effects),
+        after_heal=tally.after_heal,
         rows=tally.rows,
     )

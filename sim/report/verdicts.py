@@ -5,17 +5,22 @@ from collections import Counter
 import msgspec
 
 from sim.judges.table import CLAIMS
+from sim.report.names import lasted
 from sim.report.result import Report
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """One property. ``cases``: how many it was evaluated on, as text; ``mark`` is its style."""
+    """One property. ``cases``: how many it was evaluated on, as text; ``mark`` is its style.
+
+    ``after``: of a claim of liveness, how long after the faults the last of it was done, as text.
+    """
 
     name: str
     word: str
     mark: str
     cases: str
     claim: str
+    after: str = ""
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -57,5 +62,12 @@ def _verdict(report: Report, name: str) -> Verdict:
         times = f"{len(broken)}x" if len(broken) > 1 else ""
         return Verdict(name, "FAIL", "no", times, broken[0].claim)
     if cases:
-        return Verdict(name, "ok", "ok", f"{cases}x", claim)
+        return Verdict(name, "ok", "ok", f"{cases}x", claim, _after(report, name))
     return Verdict(name, "-", "never", "no case", claim)
+
+
+def _after(report: Report, name: str) -> str:
+    seconds = report.after_heal.get(name)
+    if seconds is None:
+        return ""
+    return f"max {lasted(seconds)} after heal" if seconds else "done before heal"

@@ -80,6 +80,7 @@ def test_a_sweep_that_passes_says_how_to_do_it_again(sim: Sim) -> None:
     assert lines[0] == "replay any line with: ordermill sim replay SCENARIO:SEED"
     assert "generated 2 (base 0x1)" in out
     assert "sim corpus add" not in out
+    assert "LIVENESS  longest after heal: " in out
     assert "2 passed, 0 failed" in lines[-2]
     assert lines[-1] == "again    ordermill sim run everything --seeds 2 --seed-base 0x1"
 
@@ -91,6 +92,7 @@ def test_a_failure_is_shrunk_reported_and_replayed(sim: Sim) -> None:
     assert out.splitlines()[0] == "replay   ordermill sim replay everything:0x7"
     assert "FAIL everything:0x7  property stays-cancelled (safety)" in out
     assert "shrunk 0 -> 0 faults, 2 -> 1 orders" in out
+    assert ", 2 runs identical" in out
     assert "looking into everything:0x7" in err
     assert 'ordermill sim corpus add .ordermill/sim/everything-0x7 --why "..."' in out
     last = out.splitlines()[-1]
@@ -99,6 +101,7 @@ def test_a_failure_is_shrunk_reported_and_replayed(sim: Sim) -> None:
     assert again == 1
     assert "FAIL stays-cancelled (safety)" in told
     assert "Customer o2 cancels" in told
+    assert ", 3 runs identical" in told
     folder = Path(".ordermill/sim/everything-0x7")
     written = {path.name for path in folder.iterdir()}
     assert written == {
@@ -170,6 +173,18 @@ def test_a_run_ends_at_its_limit_and_its_replay_does_so_too(
     assert code == 1
     assert text in out
     assert out.count("FAIL") == 1, "what was yet to come is not owed"
+
+
+def test_a_profile_of_the_file_says_how_large_a_sweep_is(sim: Sim) -> None:
+    Path("ordermill.toml").write_text("[sim.ci]\nseeds = 1\ncheck_determinism = 0\norders = 3\n")
+    code, out, _ = sim("run", "everything", "--seed-base", "1", "--profile", "ci")
+    assert code == 0
+    assert "1 passed" in out
+    assert out.splitlines()[-1].endswith("--seeds 1 --seed-base 0x1 --orders 3")
+    Path("ordermill.toml").write_text("[sim.ci]\nseeds = 0\n")
+    code, _, err = sim("run", "everything", "--profile", "ci")
+    assert code == 2
+    assert "ordermill.toml:2: sim.ci.seeds: expected an integer >= 1" in err
 
 
 def test_the_last_line_repeats_the_limits(sim: Sim) -> None:

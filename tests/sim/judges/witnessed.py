@@ -38,7 +38,8 @@ def witnessed() -> Evidence:
     }
     evidence.observed = Observed(faulty=True, mailboxes=[("payment", 3, 10)])
     for event in evidence.events:
-        happened = commit("events", "insert", event_moment(event), event_id=event.id)
+        what = {"event_id": event.id, "type": event.type}
+        happened = commit("events", "insert", event_moment(event), **what)
         evidence.observed.commits.append(happened)
         if event.type in PUBLISHED_TO:
             published(evidence, event)
