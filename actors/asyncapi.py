@@ -46,6 +46,17 @@ _PROPERTIES: Mapping[str, str] = {
     "content_type": "application/json",
     "delivery_mode": "2, persistent",
 }
+# CloudEvents 1.0 attribute -> where it is in a message
+CLOUD_EVENTS: Mapping[str, str] = {
+    "id": "message_id",
+    "source": "app_id",
+    "type": "type",
+    "time": "timestamp",
+    "subject": "order_id, in the body",
+    "datacontenttype": "content_type",
+    "traceparent": f"{TRACEPARENT}, a header",
+    "data": "data, in the body",
+}
 _STREAM = next(row for row in OPERATIONS if row.id == "stream")
 
 
@@ -63,6 +74,7 @@ def describe_messages(
             "was committed, is confirmed by the broker, and may arrive more than once: its "
             "message_id stays the same.",
             "license": {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"},
+            "x-cloudevents": dict(CLOUD_EVENTS),
         },
         "defaultContentType": "application/json",
         "servers": {

@@ -15,6 +15,7 @@ ALL = "all"
 DOCUMENTS: Mapping[str, tuple[str, Callable[[], str]]] = {
     "openapi": ("openapi.json", documents.openapi),
     "asyncapi": ("asyncapi.json", documents.asyncapi),
+    "orders": ("orders.md", documents.orders),
     "config": ("config.md", documents.config),
     "cli": ("cli.md", documents.cli),
     "metrics": ("metrics.md", documents.metrics),
@@ -31,8 +32,8 @@ def docs(name: str, out: Path | None, check: bool) -> int:
     """Print a reference document that is made from the code, or write it to a file.
 
     openapi: the HTTP API (OpenAPI 3.1). asyncapi: exchanges, queues and messages (AsyncAPI 3.0).
-    config, cli, metrics, problems: tables in Markdown. --check compares with the files in docs/, or
-    with what --out names.
+    orders, config, cli, metrics, problems: tables in Markdown. --check compares with the files in
+    docs/, or with what --out names.
     """
     names = list(DOCUMENTS) if name == ALL else [name]
     if check:

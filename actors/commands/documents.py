@@ -8,6 +8,9 @@ import msgspec
 
 from actors.asyncapi import describe_messages
 from actors.cli import PLUGINS, group
+from actors.domain.events import EVENT_TYPES
+from actors.domain.order import STATUS_TABLES
+from actors.domain.rules import GUARDS
 from actors.gateway.openapi import describe
 from actors.gateway.operations import OPERATIONS
 from actors.gateway.problem_table import PROBLEMS
@@ -100,6 +103,27 @@ def problems() -> str:
     words = "Every refusal of the HTTP API is a problem document (RFC 9457); its `type` ends with "
     words += "one of these, and leads to the same words."
     return _document("problems", "Problem types", words, lines[:-1])
+
+
+def orders() -> str:
+    """Return what can happen to an order, who states it, what must come before, and statuses."""
+    rows = [
+        (
+            f"`{name}`",
+            EVENT_TYPES[name].app_id,
+            _code(EVENT_TYPES[name].routing_key if EVENT_TYPES[name].exchange else ""),
+            _codes(guard.needs),
+            _codes([*guard.blocked_by]),
+        )
+        for name, guard in GUARDS.items()
+    ]
+    lines = _table(("event", "stated by", "published as", "needs", "refused after"), rows)
+    for name, table in STATUS_TABLES.items():
+        lines += ["", f"## {name}", "", "The first one whose event has happened.", ""]
+        lines += _table(("status", "event"), [(f"`{one}`", f"`{event}`") for one, event in table])
+    words = "An order is what its events add up to. An event is refused while one that it needs is "
+    words += "missing, and after one that blocks it."
+    return _document("orders", "Orders", words, lines)
 
 
 def _pretty(document: bytes) -> str:

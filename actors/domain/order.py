@@ -114,6 +114,12 @@ SHIPPING_STATUSES = (
     ("preparing", "shipping-preparation-in-progress"),
     ("not_started", "order-created"),
 )
+STATUS_TABLES = {
+    "status": STATUSES,
+    "payment.status": PAYMENT_STATUSES,
+    "shipping.status": SHIPPING_STATUSES,
+}
+"""Of an order, by the name in its JSON: the first row whose event has happened says the status."""
 
 
 def _first(table: tuple[tuple[str, str], ...], order: Order) -> str:

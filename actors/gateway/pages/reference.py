@@ -9,6 +9,7 @@ from functools import cached_property
 import msgspec
 from quart import Response
 
+from actors.domain.order import STATUS_TABLES
 from actors.gateway.openapi import PARAMETERS, operation_schemas
 from actors.gateway.operation import COMMON, Access, Operation
 from actors.gateway.pages.schemas import Member, Piece, Schema, kind, members, rules, schema_of
@@ -78,7 +79,12 @@ class _Components(msgspec.Struct, frozen=True):
     schemas: dict[str, Schema]
 
 
+class _Info(msgspec.Struct, frozen=True):
+    cloudevents: dict[str, str] = msgspec.field(name="x-cloudevents")
+
+
 class _Broker(msgspec.Struct, frozen=True):
+    info: _Info
     channels: dict[str, Channel]
     components: _Components
 
@@ -112,7 +118,10 @@ class ReferencePages:
             for tag, title in TAGS.items()
         ]
         return self._site.page(
-            "api.html", groups=[group for group in groups if group[1]], schemas=self._schemas
+            "api.html",
+            groups=[group for group in groups if group[1]],
+            schemas=self._schemas,
+            statuses=STATUS_TABLES,
         )
 
     async def events(self) -> Response:
@@ -126,6 +135,7 @@ class ReferencePages:
                 (row, members(row.payload), members(row.headers), _ways(name, channels))
                 for name, row in components.messages.items()
             ],
+            cloudevents=self._broker.info.cloudevents,
             queues=[channel for channel in channels if channel.is_queue],
             schemas=schemas,
         )

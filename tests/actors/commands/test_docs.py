@@ -7,6 +7,7 @@ import pytest
 
 from actors.cli import COMMANDS
 from actors.commands.docs import DOCUMENTS
+from actors.domain.events import EVENT_TYPES
 from actors.gateway.problem_table import PROBLEMS
 from actors.settings import Settings
 from actors.system import METRICS
@@ -57,6 +58,9 @@ def test_nothing_is_left_out() -> None:
     assert "## ordermill store migrate\n" in text["cli"]
     for metric in (*signals.METRICS, *METRICS):
         assert f"| `ordermill_{metric.name}` |" in text["metrics"]
+    for name in EVENT_TYPES:
+        assert text["orders"].count(f"| `{name}` |") >= 1
+    assert "| `payment_failed` | `payment-auth-failed` |" in text["orders"]
     for slug in PROBLEMS:
         assert f"## {slug}\n" in text["problems"]
     assert json.loads(text["openapi"])["openapi"] == "3.1.0"
