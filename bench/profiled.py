@@ -5,6 +5,7 @@ since the last interruption counts for where that thread is (`bench.stages`). SI
 count, SIGUSR2 writes it to FILE as JSON: seconds by stage.
 """
 
+import gc
 import signal
 import sys
 import threading
@@ -41,7 +42,12 @@ class Profile:
         signal.setitimer(signal.ITIMER_PROF, EVERY_S, EVERY_S)
 
     def _sample(self, _number: int, frame: FrameType | None) -> None:
-        here, frames = threading.get_ident(), sys._current_frames()  # noqa: SLF001 - documented
+        here = threading.get_ident()
+        # It allocates while it holds the interpreter's list of threads. A collection that began
+        # there could run Python code, this handler too, which would wait for the list for ever.
+        gc.disable()
+        frames = sys._current_frames()  # noqa: SLF001 - documented
+        gc.enable()
         for thread, stack in frames.items():
             try:
                 now = time.clock_gettime(time.pthread_getcpuclockid(thread))

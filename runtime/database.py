@@ -4,7 +4,8 @@ The law of this file:
 - One owner per connection. A whole transaction is one function on the connection's thread, so it
   ends even if its callers are cancelled. Callers never touch the connection.
 - Answers, exceptions too, are told only after COMMIT: an answer may rest on what an earlier work of
-  the same group has staged. A work that raises fails alone: its savepoint is rolled back.
+  the same group has staged. A work that raises fails alone: what it did is rolled back. If it had
+  changed something by then, the whole group is, and all its works are run again.
 - A failed commit fails the whole group with `StoreUnavailable`, everything undone. After an I/O
   error the outcome is unknown: `StoreBroken` for all, and the process ends (see errors.py).
 - One process per file (a lock), and one connection in it that writes and checkpoints, because of
@@ -78,7 +79,10 @@ class Transaction:
 
 
 Work = Callable[[Transaction], T]
-"""Runs on the database's thread. It may run SQL; it must not end the transaction, nor wait."""
+"""Runs on the database's thread. It may run SQL; it must not end the transaction, nor wait.
+
+It may be run again, after everything that it did was taken back (see `Transaction.on_rollback`).
+"""
 
 Query = Callable[[sqlite3.Connection], T]
 """Runs on the reader's thread in a read transaction. Keep it well under a second."""
@@ -124,9 +128,15 @@ class Database:
         slots = [self._works.enqueue(work) for work in works]
         answers: list[T | Exception] = []
         for slot in slots:
-            await slot.wait()
-            failed = isinstance(slot.failure, Exception)
-            answers.append(cast("Exception", slot.failure) if failed else await slot.result())
+            if not slot.told:  # only once a group
+                await slot.wait()
+            failure = slot.failure
+            if failure is None:
+                answers.append(cast("T", slot.answer))
+            elif isinstance(failure, Exception):
+                answers.append(failure)
+            else:
+                raise failure
         return answers
 
     async def read(self, query: Query[T]) -> T:
@@ -302,17 +312,12 @@ async def open_database(
 def _commit(name: str, group: Group[Transaction], connection: sqlite3.Connection) -> None:
     begun: list[Transaction] = []
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        for slot in group.slots:
-            transaction = Transaction(connection)
-            begun.append(transaction)
-            _attempt(name, transaction, slot)
+        if not _carry_out(name, group, connection, begun):
+            _undo(begun, connection)
+            _carry_out_apart(name, group, connection, begun)
         connection.execute("COMMIT")
     except BaseException as error:
-        for transaction in reversed(begun):
-            transaction.undo()
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        _undo(begun, connection)
         if not is_transient(error):
             raise
         message = f"{name} cannot commit, nothing was kept: {error}"
@@ -320,20 +325,71 @@ def _commit(name: str, group: Group[Transaction], connection: sqlite3.Connection
         group.fail(lambda: StoreUnavailable(message))
     else:
         for transaction in begun:
-            group.notices.update(dict.fromkeys(transaction.notices))
+            if transaction.notices:
+                group.notices.update(dict.fromkeys(transaction.notices))
 
 
-def _attempt(name: str, transaction: Transaction, slot: Slot[Transaction, Any]) -> None:
-    connection = transaction.connection
-    connection.execute("SAVEPOINT work")
+def _undo(begun: list[Transaction], connection: sqlite3.Connection) -> None:
+    for transaction in reversed(begun):
+        transaction.undo()
+    begun.clear()
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _carry_out(
+    name: str, group: Group[Transaction], connection: sqlite3.Connection, begun: list[Transaction]
+) -> bool:
+    """Carry out the works, without a savepoint each; False where one of them would be needed.
+
+    A savepoint costs a copy of each page that is written after it, for the sake of the rare work
+    that changes something before it raises.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    for slot in group.slots:
+        transaction = Transaction(connection)
+        begun.append(transaction)
+        unchanged = connection.total_changes
+        failure = _attempt(transaction, slot)
+        if failure is not None:
+            if connection.total_changes != unchanged:
+                return False
+            _fail(name, transaction, slot, failure)
+    return True
+
+
+def _carry_out_apart(
+    name: str, group: Group[Transaction], connection: sqlite3.Connection, begun: list[Transaction]
+) -> None:
+    """Carry out the works, each with a savepoint, so that one that fails takes back its own."""
+    connection.execute("BEGIN IMMEDIATE")
+    for slot in group.slots:
+        transaction = Transaction(connection)
+        begun.append(transaction)
+        connection.execute("SAVEPOINT work")
+        slot.failure = None
+        failure = _attempt(transaction, slot)
+        if failure is not None:
+            connection.execute("ROLLBACK TO work")
+            _fail(name, transaction, slot, failure)
+        connection.execute("RELEASE work")
+
+
+def _attempt(transaction: Transaction, slot: Slot[Transaction, Any]) -> Exception | None:
+    """Carry out one work; return what it raised. Raises what ended the whole transaction."""
     try:
         slot.answer = slot.work(transaction)
     except Exception as error:
         # After some errors SQLite has rolled back the whole transaction by itself.
-        if is_broken(error) or (is_sqlite(error) and not connection.in_transaction):
+        if is_broken(error) or (is_sqlite(error) and not transaction.connection.in_transaction):
             raise
-        slot.failure = as_failure(name, error)
-        connection.execute("ROLLBACK TO work")
-        transaction.undo()
-    assert connection.in_transaction, "a work ended the transaction of its whole group"
-    connection.execute("RELEASE work")
+        return error
+    assert transaction.connection.in_transaction, "a work ended the transaction of its whole group"
+    return None
+
+
+def _fail(
+    name: str, transaction: Transaction, slot: Slot[Transaction, Any], failure: Exception
+) -> None:
+    slot.failure = as_failure(name, failure)
+    transaction.undo()

@@ -7,6 +7,7 @@ real one; the simulator builds one per node.
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -15,7 +16,7 @@ import resource
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -173,6 +174,8 @@ class _Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._waiting: list[_NewFile] = []
+        self._writing = anyio.Lock()
         try:
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -195,15 +198,21 @@ class _Folder:
         return _FileLock(descriptor)
 
     async def write_new(self, name: str, data: bytes) -> None:
-        await anyio.to_thread.run_sync(self._write_new, name, data)
-
-    def _write_new(self, name: str, data: bytes) -> None:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = _draft(path)
-        _write(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), data)
-        draft.replace(path)
-        _sync_folder(path.parent)
+        """Do it with all others that wait: a folder is synced once for all that is new in it."""
+        file = _NewFile(self.root / name, data)
+        self._waiting.append(file)
+        try:
+            async with self._writing:
+                if file in self._waiting:
+                    files, self._waiting = self._waiting, []
+                    await anyio.to_thread.run_sync(_write_together, files)
+        finally:
+            if file in self._waiting:  # cancelled before anybody began with it
+                self._waiting.remove(file)
+        if not file.told:
+            raise OSError(errno.ECANCELED, "who was writing it was cancelled")
+        if file.failure is not None:
+            raise file.failure
 
     async def write_once(self, name: str, data: bytes) -> None:
         await anyio.to_thread.run_sync(self._write_once, name, data)
@@ -257,6 +266,51 @@ def _unusable(path: Path, error: OSError) -> EnvironmentUnready:
 
 def _draft(path: Path) -> Path:
     return path.with_name(f".{path.name}.draft")
+
+
+class _NewFile:
+    """A file that is to be written, and whether it was."""
+
+    __slots__ = ("data", "failure", "path", "told")
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self.path = path
+        self.data = data
+        self.told = False
+        self.failure: OSError | None = None
+
+
+def _write_together(files: Sequence[_NewFile]) -> None:
+    """Write each file under another name, then rename them all, then sync their folders."""
+    last = {file.path: file for file in files}  # of two with one name the later one stays
+    for file in last.values():
+        _attempt(file, _write_draft)
+    drafted = [file for file in last.values() if file.failure is None]
+    for file in drafted:
+        _attempt(file, lambda file: _draft(file.path).replace(file.path))
+    for folder in dict.fromkeys(file.path.parent for file in drafted):
+        try:
+            _sync_folder(folder)
+        except OSError as error:
+            for file in drafted:
+                if file.path.parent == folder:
+                    file.failure = file.failure or error
+    for file in files:
+        file.failure = last[file.path].failure
+        file.told = True
+
+
+def _attempt(file: _NewFile, step: Callable[[_NewFile], object]) -> None:
+    try:
+        step(file)
+    except OSError as error:
+        file.failure = error
+
+
+def _write_draft(file: _NewFile) -> None:
+    file.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = _draft(file.path)
+    _write(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), file.data)
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -5,6 +5,7 @@ again. Whether it is published is the event table's word; every byte of the mess
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -29,10 +30,10 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Log:
-    """Appends for one writer. ``on_appended(order_id)`` and ``wake_relay()`` follow the commit."""
+    """Appends for one writer. ``on_appended(order)`` and ``wake_relay()`` follow the commit."""
 
     def __init__(
-        self, folds: Folds, on_appended: Callable[[str], None], wake_relay: Callable[[], None]
+        self, folds: Folds, on_appended: Callable[[Order], None], wake_relay: Callable[[], None]
     ) -> None:
         self.folds = folds
         self._on_appended = on_appended
@@ -50,8 +51,8 @@ class Log:
     ) -> tuple[Event, Order]:
         """Append the event to the order as it was just looked up; guards have had their say.
 
-        The id is new: it was drawn for this event, or looked for before. Raises `Unprocessable` for
-        a body that its own reader refuses.
+        Raises `sqlite3.IntegrityError`, and changes nothing, where the id is taken; `Unprocessable`
+        for a body that its own reader refuses.
         """
         began = origin.correlation_id if order is None else order.correlation_id
         version, latest_ms = (0, 0) if order is None else (order.version, order.updated_at_ms)
@@ -75,7 +76,7 @@ class Log:
         event = event_from(stored)
         order = self.folds.advance(tx, order, event)
         order_list.put(tx.connection, order)
-        tx.on_commit(lambda: self._on_appended(order_id))
+        tx.on_commit(partial(self._on_appended, order))
         if row.exchange is not None:
             message = message_from(stored, row)
             outbox.enqueue(tx, order_id, row.exchange, row.routing_key, message)

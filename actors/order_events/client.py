@@ -26,6 +26,7 @@ from actors.domain.order_events import (
 from actors.order_events import order_list, vault
 from actors.order_events.deciding import COMMANDERS, Append, Execute, Replay, Request
 from actors.order_events.erasure import erase
+from actors.order_events.latest import Latest
 from actors.order_events.stream import event_from, not_found, order_at
 from actors.order_events.wakeups import ALL, Wakeups
 from runtime import event_store
@@ -47,6 +48,7 @@ class LocalOrderEvents:
         ref: ActorRef[Request],
         database: Database,
         wakeups: Wakeups,
+        latest: Latest,
         *,
         service: Service,
         deadline_s: float = 10.0,
@@ -54,6 +56,7 @@ class LocalOrderEvents:
         self._ref = ref
         self._database = database
         self._wakeups = wakeups
+        self._latest = latest
         self._service = service
         self._deadline_s = deadline_s
 
@@ -99,7 +102,11 @@ class LocalOrderEvents:
     async def order(
         self, order_id: str, *, at_version: int | None = None, at_ms: int | None = None
     ) -> Order:
-        """Fold the order from committed events; Rejection(not-found) where it was not there."""
+        """Return the fold of committed events; Rejection(not-found) where it was not there."""
+        if at_ms is None:
+            order = self._latest.get(order_id, at_version)
+            if order is not None:
+                return order
         return await self._database.read(
             lambda connection: order_at(connection, order_id, at_version, at_ms)
         )

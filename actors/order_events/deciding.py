@@ -6,6 +6,8 @@ was it asked before, does the order stand where the asker thinks, does the guard
 nothing is written before the last one is answered.
 """
 
+import sqlite3
+
 import msgspec
 
 from actors.domain import rules
@@ -233,18 +235,27 @@ def _append(log: Log, request: Append, fresh: Fresh, tx: Transaction) -> Decisio
     row = TYPE_OF_BODY[type(request.body)]
     if APPENDS_AS.get(request.service) != row.app_id:
         raise _forbidden(f"The {request.service} service may not append {row.name}.")
+    order = log.folds.order(tx, request.order_id)
+    try:
+        _expect_append(order, request.expected_version)
+        rules.decide(order, request.body)
+        origin = Origin(correlation_id=request.correlation_id, at_ms=fresh.at_ms)
+        event, _ = log.append(tx, order, request.order_id, request.id, request.body, row, origin)
+    except (Rejection, sqlite3.IntegrityError):
+        # Most events are new. Whether this one was there before is asked only when it is refused:
+        # by the guard, by the expected version, or by the log because its id is taken.
+        repeated = _repeated(tx, order, request)
+        if repeated is None:
+            raise
+        return Decision(Recorded(repeated, replayed=True))
+    return Decision(Recorded(event, replayed=False), event)
+
+
+def _repeated(tx: Transaction, order: Order | None, request: Append) -> Event | None:
     original = event_store.event_by_id(tx.connection, request.id)
     if original is not None:
-        return Decision(Recorded(_same(original, request), replayed=True))
-    order = log.folds.order(tx, request.order_id)
-    again = _shipped_again(tx, order, request.body)
-    if again is not None:
-        return Decision(Recorded(again, replayed=True))
-    _expect_append(order, request.expected_version)
-    rules.decide(order, request.body)
-    origin = Origin(correlation_id=request.correlation_id, at_ms=fresh.at_ms)
-    event, _ = log.append(tx, order, request.order_id, request.id, request.body, row, origin)
-    return Decision(Recorded(event, replayed=False), event)
+        return _same(original, request)
+    return _shipped_again(tx, order, request.body)
 
 
 def _same(original: event_store.StoredEvent, request: Append) -> Event:

@@ -49,11 +49,23 @@ def row_of(order: Order) -> tuple[str | int, ...]:
 
 def put(connection: sqlite3.Connection, order: Order) -> None:
     """Write the order's row as of its version."""
+    if order.version > 1 and _update(connection, order):
+        return
     connection.execute(
         f"INSERT OR REPLACE INTO order_list ({COLUMNS}, refund_due)"  # noqa: S608 - a constant
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         row_of(order),
     )
+
+
+def _update(connection: sqlite3.Connection, order: Order) -> bool:
+    """Write what changes in an order's life; False where it has no row yet."""
+    changed = connection.execute(
+        "UPDATE order_list SET status = ?, version = ?, updated_at_ms = ?, refund_due = ?"
+        " WHERE order_id = ?",
+        (status(order), order.version, order.updated_at_ms, int(order.refund_due), order.id),
+    )
+    return changed.rowcount == 1
 
 
 def find(connection: sqlite3.Connection, query: OrderQuery) -> list[OrderSummary]:

@@ -2,10 +2,12 @@
 
 import anyio
 
+from actors.domain.order import Order
 from actors.domain.order_events import Service
 from actors.order_events import idempotency
 from actors.order_events.client import LocalOrderEvents
 from actors.order_events.deciding import Request
+from actors.order_events.latest import Latest
 from actors.order_events.service import OrderEventsActor
 from actors.order_events.wakeups import Wakeups
 from runtime.actor import ActorRef, actor_child
@@ -44,6 +46,7 @@ class OrderEventsParts:
     ) -> None:
         self.database = database
         self.wakeups = Wakeups()
+        self.latest = Latest()
         self.ref: ActorRef[Request] = ActorRef("order-events", mailbox_max)
         self.relay = Relay(
             database,
@@ -68,7 +71,12 @@ class OrderEventsParts:
     def client(self, service: Service) -> LocalOrderEvents:
         """Return the service's own way in: what it may append and read follows from its name."""
         return LocalOrderEvents(
-            self.ref, self.database, self.wakeups, service=service, deadline_s=self._deadline_s
+            self.ref,
+            self.database,
+            self.wakeups,
+            self.latest,
+            service=service,
+            deadline_s=self._deadline_s,
         )
 
     def status(self) -> dict[str, object]:
@@ -96,9 +104,13 @@ class OrderEventsParts:
             self.database,
             self._host,
             self._telemetry,
-            on_appended=self.wakeups.notify,
+            on_appended=self._appended,
             wake_relay=self.relay.wake,
         )
+
+    def _appended(self, order: Order) -> None:
+        self.latest.put(order)
+        self.wakeups.notify(order.id)
 
     async def _purge(self, context: ChildContext) -> None:
         """Forget outcomes older than the retention, a few at a time, an eighth of it too late."""

@@ -8,6 +8,7 @@ told anything; if it dies after it, the asker finds the outcome under its key or
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from actors.domain.order import Order
 from actors.order_events.appending import Log
 from actors.order_events.deciding import Decision, Fresh, Request, decide
 from actors.order_events.stream import Folds
@@ -28,7 +29,7 @@ class OrderEventsActor(Actor[Request]):
         host: Host,
         telemetry: Telemetry,
         *,
-        on_appended: Callable[[str], None],
+        on_appended: Callable[[Order], None],
         wake_relay: Callable[[], None],
     ) -> None:
         self._database = database

@@ -103,6 +103,52 @@ async def test_a_work_that_raises_fails_alone(disk: Disk) -> None:
         assert database.statistics().works_failed == 2
 
 
+async def test_a_group_is_run_again_only_if_a_work_changed_something_before_it_raised(
+    disk: Disk,
+) -> None:
+    runs: list[str] = []
+
+    def counted(name: str, work: Callable[[Transaction], int]) -> Callable[[Transaction], int]:
+        def run(tx: Transaction) -> int:
+            runs.append(name)
+            return work(tx)
+
+        return run
+
+    def refuse_at_once(tx: Transaction) -> int:
+        raise Rejection("no", "not this one")
+
+    def refuse_twice_taken(tx: Transaction) -> int:
+        tx.connection.execute("INSERT INTO notes (id, text) VALUES (1, 'again')")
+        return 0
+
+    async with open_database(disk, "a.db", [SCHEMA]) as database:
+        one, no, taken, two = await database.write_all(
+            [
+                counted("one", insert("one")),
+                counted("no", refuse_at_once),
+                counted("taken", refuse_twice_taken),
+                counted("two", insert("two")),
+            ]
+        )
+        assert runs == ["one", "no", "taken", "two"]
+        assert isinstance(no, Rejection)
+        assert isinstance(taken, sqlite3.IntegrityError)
+        assert (one, two) == (1, 2)
+        runs.clear()
+        three, no, four = await database.write_all(
+            [
+                counted("three", insert("three")),
+                counted("no", refuse),
+                counted("four", insert("four")),
+            ]
+        )
+        assert runs == ["three", "no", "three", "no", "four"]
+        assert isinstance(no, Rejection)
+        assert (three, four) == (3, 4)
+        assert await database.read(texts) == ["one", "two", "three", "four"]
+
+
 async def test_what_a_failed_work_changed_outside_is_undone_before_the_next(disk: Disk) -> None:
     cache = ["old"]
 
@@ -306,7 +352,7 @@ async def test_a_commit_that_fails_fails_every_answer_that_rests_on_it(disk: Dis
         await database.write(insert("before"))
         answers = await database.write_all([stage, refuse, interrupted, insert("after")])
         assert [type(answer) for answer in answers] == [StoreUnavailable] * 4
-        assert undone == ["stage"]
+        assert undone == ["stage", "stage"], "the group ran again because of the one that refused"
         assert await database.read(texts) == ["before"]
         assert await database.write(insert("next")) == 2
 

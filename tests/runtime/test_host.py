@@ -2,6 +2,7 @@ import asyncio
 import os
 import random
 import stat
+import threading
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from runtime.errors import ConfigurationError, EnvironmentUnready
 from runtime.host import Host, Ids, give_signal, is_locked, new_signal, production_host
+from tests.harness.waiting import until
 
 
 class StillClock:
@@ -91,6 +93,67 @@ async def test_a_write_that_fails_leaves_the_old_file(
     with pytest.raises(OSError, match="planted"):
         await host.disk.write_new("mail/1", b"two")
     assert await host.disk.read("mail/1") == b"one"
+
+
+async def test_files_written_at_once_are_all_there_and_one_that_cannot_be_fails_alone(
+    host: Host,
+) -> None:
+    (host.disk.root / "taken").write_bytes(b"no folder")
+    failures: list[OSError] = []
+
+    async def write(name: str, data: bytes) -> None:
+        try:
+            await host.disk.write_new(name, data)
+        except OSError as error:
+            failures.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(32):
+            tasks.start_soon(write, f"mail/{number:02}", b"%d" % number)
+        tasks.start_soon(write, "taken/a", b"")
+        tasks.start_soon(write, "mail/31", b"later")
+    assert [await host.disk.read(f"mail/{number:02}") for number in range(31)] == [
+        b"%d" % number for number in range(31)
+    ]
+    assert await host.disk.read("mail/31") == b"later"
+    assert len(await host.disk.names("mail")) == 32
+    assert len(os.listdir(host.disk.root / "mail")) == 32, "no draft stays"
+    assert len(failures) == 1
+
+
+class Syncing:
+    """Instead of `os.fsync`: counts folders, and keeps the first file's writer until released."""
+
+    def __init__(self) -> None:
+        self.folders = 0
+        self.begun = threading.Event()
+        self.released = threading.Event()
+
+    def __call__(self, descriptor: int) -> None:
+        self.begun.set()
+        assert self.released.wait(20)
+        self.folders += stat.S_ISDIR(os.fstat(descriptor).st_mode)
+
+
+async def test_files_that_wait_are_synced_together_and_a_cancelled_one_is_not_written(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncing = Syncing()
+    monkeypatch.setattr(os, "fsync", syncing)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(host.disk.write_new, "mail/first", b"")
+        await until(syncing.begun.is_set)
+        for number in range(32):
+            tasks.start_soon(host.disk.write_new, f"mail/{number:02}", b"")
+        with anyio.move_on_after(0.01) as scope:
+            await host.disk.write_new("mail/cancelled", b"")
+        assert scope.cancelled_caught
+        syncing.released.set()
+    assert await host.disk.names("mail") == [
+        *(f"mail/{number:02}" for number in range(32)),
+        "mail/first",
+    ]
+    assert syncing.folders == 2, "once for the first, and once for all that waited meanwhile"
 
 
 async def test_of_several_writers_at_once_the_first_wins_and_no_draft_stays(host: Host) -> None:

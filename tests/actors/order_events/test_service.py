@@ -245,7 +245,12 @@ async def _cancel_twice(client: LocalOrderEvents, order_id: str) -> None:
 async def test_an_unanswered_command_is_carried_out_all_the_same(tmp_path: Path) -> None:
     async with order_events_parts(tmp_path) as parts:
         hasty = LocalOrderEvents(
-            parts.ref, parts.database, parts.wakeups, service="gateway", deadline_s=0.0
+            parts.ref,
+            parts.database,
+            parts.wakeups,
+            parts.latest,
+            service="gateway",
+            deadline_s=0.0,
         )
         with pytest.raises(DeadlineExceeded):
             await hasty.execute(sample_placing(), sample_intent("k"))
@@ -259,7 +264,7 @@ async def test_appends_are_counted_by_type(tmp_path: Path) -> None:
     host = production_host(tmp_path)
     async with open_database(host.disk, "orders.db", MIGRATIONS) as database:
         actor = OrderEventsActor(
-            database, host, telemetry, on_appended=lambda order_id: None, wake_relay=lambda: None
+            database, host, telemetry, on_appended=lambda order: None, wake_relay=lambda: None
         )
         intent = sample_intent("k", expected_version=1)
         batch: list[Envelope[Request]] = [
