@@ -53,9 +53,9 @@ class _Buckets:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def add(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def add(self, value: float, times: int) -> None:
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
 
     def cumulative(self) -> list[tuple[str, float]]:
         rows: list[tuple[str, float]] = []
@@ -98,13 +98,13 @@ class Telemetry:
         key = self._key(metric, "counter", labels)
         self._numbers[key] = self._numbers.get(key, 0.0) + n
 
-    def observe(self, metric: str, seconds: float, **labels: str | int) -> None:
-        """Put one measurement into a histogram."""
+    def observe(self, metric: str, seconds: float, times: int = 1, **labels: str | int) -> None:
+        """Put a measurement into a histogram, as often as it was made."""
         key = self._key(metric, "histogram", labels)
         buckets = self._histograms.get(key)
         if buckets is None:
             buckets = self._histograms[key] = _Buckets(self._metrics[metric].buckets)
-        buckets.add(seconds)
+        buckets.add(seconds, times)
 
     def gauge(self, metric: str, value: float | _Source, **labels: str | int) -> None:
         """Set a gauge, or name the function that knows its value when somebody asks.

@@ -85,7 +85,7 @@ Request = Execute | Replay | Append
 
 
 class Fresh(msgspec.Struct, frozen=True):
-    """Ids and the time for one request, drawn before it goes to the database's thread."""
+    """Ids (of a command) and the time, drawn before the request goes to the database's thread."""
 
     order_id: str
     event_id: str

@@ -13,7 +13,7 @@ from actors.domain.order import Order
 class Latest:
     """At most ``orders_max`` orders, the most recently appended to; for the event loop's thread."""
 
-    def __init__(self, orders_max: int = 4096) -> None:
+    def __init__(self, orders_max: int = 16_384) -> None:
         self._orders: OrderedDict[str, Order] = OrderedDict()
         self._orders_max = orders_max
 

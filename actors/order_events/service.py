@@ -8,9 +8,10 @@ told anything; if it dies after it, the asker finds the outcome under its key or
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from actors.domain.events import Event
 from actors.domain.order import Order
 from actors.order_events.appending import Log
-from actors.order_events.deciding import Decision, Fresh, Request, decide
+from actors.order_events.deciding import Decision, Execute, Fresh, Request, decide
 from actors.order_events.stream import Folds
 from runtime.actor import Actor, Envelope
 from runtime.database import Database, Work
@@ -43,12 +44,17 @@ class OrderEventsActor(Actor[Request]):
         works = [self._work(envelope.message) for envelope in batch]
         decisions = await self._database.write_all(works)
         took_s = self._host.clock.monotonic() - began_s
+        appended: dict[str, int] = {}
         for envelope, decision in zip(batch, decisions, strict=True):
-            self._answer(envelope, decision, took_s)
+            self._answer(envelope, decision, appended)
+        for event_type, count in appended.items():
+            self._telemetry.count("events_appended_total", count, type=event_type)
+            self._telemetry.observe("store_append_duration_seconds", took_s, count)
 
     def _work(self, request: Request) -> Work[Decision]:
-        # One draw: what a request makes shares its id, and says by the prefix what it is.
-        event_id = self._host.ids.new("evt")
+        # One draw: what a command makes shares its id, and says by the prefix what it is. Services
+        # name their events themselves.
+        event_id = self._host.ids.new("evt") if isinstance(request, Execute) else ""
         drawn = event_id.removeprefix("evt")
         fresh = Fresh(
             order_id=f"ord{drawn}",
@@ -61,7 +67,10 @@ class OrderEventsActor(Actor[Request]):
         return partial(decide, self._log, request, fresh)
 
     def _answer(
-        self, envelope: Envelope[Request], decision: Decision | Exception, took_s: float
+        self,
+        envelope: Envelope[Request],
+        decision: Decision | Exception,
+        appended: dict[str, int],
     ) -> None:
         if isinstance(decision, Exception):
             self._count_failure(decision)
@@ -70,20 +79,18 @@ class OrderEventsActor(Actor[Request]):
             self._count_failure(decision.answer)
             envelope.fail(decision.answer)
         else:
-            self._count_appended(decision, took_s)
+            if decision.appended is not None:
+                self._tell_appended(decision.appended, appended)
             envelope.reply(decision.answer)
 
-    def _count_appended(self, decision: Decision, took_s: float) -> None:
-        event = decision.appended
-        if event is None:
-            return
-        self._telemetry.count("events_appended_total", type=event.type.name)
-        self._telemetry.observe("store_append_duration_seconds", took_s)
+    def _tell_appended(self, event: Event, appended: dict[str, int]) -> None:
+        event_type = event.type.name
+        appended[event_type] = appended.get(event_type, 0) + 1
         self._telemetry.event(
             "event.appended",
             "debug",
             stream=event.order_id,
-            type=event.type.name,
+            type=event_type,
             version=event.version,
             position=event.position,
         )

@@ -68,7 +68,7 @@ class Folds:
     the next look folds the order from the store.
     """
 
-    def __init__(self, orders_max: int = 4096) -> None:
+    def __init__(self, orders_max: int = 16_384) -> None:
         self._orders: OrderedDict[str, Order] = OrderedDict()
         self._orders_max = orders_max
 

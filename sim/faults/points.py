@@ -23,7 +23,7 @@ from sim.taps.unit import Unit
 
 Moment = Literal["before", "after"]
 LOG = "orders.db"
-_STATEMENTS = ("BEGIN", "INSERT", "UPDATE", "DELETE", "RELEASE", "COMMIT", "COMMIT", "COMMIT")
+_STATEMENTS = ("BEGIN", "INSERT", "UPDATE", "DELETE", "COMMIT", "COMMIT", "COMMIT")
 _CALLS = {
     "payment": (("provider", "authorise"), ("provider", "capture"), ("provider", "refund")),
     "shipping": (("carrier", "prepare"),),

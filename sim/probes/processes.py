@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sim.judges.evidence import Evidence
 
-WORDS = ("BEGIN", "INSERT", "UPDATE", "DELETE", "RELEASE", "COMMIT")
+WORDS = ("BEGIN", "INSERT", "UPDATE", "DELETE", "COMMIT")
 POINTS = (
     *(f"{moment} {word}" for word in WORDS for moment in ("before", "after")),
     *(f"{moment} {what}" for what in ("publish", "ack", "call") for moment in ("before", "after")),
