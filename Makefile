@@ -18,7 +18,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 up: setup
 	$(BIN)/ordermill up
 
-# The reference in docs/, made from the code; a test says when it is stale.
+# The reference in docs/, made from the code; lint says when it is stale.
 docs: setup
 	$(BIN)/ordermill docs all --out docs
 
@@ -26,6 +26,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/ordermill docs all --check
 
 # The tests start a private node of it; where it cannot be had they are skipped by name, unless
 # ORDERMILL_REQUIRE_RABBITMQ=1.
