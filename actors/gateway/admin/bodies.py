@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from actors.domain.correspondence import MailShown
 from actors.domain.operating import Figures, SettingShown
 from actors.gateway.console.backstage import LinkShown
 from actors.gateway.console.troubles import Trouble
@@ -99,6 +100,12 @@ class DeedsReply(msgspec.Struct, frozen=True):
 
     data: list[DeedReply]
     troubles: Troubles
+
+
+class MailboxReply(msgspec.Struct, frozen=True):
+    """Mails, newest first. ``text`` is the plain alternative, with the link to the order in it."""
+
+    data: list[MailShown]
 
 
 class SettingsReply(msgspec.Struct, frozen=True):

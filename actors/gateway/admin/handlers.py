@@ -21,6 +21,7 @@ from actors.gateway.admin.bodies import (
     DeedReply,
     DeedsReply,
     FoundReply,
+    MailboxReply,
     OverviewReply,
     ParkedReply,
     SettingsReply,
@@ -45,6 +46,7 @@ from actors.services import CONSUMERS
 from runtime.outbox import RelayStatistics
 
 Handler = Callable[..., Awaitable[Response]]
+MAILS_MAX = 50
 _WHY = msgspec.json.Decoder(Why)
 _DEAL = msgspec.json.Decoder(DealRequest)
 
@@ -74,6 +76,7 @@ class Admin:
             "admin_replay": self._for_staff(partial(self._deal, "replay"), edit=True),
             "admin_discard": self._for_staff(partial(self._deal, "discard"), edit=True),
             "admin_audit": self._for_staff(self._audit),
+            "admin_mailbox": self._for_staff(self._mailbox),
             "admin_settings": self._for_staff(self._settings),
         }
 
@@ -199,6 +202,14 @@ class Admin:
         rows = [row for asked in found.values() for row in asked.answer or []]
         rows.sort(key=lambda row: (row.entry.at_ms, row.entry.sequence), reverse=True)
         return json_reply(DeedsReply([_deed(row) for row in rows[:limit]], _troubles(found)))
+
+    async def _mailbox(self) -> Response:
+        # A mail's link lets its reader change the order, which a viewer may not.
+        shown = self._gateway.mailbox
+        mails = await self._gateway.correspondence.mailbox(MAILS_MAX) if shown else None
+        if mails is None:
+            raise not_found()
+        return json_reply(MailboxReply(mails))
 
     async def _settings(self) -> Response:
         return json_reply(SettingsReply([*self._backstage.settings]))

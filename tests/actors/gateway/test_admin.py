@@ -6,13 +6,20 @@ import pytest
 
 from actors.gateway.admin.operations import ADMIN
 from actors.gateway.operation import Operation
-from tests.harness.gateway import OPERATOR, VIEWER, World
+from tests.harness.gateway import OPERATOR, VIEWER, World, gateway_world
 from tests.harness.system import LiveSystem, live_system
 from tests.harness.waiting import eventually
 
 DEAL = {"letters": [{"queue": "payment", "id": "evt_1"}], "reason": "why not"}
 NAMED = {"{event_id}": "evt_1", "{message_queue}": "payment", "{message_id}": "evt_1"}
-HERE = ("admin_overview", "admin_topology", "admin_letters", "admin_audit", "admin_settings")
+HERE = (
+    "admin_mailbox",
+    "admin_overview",
+    "admin_topology",
+    "admin_letters",
+    "admin_audit",
+    "admin_settings",
+)
 
 
 def path_of(row: Operation) -> str:
@@ -45,7 +52,10 @@ async def test_services_that_are_away_are_named_or_it_is_503(world: World, row: 
     if row.id in HERE or (row.method == "POST" and row.id != "admin_flush"):
         assert answer.status == 200
         told = answer.body.decode()
-        assert row.id == "admin_settings" or "nobody has said where payment listens" in told
+        assert (
+            row.id in ("admin_settings", "admin_mailbox")
+            or "nobody has said where payment listens" in told
+        )
     else:
         assert (answer.status, answer.slug) == (503, "service-unavailable")
 
@@ -138,6 +148,18 @@ async def deal(system: LiveSystem, letter: dict[str, object]) -> None:
     assert answer.json()["dealt"] == 1
     answer = await system.call("POST", "/v1/admin/dead-letters/discard", chosen, token="operator")
     assert answer.json() == {"dealt": 0, "found": [], "gone": 1, "troubles": []}
+
+
+async def test_mails_are_shown_where_the_shop_shows_them(tmp_path: Path) -> None:
+    async with live_system(tmp_path) as system:
+        await (await system.place()).wait_for("shipping-prepared")
+        await system.quiet()
+        (mail,) = (await tell(system, "mailbox"))["data"]
+        assert (mail["to"], "/o/" in mail["text"]) == ("ada@example.org", True)
+    for changes in ({"mailbox": False}, {"mode": "live"}):
+        async with gateway_world(tmp_path / "apart", **changes) as world:
+            answer = await world.call("GET", "/v1/admin/mailbox", headers=OPERATOR)
+            assert (answer.status, answer.slug) == (404, "not-found")
 
 
 async def test_the_log_is_followed(tmp_path: Path) -> None:
