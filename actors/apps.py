@@ -36,6 +36,7 @@ from actors.shipping import assembly as shipping
 from actors.shipping.rest import shipping_app
 from actors.status import StatusQuery
 from actors.topology import SUBSCRIPTIONS, topology
+from actors.traced import Traced
 from runtime.child import ChildSpec
 from runtime.http import App, HttpServer
 
@@ -167,8 +168,10 @@ class Apps:
     ) -> HttpServer:
         row, key = addresses(self._world.settings)[name]
         public = isinstance(row, Http)
+        inner = cast("App", app)
+        guarded = Traced(Guarded(inner), app.url_map, self._world.telemetry)
         server = HttpServer(
-            cast("App", app) if public else Guarded(cast("App", app)),
+            inner if public else guarded,
             row.bind,
             row.port,
             stop_streams=stop_streams,

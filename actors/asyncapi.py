@@ -14,12 +14,13 @@ from actors.domain.event_json import EventJson
 from actors.domain.events import EVENT_TYPES, EventMessage, EventType
 from actors.gateway.openapi import PARAMETERS, Json, Object, event_schemas
 from actors.gateway.operations import OPERATIONS
-from actors.order_events.appending import ORDER_CORRELATION, TRACEPARENT
+from actors.order_events.appending import ORDER_CORRELATION
 from runtime.amqp.redrive import REDRIVEN
 from runtime.amqp.topology import Exchange, Queue, Topology, dead_queue, retry_tier_s
 from runtime.inbox import REPLAYED
 from runtime.message import ATTEMPT, REQUEUED
-from runtime.outcomes import ERROR, ORIGIN_QUEUE, PARKED_AT, REASON
+from runtime.outcomes import ERROR, HISTORY, ORIGIN_QUEUE, PARKED_AT, REASON
+from runtime.tracing import TRACEPARENT
 
 _AMQP = "0.3.0"
 _TEXT: Object = {"type": "string"}
@@ -32,6 +33,7 @@ HEADERS: Mapping[str, tuple[Object, str]] = {
     TRACEPARENT: (_TEXT, "W3C trace context of the request, if it had one."),
     REQUEUED: (_TRUE, "A consumer has put this copy back on purpose; its id is the same."),
     ATTEMPT: (_COUNT, "Attempts made before this delivery."),
+    HISTORY: (_TEXT, "The latest failed attempts: number@seconds since the Unix epoch, error."),
     REPLAYED: (_TRUE, "An operator has given this copy back; attempts are counted from 0."),
     REDRIVEN: (_COUNT, "How often it was taken out of .dead because connections had died."),
     REASON: ({"type": "string"}, "Of a parked message: why it was parked."),

@@ -2,7 +2,10 @@
 
 ``GET /queues`` how much is in each. ``GET /dead-letters?type=&limit=`` the oldest parked messages,
 without bodies. ``GET /dead-letters/{id}`` one as it is. ``POST /dead-letters/replay`` and
-``/discard`` with `Selection`. ``POST /inbox`` with `Ids` tells what became of these messages here.
+``/discard`` with `Selection`; ``POST /dead-letters/work/replay`` and ``/discard`` begin the same
+for the ids that are named, without waiting for the end, ``GET /dead-letters/work`` says how far it
+is, ``POST /dead-letters/work/stop`` stops it. ``POST /inbox`` with `Ids` tells what became of these
+messages here.
 """
 
 import base64
@@ -19,7 +22,7 @@ from actors.operators import Why, decoded, number, operator_routes, order_named
 from actors.status import answer
 from runtime.amqp.dead_letters import DeadLetter, DeadLetters, Wanted
 from runtime.amqp.depths import QueueDepth
-from runtime.errands import Done
+from runtime.errands import Done, Progress
 from runtime.errors import Rejection
 from runtime.inbox import State
 from runtime.message import HeaderValue, Message
@@ -27,6 +30,8 @@ from runtime.redaction import printable
 from runtime.service import MessageService
 
 NAMED_MAX = 20
+SLICE = 25
+"""How many messages are dealt with before others have their turn."""
 Label = Annotated[str, msgspec.Meta(max_length=255)]
 """As long as an AMQP short string can be."""
 
@@ -64,6 +69,12 @@ class QueuesReply(msgspec.Struct, frozen=True):
     """The service's own queue, its delay queues, its ``.dead`` queue."""
 
     data: list[QueueDepth]
+
+
+class WorkReply(msgspec.Struct, frozen=True):
+    """How far the latest work on parked messages is; None where there was none."""
+
+    work: Progress | None
 
 
 class LettersReply(msgspec.Struct, frozen=True):
@@ -120,6 +131,8 @@ def message_service_operator(
         work = partial(_deal, letters, action, selection)
         return answer(await service.errands.carry_out(what, work))
 
+    _add_work(routes, service)
+
     @routes.post("/inbox")
     async def inbox() -> Response:
         return answer(StatesReply(await service.known((await decoded(Ids)).ids)))
@@ -127,6 +140,36 @@ def message_service_operator(
     if erase is not None:
         _add_erasure(routes, service, erase)
     return routes
+
+
+def _add_work(routes: Blueprint, service: MessageService) -> None:
+    letters, errands = service.dead_letters, service.errands
+
+    @routes.get("/dead-letters/work")
+    async def show_work() -> Response:
+        return answer(WorkReply(errands.progress()))
+
+    @routes.post("/dead-letters/work/<any(replay,discard):action>")
+    async def begin(action: str) -> Response:
+        selection = await decoded(Selection)
+        what = deed(
+            f"dead-letters-{action}", f"{letters.queue}: {_named(selection)}", selection.reason
+        )
+        ids = selection.ids
+        if not ids:
+            raise Rejection("validation-failed", "`ids` must name messages.", status_hint=422)
+        slices = [ids[i : i + SLICE] for i in range(0, len(ids), SLICE)]
+        steps = [partial(_deal_slice, letters, action, part) for part in slices]
+        return answer(WorkReply(errands.begin(what, steps, len(ids))), 202)
+
+    @routes.post("/dead-letters/work/stop")
+    async def stop() -> Response:
+        return answer(WorkReply(errands.stop()), 202)
+
+
+async def _deal_slice(letters: DeadLetters, action: str, ids: tuple[str, ...]) -> int:
+    wanted = Wanted(ids, max=len(ids))
+    return len(await (letters.replay(wanted) if action == "replay" else letters.discard(wanted)))
 
 
 def _add_erasure(routes: Blueprint, service: MessageService, erase: Erase) -> None:

@@ -4,8 +4,8 @@ Whoever publishes events declares the whole topology before: whoever starts firs
 lost for want of a queue. The other links declare the queues of the services that they work for.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -35,12 +35,16 @@ WORST_FIRST = ("refused", "reconnecting", "stalled", "stopped")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What every part of the system is made of."""
+    """What every part of the system is made of.
+
+    ``sources`` says where each setting came from, as far as whoever read them tells.
+    """
 
     settings: Settings
     host: Host
     telemetry: Telemetry
     credentials: Credentials
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 class LinkStatus(msgspec.Struct, frozen=True):

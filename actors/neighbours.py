@@ -13,6 +13,7 @@ import anyio
 import httpx
 
 from actors.settings import Notification, OrderEventsHttp, Shipping, url_at
+from runtime import tracing
 from runtime.child import ChildContext, ChildSpec
 from runtime.errors import ConfigurationError
 from runtime.host import Clock
@@ -90,7 +91,10 @@ class Neighbour:
 
 
 def neighbour_client(url: str, connections_max: int, idle_max: int = IDLE_MAX) -> httpx.AsyncClient:
-    """Return an HTTP client for one of our own services: no proxies of the environment."""
+    """Return an HTTP client for one of our own services: no proxies of the environment.
+
+    A request names the trace that it belongs to.
+    """
     limits = httpx.Limits(
         max_connections=connections_max,
         max_keepalive_connections=idle_max,
@@ -101,7 +105,8 @@ def neighbour_client(url: str, connections_max: int, idle_max: int = IDLE_MAX) -
 
 
 class _Transport(httpx.AsyncHTTPTransport):
-    """httpx's own, where a connection that cannot be made is a `httpx.ConnectError`, always.
+    """httpx's own, where a request names the trace that it belongs to, and a connection that cannot
+    be made is a `httpx.ConnectError`, always.
 
     anyio connects in a task of its own. Where that one is cancelled from outside (see
     `runtime.endings`), it ends with a ValueError about a group without errors; a name that cannot
@@ -109,6 +114,9 @@ class _Transport(httpx.AsyncHTTPTransport):
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        traceparent = tracing.current()
+        if traceparent is not None:
+            request.headers[tracing.TRACEPARENT] = traceparent
         try:
             return await super().handle_async_request(request)
         except ValueError as error:

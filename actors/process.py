@@ -61,8 +61,11 @@ async def run_system(
     ready: Callable[[Running], None],
     open_parties: OpenParties = built_in_parties,
     services: Sequence[ServiceName] = SERVICES,
+    sources: Mapping[str, str] | None = None,
 ) -> None:
     """Serve until ``stopping`` is set and everything has stopped; ``ready`` is called once.
+
+    ``sources`` says where each setting came from, for the operator's page of them.
 
     Raises `ConfigurationError` where a setting or what it names cannot be used, and `StoreBroken`
     after a disk failure: then the process must end, and a new one finds what was committed.
@@ -72,7 +75,7 @@ async def run_system(
     _refuse_a_broker_of_ones_own(settings, chosen)
     async with AsyncExitStack() as stack:
         credentials = await load_credentials(settings, host, chosen)
-        world = World(settings, host, telemetry, credentials)
+        world = World(settings, host, telemetry, credentials, sources or {})
         databases = await _databases(stack, world, chosen)
         resources = Resources(
             world=world,

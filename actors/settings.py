@@ -5,7 +5,7 @@ A key such as ``http.port`` is the table entry ``[http] port`` in ``ordermill.to
 last part of a name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -254,6 +254,18 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = "auto"
 
 
+class Otel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Spans for an OpenTelemetry collector; where it is, OTEL_EXPORTER_OTLP_ENDPOINT says."""
+
+    enabled: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="auto: where a collector is named and the extra ordermill[otel] is "
+            "installed"
+        ),
+    ] = "auto"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration."""
 
@@ -280,16 +292,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stream: Stream = Stream()
     runtime: Runtime = Runtime()
     log: Log = Log()
+    otel: Otel = Otel()
 
 
-def shown_settings(settings: Settings) -> Iterator[SettingShown]:
-    """Yield every setting as it is in force; secrets as ``***``."""
+def shown_settings(settings: Settings, sources: Mapping[str, str]) -> Iterator[SettingShown]:
+    """Yield every setting as it is in force, and where it came from; secrets as ``***``."""
     for setting in describe(Settings):
         value: object = settings
         for part in setting.key.split("."):
             value = getattr(value, part)
         text = "" if value is None else shown(value)
-        yield SettingShown(setting.key, text, setting.default_text, setting.description)
+        text_of_default = setting.default_text
+        source = sources.get(setting.key, "default" if text == text_of_default else "")
+        yield SettingShown(setting.key, text, text_of_default, setting.description, source)
 
 
 def url_at(bind: str, port: int) -> str:

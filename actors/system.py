@@ -35,6 +35,7 @@ from actors.order_events.parts import OrderEventsParts
 from actors.parties import Parties
 from actors.payment import assembly as payment
 from actors.payment import signals as payment_signals
+from actors.samples import sampler_of
 from actors.services import CONSUMERS, ServiceName
 from actors.settings import shown_settings, url_at
 from actors.shipping import assembly as shipping
@@ -103,6 +104,7 @@ class System:
         self.shipping = self._shipping()
         self.notification = self._notification()
         self.login_links = LoginLinks(self._world.host)
+        self.sampler = sampler_of(resources.services, self._world.host.clock, self._world.telemetry)
         self.servers = self._servers(self._apps())
         self.supervisor = Supervisor(self.tree(), self._world.host, self._world.telemetry)
 
@@ -114,6 +116,7 @@ class System:
             "ordermill",
             _present(
                 loop_lag_child(self._world.host.clock, self._world.telemetry),
+                self.sampler.child(),
                 None if broker is None else ChildSpec("broker", broker.run),
                 *([] if messaging is None else messaging.publishing()),
                 *(neighbour.child() for neighbour in self._resources.neighbours.values()),
@@ -295,7 +298,8 @@ class System:
     def _process(self) -> Mapping[str, object]:
         """Return what the status of any service shows of the process that it runs in."""
         links = [] if self.messaging is None else self.messaging.links()
-        return {"supervision": self.supervisor.tree(), "broker": links}
+        samples = self.sampler.samples()
+        return {"supervision": self.supervisor.tree(), "broker": links, "samples": samples}
 
     def _backstage(self) -> Backstage:
         assert self._resources.desks is not None, "whoever has a gateway has its console"
@@ -305,7 +309,7 @@ class System:
             links=self.login_links,
             here=self._resources.services,
             process=self._process,
-            settings=tuple(shown_settings(settings)),
+            settings=tuple(shown_settings(settings, self._world.sources)),
             subscriptions=SUBSCRIPTIONS,
             outbox_warn_s=settings.outbox.warn_age_s,
         )

@@ -1,10 +1,21 @@
-"""What a service says about its messages: counters, durations, a log line for each trouble."""
+"""What a service says about its messages: counters, durations, a log line for each trouble, spans.
 
-from collections.abc import Collection
+Spans and their attributes are named as OpenTelemetry's semantic conventions for messaging say.
+"""
 
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
+
+from runtime import tracing
+from runtime.jobs import Job, Told
 from runtime.message import Message
 from runtime.outcomes import Verdict
+from runtime.redaction import printable
 from runtime.telemetry import Telemetry
+from runtime.tracing import TRACEPARENT, Span, Spans
+
+Work = Callable[[Job | Told], Awaitable[None]]
+_COPIED: AbstractContextManager[None] = nullcontext()
 
 
 class MessageReport:
@@ -14,6 +25,46 @@ class MessageReport:
         self._telemetry = telemetry
         self._queue = queue
         self._types = types
+
+    def traced(self, work: Work) -> Work:
+        """Return ``work``, with each message in its trace; what no message led to is in none."""
+
+        async def take(item: Job | Told) -> None:
+            if isinstance(item, Told):
+                tracing.follow(None)
+                await work(item)
+                return
+            origin = tracing.well_formed(item.message.headers.get(TRACEPARENT))
+            spans = self._telemetry.spans
+            if spans is None:
+                tracing.follow(origin)
+                await work(item)
+                return
+            with tracing.inside(self._processing(spans, item.message, origin)):
+                await work(item)
+
+        return take
+
+    def _processing(self, spans: Spans, message: Message, origin: str | None) -> Span:
+        attributes: dict[str, str | int] = {
+            "messaging.system": "rabbitmq",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": self._queue,
+            "messaging.message.id": printable(message.message_id),
+            "messaging.message.conversation_id": printable(message.correlation_id),
+            "messaging.message.body.size": len(message.body),
+            "ordermill.message.type": printable(message.type),
+            "ordermill.message.attempt": message.attempt + 1,
+        }
+        return spans.begin(f"process {self._queue}", "consumer", origin, attributes)
+
+    def settling(self, verdict: Verdict) -> AbstractContextManager[None]:
+        """Say how long the copy of a message takes that is tried again, or parked."""
+        spans = self._telemetry.spans
+        if spans is None:
+            return _COPIED
+        name, attributes = f"settle {self._queue}", {"ordermill.message.result": verdict.result}
+        return tracing.inside(spans.begin(name, "client", tracing.current(), attributes))
 
     def arrived(self, age_s: float) -> None:
         """A message came in, this long after it was written."""
@@ -26,6 +77,7 @@ class MessageReport:
     def duplicate(self, message: Message) -> None:
         """A message was acknowledged because its inbox row says that it is dealt with."""
         self._count(message, "duplicate")
+        _note("duplicate")
         self._telemetry.event(
             "message.duplicate",
             queue=self._queue,
@@ -36,6 +88,7 @@ class MessageReport:
     def settled(self, message: Message, verdict: Verdict, delay_s: int) -> None:
         """A message's attempt ended; ``delay_s`` is how long it waits if it is tried again."""
         self._count(message, verdict.result)
+        _note(verdict.result, verdict.error)
         if verdict.action == "requeue":
             self._telemetry.event(
                 "message.retry",
@@ -79,3 +132,11 @@ class MessageReport:
         self._telemetry.count(
             "messages_processed_total", queue=self._queue, type=kind, result=result
         )
+
+
+def _note(result: str, error: Exception | None = None) -> None:
+    span = tracing.current_span()
+    if span is not None:
+        span.note("ordermill.message.result", result)
+        if error is not None and result != "discarded":
+            span.fail(type(error).__name__)

@@ -1,6 +1,7 @@
 """One place in a supervision tree: what a supervisor remembers of a child, and shows of it."""
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
@@ -8,15 +9,32 @@ import anyio
 import msgspec
 
 from runtime.child import ChildContext, ChildSpec, Restart, Strategy, SupervisorSpec
+from runtime.redaction import describe_error, frames_of
 from runtime.restarts import Ending
 
+CRASHES_KEPT = 10
+
 State = Literal["starting", "running", "restarting", "stopped"]
+
+
+class Crash(msgspec.Struct, frozen=True):
+    """How one incarnation ended: when (Unix time), in which way, with what, and where.
+
+    ``frames`` lead to where the error was raised, outermost first: file, line and function, and
+    nothing of what they worked on.
+    """
+
+    at_ms: int
+    ending: str
+    error: str
+    frames: tuple[str, ...] = ()
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
     """One node of the supervision tree, as operators see it. ``strategy`` is a supervisor's.
 
-    ``restarts`` counts since the node's own supervisor started; ``last_error`` is one line.
+    ``restarts`` counts since the node's own supervisor started; ``last_error`` is one line,
+    ``crashes`` are the latest `CRASHES_KEPT`, newest first.
     """
 
     name: str
@@ -26,6 +44,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     restarts: int
     last_error: str | None
     children: "tuple[NodeStatus, ...]" = ()
+    crashes: tuple[Crash, ...] = ()
 
 
 class Incarnation:
@@ -44,7 +63,7 @@ class Incarnation:
 class Node:
     """A child over all its incarnations. ``due`` is the host's time from which it may start."""
 
-    __slots__ = ("below", "due", "last_error", "reason", "run", "served", "spec", "starts", "state")
+    __slots__ = ("below", "crashes", "due", "reason", "run", "served", "spec", "starts", "state")
 
     def __init__(self, spec: ChildSpec | SupervisorSpec) -> None:
         self.spec = spec
@@ -54,7 +73,7 @@ class Node:
         self.starts = 0
         self.served = False
         self.reason = ""
-        self.last_error: str | None = None
+        self.crashes: deque[Crash] = deque(maxlen=CRASHES_KEPT)
         self.below: Callable[[], tuple[NodeStatus, ...]] = tuple
 
     @property
@@ -82,6 +101,16 @@ class Node:
         """Whether the next child may start: this one serves, or has ended for good."""
         return self.state in ("running", "stopped")
 
+    @property
+    def last_error(self) -> str | None:
+        """What the latest crash was, in one line."""
+        return self.crashes[0].error if self.crashes else None
+
+    def crashed(self, at_s: float, ending: str, error: BaseException) -> None:
+        """Keep how an incarnation ended."""
+        frames = frames_of(error)
+        self.crashes.appendleft(Crash(int(at_s * 1000), ending, describe_error(error), frames))
+
     def status(self) -> NodeStatus:
         """Return this node and all below it, as of now."""
         strategy = self.spec.strategy if isinstance(self.spec, SupervisorSpec) else None
@@ -93,4 +122,5 @@ class Node:
             restarts=max(0, self.starts - 1),
             last_error=self.last_error,
             children=self.below(),
+            crashes=tuple(self.crashes),
         )

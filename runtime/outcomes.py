@@ -19,6 +19,9 @@ REASON = "x-reason"
 ERROR = "x-error"
 PARKED_AT = "x-parked-at"
 ORIGIN_QUEUE = "x-origin-queue"
+HISTORY = "x-attempt-history"
+ATTEMPTS_KEPT = 20
+_ENTRY_LENGTH_MAX = 100
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -88,6 +91,38 @@ def decide(error: Exception | None, attempts: int, retry: RetryPolicy) -> Verdic
     return Verdict(row.action, row.result, attempts, error=error)
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """One attempt that failed: which, when (Unix time), and the class of its error."""
+
+    number: int
+    at_s: int
+    error: str
+
+
+def retried_copy(message: Message, verdict: Verdict, now_s: int) -> Message:
+    """Copy of ``message`` for a delay queue: same identity, and one more failed attempt."""
+    headers = {HISTORY: _history(message, verdict, now_s)}
+    copy = message.as_retry(verdict.attempts)
+    return msgspec.structs.replace(copy, headers={**copy.headers, **headers})
+
+
+def attempts_of(message: Message) -> list[Attempt]:
+    """Return the failed attempts that a message tells of, oldest first, `ATTEMPTS_KEPT` at most."""
+    found: list[Attempt] = []
+    for entry in str(message.headers.get(HISTORY, "")).split(";"):
+        number, _, rest = entry.partition("@")
+        at_s, _, error = rest.partition(" ")
+        if number.isdecimal() and at_s.isdecimal() and len(entry) <= _ENTRY_LENGTH_MAX:
+            found.append(Attempt(int(number), int(at_s), error))
+    return found[-ATTEMPTS_KEPT:]
+
+
+def _history(message: Message, verdict: Verdict, now_s: int) -> str:
+    this = Attempt(verdict.attempts, now_s, type(verdict.error).__name__)
+    kept = [*attempts_of(message), this][-ATTEMPTS_KEPT:]
+    return ";".join(f"{attempt.number}@{attempt.at_s} {attempt.error}" for attempt in kept)
+
+
 def parked_copy(message: Message, verdict: Verdict, queue: str, now_s: int) -> Message:
     """Copy of ``message`` for the ``.dead`` queue: same identity, and why it is there.
 
@@ -96,6 +131,7 @@ def parked_copy(message: Message, verdict: Verdict, queue: str, now_s: int) -> M
     headers: dict[str, HeaderValue] = {
         **message.headers,
         ATTEMPT: verdict.attempts,
+        HISTORY: _history(message, verdict, now_s),
         REASON: verdict.reason,
         ERROR: type(verdict.error).__name__,
         PARKED_AT: now_s,

@@ -16,6 +16,7 @@ _TEXT_MAX = 500
 _DIGITS = re.compile(r"\d(?:[ -]?\d){12,}")
 _EMAIL = re.compile(r"[\w.!#$%&'+/=?^`{|}~-]+@(?:[\w-]+\.)+[^\W\d_]{2,}")
 _FRAMES_MAX = 4
+_FRAMES_KEPT = 30
 
 
 def printable(text: str, length_max: int = _TEXT_MAX) -> str:
@@ -54,3 +55,12 @@ def where_raised(error: BaseException) -> str:
     """Return the innermost frames of an error, innermost first: ``actor.py:96 run < ...``."""
     frames = traceback.extract_tb(error.__traceback__)[: -_FRAMES_MAX - 1 : -1]
     return " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames)
+
+
+def frames_of(error: BaseException) -> tuple[str, ...]:
+    """Return where an error came through, outermost first: ``runtime/actor.py:96 run``.
+
+    No line of code, no value: a traceback that may be shown to whoever looks after the system.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES_KEPT:]
+    return tuple(f"{'/'.join(Path(f.filename).parts[-2:])}:{f.lineno} {f.name}" for f in frames)

@@ -51,7 +51,7 @@ from runtime.jobs import Job, Route, Routes, Told
 from runtime.lanes import Lanes, LaneStatistics
 from runtime.message import Message
 from runtime.message_report import MessageReport
-from runtime.outcomes import SETTLED, RetryPolicy, Verdict, decide, parked_copy
+from runtime.outcomes import SETTLED, RetryPolicy, Verdict, decide, parked_copy, retried_copy
 from runtime.publishing import Publisher
 from runtime.telemetry import Telemetry
 
@@ -195,7 +195,7 @@ class MessageService:
         async with anyio.create_task_group() as group:
             group.start_soon(self._close_on, context.stopping, self._lanes)
             context.started()
-            await self._lanes.run(self._take)
+            await self._lanes.run(self._report.traced(self._take))
             group.cancel_scope.cancel()
         await self._consumer.release()
 
@@ -297,13 +297,14 @@ class MessageService:
     async def _send_copy(self, job: Job, verdict: Verdict) -> None:
         if verdict.action == "requeue":
             queue = retry_queue(self.queue, self._retry.tier_s(verdict.attempts))
-            copy = job.message.as_retry(verdict.attempts)
+            copy = retried_copy(job.message, verdict, int(self._host.clock.wall()))
         elif verdict.action == "park":
             queue = dead_queue(self.queue)
             copy = parked_copy(job.message, verdict, self.queue, int(self._host.clock.wall()))
         else:
             return
-        await self._insist(job, partial(self._publisher.publish, "", queue, copy))
+        with self._report.settling(verdict):
+            await self._insist(job, partial(self._publisher.publish, "", queue, copy))
 
     async def _insist(self, job: Job, attempt: Callable[[], Awaitable[T]]) -> T:
         """Do what a message needs before it can be acknowledged, and again while it cannot be done.

@@ -200,7 +200,7 @@ class Supervisor:
             self._telemetry.event("actor.stopped", "debug", actor=child.name)
             return None
         error = run.error or ChildReturned(f"{child.name} returned without being told to")
-        child.last_error = describe_error(error)
+        child.crashed(self._host.clock.wall(), run.ending, error)
         self._telemetry.event(
             "actor.crashed",
             "warning",
@@ -255,7 +255,7 @@ class Supervisor:
                 await self._stop_run(child, run)
                 child.run = None
                 if run.error is not None:
-                    child.last_error = describe_error(run.error)
+                    child.crashed(self._host.clock.wall(), "stopping", run.error)
                     self._telemetry.event(
                         "actor.stop_failed", "warning", actor=name, error=run.error
                     )

@@ -21,6 +21,7 @@ from prometheus_client import metrics_core as families
 
 from runtime.redaction import describe_error, printable, where_raised
 from runtime.signals import EVENTS, METRICS, EventTable, Metric
+from runtime.tracing import Spans
 
 Level = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "text", "auto"]
@@ -70,7 +71,8 @@ class Telemetry:
     """The process's (or node's) metrics and log.
 
     ``metrics`` and ``events`` extend the runtime's own tables (see ``runtime.signals``). ``write``
-    takes one finished log line; ``wall`` is the host's clock, for the line's time.
+    takes one finished log line; ``wall`` is the host's clock, for the line's time. ``spans`` is
+    where spans go, None where nobody collects any.
     """
 
     def __init__(
@@ -82,7 +84,9 @@ class Telemetry:
         write: Callable[[str], None] | None = None,
         metrics: Iterable[Metric] = (),
         events: EventTable | None = None,
+        spans: Spans | None = None,
     ) -> None:
+        self.spans = spans
         self._metrics = {metric.name: metric for metric in (*METRICS, *metrics)}
         self._events = {**EVENTS, **(events or {})}
         self._numbers: dict[_Key, float] = {}
@@ -117,6 +121,20 @@ class Telemetry:
         else:
             self._numbers[self._key(metric, "gauge", labels)] = value
 
+    def total(self, metric: str, **labels: str) -> float:
+        """Return a metric's sum over the samples with these labels; of a histogram, their count."""
+        declared = self._metrics[metric].labels
+        wanted = [(declared.index(label), value) for label, value in labels.items()]
+
+        def fits(key: _Key) -> bool:
+            return key[0] == metric and all(key[1][place] == value for place, value in wanted)
+
+        return (
+            sum(value for key, value in self._numbers.items() if fits(key))
+            + sum(source() for key, source in self._sources.items() if fits(key))
+            + sum(sum(found.counts) for key, found in self._histograms.items() if fits(key))
+        )
+
     def event(self, name: str, level: Level = "info", **fields: object) -> None:
         """Write one log line. Of a declared event only the declared fields are written.
 
@@ -131,6 +149,11 @@ class Telemetry:
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format (0.0.4)."""
         return generate_latest(self._registry)
+
+    def close(self) -> None:
+        """Send the spans that are left; nothing else waits here."""
+        if self.spans is not None:
+            self.spans.close()
 
     def adopt_library_logs(self) -> None:
         """Send what libraries log through `event` too (once a process, by the one that runs it)."""

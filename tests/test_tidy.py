@@ -56,6 +56,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     ),
     "rich": ("actors.commands", "sim", "bench"),
     "jinja2": ("actors.notification", "actors.gateway", "sim.report"),
+    "opentelemetry": ("runtime.otel",),
     "structlog": ("runtime.telemetry",),
     "prometheus_client": ("runtime.telemetry",),
     "asyncio": (

@@ -37,11 +37,11 @@ def serve(
     if split and ALL not in names:
         raise click.UsageError("--split is for all services: ordermill serve all --split")
     flags = flags_of(given)
-    settings = load_settings(options, flags=flags).settings
+    loaded = load_settings(options, flags=flags)
     if split:
-        return anyio.run(serve_split, settings, options, flags)
+        return anyio.run(serve_split, loaded.settings, options, flags)
     run = partial(serve_until_told, until_eof=until_eof)
-    return anyio.run(run, settings, options, services, _tell)
+    return anyio.run(run, loaded, options, services, _tell)
 
 
 def _tell(running: Running, seconds: float) -> None:

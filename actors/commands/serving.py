@@ -1,6 +1,7 @@
 """What the commands that serve have in common: their options, and one run from start to stop."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from actors.commands.telemetry import telemetry_for
 from actors.process import Running, preflight, run_system
 from actors.services import ServiceName
 from actors.settings import Settings
+from runtime.config import Loaded
 from runtime.host import allow_open_files, forbid_core_dumps, production_host
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -46,7 +48,7 @@ def flags_of(given: Mapping[str, object]) -> Flags:
 
 
 async def serve_until_told(
-    settings: Settings,
+    loaded: Loaded[Settings],
     options: Options,
     services: Sequence[ServiceName],
     tell: Callable[[Running, float], None],
@@ -58,20 +60,22 @@ async def serve_until_told(
 
     ``tell`` is called once they serve, with the seconds that took.
     """
+    settings = loaded.settings
     allow_open_files()
     forbid_core_dumps()
     host = production_host(Path(settings.data_dir))
-    telemetry = telemetry_for(settings, options, host.clock.wall)
     began = host.clock.monotonic()
     if not waits_for_broker:
         await preflight(settings)
-    async with Stop(until_eof=until_eof) as stop:
-        await run_system(
-            settings,
-            host,
-            telemetry,
-            stopping=stop.stopping,
-            ready=lambda running: tell(running, host.clock.monotonic() - began),
-            services=services,
-        )
+    with closing(telemetry_for(settings, options, host.clock.wall, services)) as telemetry:
+        async with Stop(until_eof=until_eof) as stop:
+            await run_system(
+                settings,
+                host,
+                telemetry,
+                stopping=stop.stopping,
+                ready=lambda running: tell(running, host.clock.monotonic() - began),
+                services=services,
+                sources=loaded.sources,
+            )
     return stop.exit_code

@@ -38,7 +38,7 @@ def up(options: Options, /, opens: bool, reloads: bool, until_eof: bool, **given
         ready(running.url)
 
     run = partial(serve_until_told, until_eof=until_eof, waits_for_broker=False)
-    return anyio.run(run, loaded.settings, options, SERVICES, tell)
+    return anyio.run(run, loaded, options, SERVICES, tell)
 
 
 def _tell(running: Running, seconds: float) -> None:

@@ -38,9 +38,13 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SettingShown(msgspec.Struct, frozen=True):
-    """One setting as it is in force; a secret is shown as ``***``."""
+    """One setting as it is in force; a secret is shown as ``***``.
+
+    ``source`` is ``default``, ``<file>:<line>``, a variable's name or ``--set``; empty if unknown.
+    """
 
     key: str
     value: str
     default: str
     description: str
+    source: str = ""

@@ -35,6 +35,7 @@ from actors.gateway.shop import Shop
 from actors.gateway.streams import StreamReads, Streams
 from actors.http_request import Request
 from actors.status import Check
+from actors.traced import Traced
 from runtime.host import Host
 from runtime.http import App
 from runtime.telemetry import Telemetry
@@ -133,13 +134,15 @@ def _app(
     app.before_serving(_async(streams.resume))
     # Quart's documented way to put something in front of an app; its types are Hypercorn's own.
     inner = cast("App", app.asgi_app)
-    app.asgi_app = Front(  # type: ignore[method-assign,assignment]
+    front = Front(
         inner,
         gateway.host,
         gateway.telemetry,
         gateway.public_url,
         requests_max=gateway.limits.requests_max,
     )
+    traced = Traced(front, app.url_map, gateway.telemetry)
+    app.asgi_app = traced  # type: ignore[method-assign,assignment]
     return app
 
 

@@ -1,6 +1,5 @@
 """Changing orders: each handler is admit, read, ask, render - and nothing is decided here."""
 
-import re
 from typing import TypeVar
 
 import msgspec
@@ -19,7 +18,6 @@ from actors.gateway.requests import CancelRequest, Payment, PlaceRequest, ShipRe
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-_TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _PLACE = msgspec.json.Decoder(PlaceRequest)
 _PAYMENT = msgspec.json.Decoder(Payment)
 _ADDRESS = msgspec.json.Decoder(Address)
@@ -91,7 +89,6 @@ class Commands:
         if conditional:
             required = self._gateway.limits.require_if_match
             expected = expected_version(header("if-match"), required=required)
-        traceparent = header("traceparent") or ""
         return self._gateway.intents.intent(
             principal,
             f"{request.method} {request.path}",
@@ -99,7 +96,6 @@ class Commands:
             key=parse_key(header("idempotency-key")),
             correlation_id=facts().request_id,
             expected_version=expected,
-            traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
         )
 
     async def _answer(self, receipt: Receipt, address: Address | None = None) -> Response:

@@ -17,6 +17,7 @@ from actors.gateway.context import FACTS, Facts
 from actors.gateway.idempotency import names_card_number
 from actors.gateway.pages.errors import plain_page
 from actors.guard import Headers, joined, objection
+from actors.traced import PROBES
 from runtime.errors import Overloaded, Rejection, Unavailable
 from runtime.host import Host
 from runtime.http import App, Event, Receive, Scope, Send
@@ -37,7 +38,6 @@ _SECURITY: Headers = [(name.encode(), value.encode()) for name, value in SECURIT
 _HARMLESS_ID = re.compile(rb"[\x21-\x7e]{1,64}")
 _METHODS = ("GET", "HEAD", "POST", "PUT")
 _HTML = b"text/html; charset=utf-8"
-_PROBES = ("/healthz", "/readyz", "/metrics")
 _STREAM = "/events/stream"
 _encode = msgspec.json.Encoder().encode
 
@@ -130,6 +130,6 @@ class Front:
 def _kind(scope: Scope) -> str | None:
     """Return by which budget the request is bounded; None for what is never refused."""
     path = cast("str", scope["path"])
-    if path in _PROBES or path.endswith(_STREAM):
+    if path in PROBES or path.endswith(_STREAM):
         return None
     return "read" if scope["method"] in ("GET", "HEAD") else "write"

@@ -14,6 +14,7 @@ from actors.domain.order_events import Intent
 from actors.domain.values import is_issued_card_number
 from actors.gateway.auth import Principal, derived_key, mac
 from actors.gateway.problems import FieldError, invalid
+from runtime import tracing
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -70,9 +71,11 @@ class Intents:
         key: str | None,
         correlation_id: str,
         expected_version: int | None = None,
-        traceparent: str | None = None,
     ) -> Intent:
-        """Return who asks for what; ``route`` is method and path, ``body`` the decoded request."""
+        """Return who asks for what; ``route`` is method and path, ``body`` the decoded request.
+
+        What follows from it belongs to the trace of the request at hand.
+        """
         return Intent(
             principal=principal.name,
             route=route,
@@ -80,5 +83,5 @@ class Intents:
             key=None if key is None else mac(self._key, key.encode()).hex(),
             fingerprint=None if key is None else mac(self._fingerprint, _encode(body)).hex(),
             expected_version=expected_version,
-            traceparent=traceparent,
+            traceparent=tracing.current(),
         )

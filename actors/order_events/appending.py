@@ -16,9 +16,9 @@ from actors.order_events.stream import Folds, event_from
 from runtime import event_store, outbox
 from runtime.database import Transaction
 from runtime.message import HeaderValue, Message
+from runtime.tracing import TRACEPARENT
 
 ORDER_CORRELATION = "x-order-correlation"
-TRACEPARENT = "traceparent"
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ from actors.order_events.erasure import erase
 from actors.order_events.latest import Latest
 from actors.order_events.stream import event_from, not_found, order_at
 from actors.order_events.wakeups import ALL, Wakeups
-from runtime import event_store
+from runtime import event_store, tracing
 from runtime.actor import ActorRef
 from runtime.database import Database
 from runtime.errors import Rejection
@@ -94,7 +94,15 @@ class LocalOrderEvents:
         Rejections: those of the guard, ``event-id-conflict``, ``version-conflict``, ``not-found``,
         ``forbidden``. Raises `Unprocessable` for a body that its reader refuses.
         """
-        request = Append(self._service, order_id, event_id, body, correlation_id, expected_version)
+        request = Append(
+            self._service,
+            order_id,
+            event_id,
+            body,
+            correlation_id,
+            expected_version,
+            tracing.current(),
+        )
         recorded = await self._ref.ask(request, self._deadline_s)
         assert isinstance(recorded, Recorded), "an event is answered with its record"
         return recorded

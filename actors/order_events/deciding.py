@@ -79,6 +79,7 @@ class Append(msgspec.Struct, frozen=True):
     body: Body
     correlation_id: str
     expected_version: int | None = None
+    traceparent: str | None = None
 
 
 Request = Execute | Replay | Append
@@ -239,7 +240,11 @@ def _append(log: Log, request: Append, fresh: Fresh, tx: Transaction) -> Decisio
     try:
         _expect_append(order, request.expected_version)
         rules.decide(order, request.body)
-        origin = Origin(correlation_id=request.correlation_id, at_ms=fresh.at_ms)
+        origin = Origin(
+            correlation_id=request.correlation_id,
+            at_ms=fresh.at_ms,
+            traceparent=request.traceparent,
+        )
         event, _ = log.append(tx, order, request.order_id, request.id, request.body, row, origin)
     except (Rejection, sqlite3.IntegrityError):
         # Most events are new. Whether this one was there before is asked only when it is refused:

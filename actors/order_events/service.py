@@ -12,6 +12,7 @@ from actors.domain.events import Event
 from actors.domain.order import Order
 from actors.order_events.appending import Log
 from actors.order_events.deciding import Decision, Execute, Fresh, Request, decide
+from actors.order_events.spans import begin_append, end_append
 from actors.order_events.stream import Folds
 from runtime.actor import Actor, Envelope
 from runtime.database import Database, Work
@@ -41,12 +42,15 @@ class OrderEventsActor(Actor[Request]):
     async def receive_batch(self, batch: Sequence[Envelope[Request]]) -> None:
         """Decide all requests in one commit; one that raises fails alone."""
         began_s = self._host.clock.monotonic()
-        works = [self._work(envelope.message) for envelope in batch]
-        decisions = await self._database.write_all(works)
+        spans = self._telemetry.spans
+        begun = [begin_append(spans, envelope.message) for envelope in batch]
+        decisions = await self._database.write_all([self._work(request) for request, _ in begun])
         took_s = self._host.clock.monotonic() - began_s
         appended: dict[str, int] = {}
-        for envelope, decision in zip(batch, decisions, strict=True):
+        for envelope, (_, span), decision in zip(batch, begun, decisions, strict=True):
             self._answer(envelope, decision, appended)
+            if span is not None:
+                end_append(span, decision)
         for event_type, count in appended.items():
             self._telemetry.count("events_appended_total", count, type=event_type)
             self._telemetry.observe("store_append_duration_seconds", took_s, count)

@@ -12,6 +12,7 @@ import msgspec
 
 from actors.domain.events import Shipped
 from actors.domain.order_events import OrderEvents, Recorded
+from runtime import tracing
 from runtime.actor import Actor, ActorRef, Envelope
 from runtime.errors import Rejection, Unavailable, Unprocessable
 from runtime.host import Ids
@@ -26,6 +27,7 @@ class Ship(msgspec.Struct, frozen=True):
     carrier: str
     tracking: str
     correlation_id: str
+    traceparent: str | None = None
 
 
 class ShippingDesk(Actor[Ship]):
@@ -43,6 +45,7 @@ class ShippingDesk(Actor[Ship]):
     async def _answer(self, envelope: Envelope[Ship]) -> None:
         """Point of no return: the append's commit. Whoever asks again is told the original."""
         ship = envelope.message
+        tracing.follow(ship.traceparent)
         event_id = Ids.derived("evt", ship.order_id, "shipped", ship.carrier, ship.tracking)
         try:
             recorded = await self._order_events.append(
@@ -71,7 +74,7 @@ class AskedShipments:
         self, order_id: str, carrier: str, tracking: str, correlation_id: str
     ) -> Recorded:
         """Note that the parcel was taken; see `Shipments.shipped`."""
-        ship = Ship(order_id, carrier, tracking, correlation_id)
+        ship = Ship(order_id, carrier, tracking, correlation_id, tracing.current())
         recorded = await self._desk.ask(ship, self._deadline_s)
         assert isinstance(recorded, Recorded), "a request is answered with its record"
         return recorded

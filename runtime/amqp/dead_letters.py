@@ -22,7 +22,7 @@ from runtime.errors import BrokerLost, Unprocessable
 from runtime.host import Ids
 from runtime.inbox import REPLAYED
 from runtime.message import ATTEMPT, REQUEUED, HeaderValue, Message
-from runtime.outcomes import ERROR, ORIGIN_QUEUE, PARKED_AT, REASON
+from runtime.outcomes import ERROR, ORIGIN_QUEUE, PARKED_AT, REASON, Attempt, attempts_of
 from runtime.publishing import Publisher
 
 LOOK_MAX = 5000
@@ -34,7 +34,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
     ``reason`` is ours (malformed, exhausted, ...) or the broker's (delivery_limit), ``error`` the
     class of the last error, ``parked_at_s`` Unix time or 0. ``returned``: an operator had given it
-    back before, and it came here again.
+    back before, and it came here again. ``history`` are the latest attempts, those before it was
+    given back included.
     """
 
     id: str
@@ -47,6 +48,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     returned: bool
     correlation_id: str
     size: int
+    history: list[Attempt] = []
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -153,6 +155,7 @@ class DeadLetters:
             returned=headers.get(REPLAYED) is True,
             correlation_id=message.correlation_id,
             size=len(body),
+            history=attempts_of(message),
         )
         return letter, message
 

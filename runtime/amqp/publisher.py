@@ -8,13 +8,16 @@ from collections.abc import Sequence
 
 import anyio
 
+from runtime import tracing
 from runtime.amqp.confirms import ConfirmChannel, Flight
 from runtime.amqp.link import Link
 from runtime.amqp.session import Session
 from runtime.errors import BrokerLost, DeadlineExceeded, PublishRefused, Unavailable, Unprocessable
 from runtime.message import Message, MessageType
 from runtime.publishing import Outgoing
+from runtime.redaction import printable
 from runtime.telemetry import Telemetry
+from runtime.tracing import TRACEPARENT, Span
 
 
 class LinkPublisher:
@@ -45,6 +48,7 @@ class LinkPublisher:
         `BrokerLost`, `DeadlineExceeded`: unknown. `Unprocessable`: no frame can carry it. After the
         channel is lost the rest of the batch is not sent, which keeps the order of a batch.
         """
+        spans = self._begin(batch)
         try:
             session, channel = await self._ready()
         except Unavailable as error:
@@ -53,7 +57,34 @@ class LinkPublisher:
             outcomes = await self._through(session, channel, batch)
         for outgoing, outcome in zip(batch, outcomes, strict=True):
             self._count(outgoing, outcome)
+        for span, outcome in zip(spans, outcomes, strict=False):
+            if outcome is not None:
+                span.fail(type(outcome).__name__)
+            span.end()
         return outcomes
+
+    def _begin(self, batch: Sequence[Outgoing]) -> list[Span]:
+        """Begin a span for each message, below what it follows from; none if nobody collects."""
+        spans = self._telemetry.spans
+        if spans is None:
+            return []
+        working_on = tracing.current()
+        return [
+            spans.begin(
+                f"publish {outgoing.exchange or outgoing.routing_key}",
+                "producer",
+                working_on or tracing.well_formed(outgoing.message.headers.get(TRACEPARENT)),
+                {
+                    "messaging.system": "rabbitmq",
+                    "messaging.operation.type": "send",
+                    "messaging.destination.name": outgoing.exchange or outgoing.routing_key,
+                    "messaging.rabbitmq.destination.routing_key": outgoing.routing_key,
+                    "messaging.message.id": outgoing.message.message_id,
+                    "ordermill.message.type": printable(outgoing.message.type),
+                },
+            )
+            for outgoing in batch
+        ]
 
     async def _through(
         self, session: Session, channel: ConfirmChannel, batch: Sequence[Outgoing]

@@ -23,6 +23,7 @@ from runtime.host import Host, production_host
 from runtime.inbox import states_of
 from runtime.setting import decode_hook
 from runtime.telemetry import Level, Telemetry
+from runtime.tracing import Spans
 from tests.harness.waiting import eventually
 
 Json = dict[str, Any]
@@ -199,6 +200,7 @@ async def live_system(
     *,
     wrap: Wrap = lambda parties: parties,
     log_level: Level = "info",
+    spans: Spans | None = None,
     **changes: Json,
 ) -> AsyncIterator[LiveSystem]:
     """Run the system until the block ends; ``wrap`` may put something around the parties."""
@@ -212,6 +214,7 @@ async def live_system(
         write=log.append,
         metrics=METRICS,
         events=EVENTS,
+        spans=spans,
     )
     inside: list[Parties] = []
 

@@ -1,8 +1,9 @@
 """No deed without its rows in the audit, whoever stops waiting for it."""
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -11,7 +12,7 @@ import pytest
 from runtime import audit
 from runtime.audit import Deed
 from runtime.database import open_database
-from runtime.errands import Done, Errands
+from runtime.errands import Done, Errands, Progress
 from runtime.errors import Rejection, Unavailable
 from runtime.host import production_host
 from tests.harness.running import running
@@ -102,3 +103,86 @@ async def test_the_audit_is_append_only(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             connection.execute(harm)
     connection.close()
+
+
+async def test_a_long_work_goes_step_by_step_with_other_errands_in_between(tmp_path: Path) -> None:
+    done: list[str] = []
+    going, go_on = anyio.Event(), anyio.Event()
+
+    async def step(name: str) -> int:
+        done.append(name)
+        if name == "first":
+            going.set()
+            await go_on.wait()
+        return 2
+
+    async def other() -> None:
+        done.append("other")
+
+    async with _desk(tmp_path) as errands, anyio.create_task_group() as tasks:
+        assert errands.progress() is None
+        errands.begin(DEED, [partial(step, "first"), partial(step, "second")], 4)
+        await going.wait()
+        with pytest.raises(Rejection, match="Something else"):
+            errands.begin(DEED, [], 0)
+        tasks.start_soon(errands.look, other)
+        await anyio.wait_all_tasks_blocked()
+        go_on.set()
+        progress = await eventually(_over(errands))
+        assert done == ["first", "other", "second"]
+        assert (progress.done, progress.state) == (4, "done")
+
+        async def noted() -> bool:
+            return await _outcomes(errands) == ["started", "done after 4 of 4"]
+
+        await eventually(noted)
+
+
+async def test_a_long_work_can_be_stopped_and_says_how_far_it_came(tmp_path: Path) -> None:
+    going, go_on = anyio.Event(), anyio.Event()
+
+    async def step() -> int:
+        going.set()
+        await go_on.wait()
+        return 1
+
+    async with _desk(tmp_path) as errands:
+        assert errands.stop() is None
+        errands.begin(DEED, [step, step, step], 3)
+        await going.wait()
+        stopped = errands.stop()
+        assert stopped is not None
+        assert (stopped.state, stopped.over) == ("stopping", False)
+        go_on.set()
+        progress = await eventually(_over(errands))
+        assert (progress.done, progress.state) == (1, "stopped")
+        assert progress.outcome == "stopped after 1 of 3"
+        assert errands.stop() == progress, "what is over stays as it ended"
+
+
+async def test_a_step_that_fails_ends_the_long_work(tmp_path: Path) -> None:
+    async def step() -> int:
+        return 1
+
+    async def away() -> int:
+        raise Unavailable("the broker is away")
+
+    async with _desk(tmp_path) as errands:
+        errands.begin(DEED, [step, away, step], 3)
+        progress = await eventually(_over(errands))
+        assert (progress.done, progress.state) == (1, "failed")
+
+        async def noted() -> bool:
+            return await _outcomes(errands) == ["started", "failed: Unavailable after 1 of 3"]
+
+        await eventually(noted)
+        errands.begin(DEED, [step], 1)
+        assert (await eventually(_over(errands))).state == "done"
+
+
+def _over(errands: Errands) -> Callable[[], Awaitable[Progress | None]]:
+    async def look() -> Progress | None:
+        progress = errands.progress()
+        return progress if progress is not None and progress.over else None
+
+    return look

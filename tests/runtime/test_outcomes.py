@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from runtime.errors import (
@@ -10,7 +11,17 @@ from runtime.errors import (
 )
 from runtime.inbox import Superseded
 from runtime.message import Message
-from runtime.outcomes import OUTCOMES, RetryPolicy, decide, parked_copy
+from runtime.outcomes import (
+    ATTEMPTS_KEPT,
+    HISTORY,
+    OUTCOMES,
+    Attempt,
+    RetryPolicy,
+    attempts_of,
+    decide,
+    parked_copy,
+    retried_copy,
+)
 
 POLICY = RetryPolicy(tiers_s=(1, 5, 30), attempts_max=4)
 MESSAGE = Message(
@@ -83,8 +94,27 @@ def test_a_parked_copy_says_why_and_quotes_nobody() -> None:
         "x-order-correlation": "cor_1",
         "x-requeued": True,
         "x-attempt": 2,
+        "x-attempt-history": "2@1700000100 Unprocessable",
         "x-reason": "malformed",
         "x-error": "Unprocessable",
         "x-parked-at": 1_700_000_100,
         "x-origin-queue": "payment",
     }
+
+
+def test_each_attempt_is_told_by_the_copy_that_follows_it_and_the_latest_are_kept() -> None:
+    message = MESSAGE
+    for number in range(1, ATTEMPTS_KEPT + 3):
+        verdict = decide(Unavailable("for ada@example.org"), number, RetryPolicy(attempts_max=99))
+        message = retried_copy(message, verdict, 1_700_000_000 + number)
+    history = attempts_of(message)
+    assert [attempt.number for attempt in history] == list(range(3, ATTEMPTS_KEPT + 3))
+    assert history[0] == Attempt(3, 1_700_000_003, "Unavailable")
+    assert message.attempt == ATTEMPTS_KEPT + 2
+    assert "ada" not in str(message.headers)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1@", "@2 E", "1@x E", "-1@2 E", "1@2 " + "E" * 200])
+def test_a_history_that_was_not_written_by_us_tells_nothing(text: str) -> None:
+    headers = {**MESSAGE.headers, HISTORY: text}
+    assert attempts_of(msgspec.structs.replace(MESSAGE, headers=headers)) == []

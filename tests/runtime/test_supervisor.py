@@ -18,7 +18,7 @@ from runtime.child import ChildContext, ChildSpec, Restart, Strategy, Supervisor
 from runtime.endings import sole_error
 from runtime.errors import ConfigurationError, RestartIntensityExceeded, StoreBroken
 from runtime.host import Host, production_host
-from runtime.node import NodeStatus
+from runtime.node import CRASHES_KEPT, NodeStatus
 from runtime.supervisor import Supervisor
 from runtime.telemetry import Telemetry, quiet_telemetry
 
@@ -190,7 +190,28 @@ async def test_an_error_while_stopping_does_not_keep_the_others_from_stopping(
     async with stage.running(stage.child("a"), stage.child("b", stops=fail)) as supervisor:
         stage.take()
     assert stage.take() == "-b -a"
-    assert supervisor.tree().children[1].last_error == "ValueError: planted"
+    node = supervisor.tree().children[1]
+    assert node.last_error == "ValueError: planted"
+    assert [crash.ending for crash in node.crashes] == ["stopping"]
+
+
+async def test_the_latest_crashes_are_kept_with_their_time_and_where_they_came_from(
+    stage: Stage,
+) -> None:
+    async with stage.running(stage.child("a"), restarts_max=99) as supervisor:
+        for number in range(CRASHES_KEPT + 2):
+            await stage.crash("a", ValueError(f"number {number} of ada@example.org"))
+        crashes = supervisor.tree().children[0].crashes
+    assert len(crashes) == CRASHES_KEPT
+    assert [crash.error for crash in crashes[:2]] == [
+        "ValueError: number 11 of [e-mail]",
+        "ValueError: number 10 of [e-mail]",
+    ]
+    assert {crash.ending for crash in crashes} == {"failed"}
+    now_ms = stage.host.clock.wall() * 1000
+    assert now_ms - 60_000 < crashes[-1].at_ms <= crashes[0].at_ms <= now_ms
+    assert crashes[0].frames[0].startswith("runtime/supervisor.py:")
+    assert crashes[0].frames[-1].startswith("runtime/test_supervisor.py:")
 
 
 # Strategies
@@ -524,6 +545,7 @@ async def test_the_tree_is_json(stage: Stage) -> None:
                 "restarts": 0,
                 "last_error": None,
                 "children": (),
+                "crashes": (),
             },
             {
                 "name": "inner",
@@ -541,10 +563,13 @@ async def test_the_tree_is_json(stage: Stage) -> None:
                         "restarts": 0,
                         "last_error": None,
                         "children": (),
+                        "crashes": (),
                     },
                 ),
+                "crashes": (),
             },
         ),
+        "crashes": (),
     }
     assert supervisor.tree().state == "stopped"
 

@@ -20,6 +20,7 @@ from runtime.errors import Rejection, Unavailable
 from runtime.mailbox import MailboxStatistics
 from runtime.node import NodeStatus
 from runtime.outbox import RelayStatistics
+from runtime.sampling import Samples
 from runtime.service import ServiceStatistics
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     mailbox: MailboxStatistics | None = None
     outbox: RelayStatistics | None = None
     database: DatabaseStatistics | None = None
+    samples: Samples | None = None
 
 
 class Desks(Protocol):
@@ -129,3 +131,9 @@ async def statuses_of(desks: Desks) -> dict[str, Asked[ProcessStatus]]:
         name: partial(desks.status, name) for name in KEEPERS
     }
     return await asked_all(questions)
+
+
+def rates(status: ProcessStatus | None) -> dict[str, float]:
+    """Return how often things happened in a process of late, per second; empty if unknown."""
+    samples = None if status is None else status.samples
+    return {} if samples is None else samples.per_s

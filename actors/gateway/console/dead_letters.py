@@ -7,6 +7,7 @@ that to exactly those that it has shown. Replay goes to the queue that a message
 import msgspec
 from quart import Response, request
 
+from actors.dead_letters import SLICE
 from actors.gateway.auth import is_order_id
 from actors.gateway.console import letters
 from actors.gateway.console.console import Console
@@ -22,6 +23,8 @@ SHOWN_MAX = 100
 SAMPLE = 10
 REASON_MAX = 200
 LIST_PATH = "/ops/dead-letters"
+WORK_PATH = "/ops/dead-letters/work"
+VERBS = {"dead-letters-replay": "Replay", "dead-letters-discard": "Discard"}
 ACTIONS = {"replay": "replayed", "discard": "discarded"}
 
 
@@ -121,6 +124,9 @@ class DeadLetterPages:
         picks, reason = _decoded(form.text("letters")), form.text("reason")
         try:
             _check_reason(reason)
+            if len(picks) > SLICE:
+                await letters.begin(self._desks, action, picks, reason)
+                return self._console.site.see_other(WORK_PATH)
             dealt = await letters.deal(self._desks, action, picks, reason)
         except (Rejection, Unavailable) as error:
             refused = isinstance(error, Rejection)
@@ -133,6 +139,26 @@ class DeadLetterPages:
                 status_code=422 if refused else 503,
             )
         return self._console.site.see_other(f"{LIST_PATH}?done={action}&count={dealt}")
+
+    async def work(self, session: Session) -> Response:
+        """Show how far each service is with what it was told last, and how it ended."""
+        found = await letters.progress(self._desks)
+        works = [(queue, row.answer.work) for queue, row in found.items() if row.answer]
+        return self._console.page(
+            session,
+            "work.html",
+            works=[(queue, work) for queue, work in works if work is not None],
+            troubles=[row.trouble for row in found.values() if row.trouble],
+            verbs=VERBS,
+        )
+
+    async def stop(self, session: Session, form: Form) -> Response:
+        """Stop one service after the messages that it is at; the others stay parked."""
+        try:
+            await letters.stop(self._desks, _consumer(form.text("queue")))
+        except Unavailable:
+            return await self.work(session)
+        return self._console.site.see_other(WORK_PATH)
 
     async def _picked(self, form: Form) -> list[Pick]:
         """Return what was ticked, what the form names, or all of a queue and type."""

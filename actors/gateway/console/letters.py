@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from actors.dead_letters import LetterReply, LettersReply, QueuesReply
+from actors.dead_letters import LetterReply, LettersReply, QueuesReply, WorkReply
 from actors.gateway.console.backstage import Asked, Desks, asked_all
 from actors.services import CONSUMERS, ServiceName
 from runtime.amqp.dead_letters import DeadLetter
@@ -96,6 +96,32 @@ async def deal(desks: Desks, action: str, picks: Sequence[Pick], reason: str) ->
             answer = await desks.act(queue, f"/dead-letters/{action}", LettersReply, body)
             dealt += len(answer.data)
     return dealt
+
+
+async def begin(desks: Desks, action: str, picks: Sequence[Pick], reason: str) -> None:
+    """Have the services begin to replay or discard exactly these; `progress` says how far they are.
+
+    `Rejection` busy where one of them is still at something else.
+    """
+    for queue in CONSUMERS:
+        ids = [pick.id for pick in picks if pick.queue == queue]
+        if ids:
+            body: dict[str, object] = {"ids": ids, "max": len(ids), "reason": reason}
+            await desks.act(queue, f"/dead-letters/work/{action}", WorkReply, body)
+
+
+async def progress(desks: Desks) -> dict[str, Asked[WorkReply]]:
+    """Return how far each service is with what it began last."""
+    return await asked_all({name: partial(_progress, desks, name) for name in CONSUMERS})
+
+
+async def _progress(desks: Desks, queue: ServiceName) -> WorkReply:
+    return await desks.ask(queue, "/dead-letters/work", WorkReply)
+
+
+async def stop(desks: Desks, queue: ServiceName) -> None:
+    """Have a service stop after the step that it is at."""
+    await desks.act(queue, "/dead-letters/work/stop", WorkReply, {})
 
 
 async def show(desks: Desks, queue: ServiceName, message_id: str) -> LetterReply:

@@ -4,7 +4,15 @@ import anyio
 from quart import Response
 
 from actors.domain.operating import EventsPage, Figures
-from actors.gateway.console.backstage import Asked, Backstage, ProcessStatus, asked, statuses_of
+from actors.gateway.console.backstage import (
+    Asked,
+    Backstage,
+    ProcessStatus,
+    asked,
+    rates,
+    statuses_of,
+)
+from actors.gateway.console.chart import outbox_chart
 from actors.gateway.console.console import Console
 from actors.gateway.console.letters import Heap, heaps
 from actors.gateway.console.session import Session
@@ -35,6 +43,8 @@ class OverviewPages:
             latest=latest,
             newest_first=[] if events is None else events.data[::-1],
             position=0 if events is None else events.last,
+            chart=outbox_chart(seen.statuses["order-events"].answer),
+            rates=rates(seen.statuses["order-events"].answer),
         )
 
 

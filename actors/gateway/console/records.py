@@ -5,11 +5,13 @@ from functools import partial
 import msgspec
 from quart import Response
 
-from actors.gateway.console.backstage import KEEPERS, Desks, asked, asked_all
+from actors.gateway.console.backstage import KEEPERS, Desks, asked, asked_all, rates
+from actors.gateway.console.chart import outbox_chart
 from actors.gateway.console.console import Console
 from actors.gateway.console.session import Session
 from actors.gateway.pages.forms import Form
 from actors.operators import AuditReply
+from actors.samples import PUBLISHED
 from actors.services import ServiceName
 from runtime.audit import AuditEntry
 from runtime.errors import Rejection, Unavailable
@@ -51,12 +53,15 @@ class RecordPages:
         self, session: Session, trouble: str = "", status_code: int = 200
     ) -> Response:
         figures = await asked(self._desks.ask("order-events", "/outbox", RelayStatistics))
+        status = (await asked(self._desks.status("order-events"))).answer
         return self._console.page(
             session,
             "outbox.html",
             status_code,
             figures=figures,
             warn_s=self._console.backstage.outbox_warn_s,
+            chart=outbox_chart(status),
+            rate=rates(status).get(PUBLISHED),
             trouble=trouble,
             done=self._console.argument("done") == "flush",
         )

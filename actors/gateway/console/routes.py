@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from quart import Response
 
+from actors.gateway.console.actors import ActorPages
 from actors.gateway.console.backstage import Backstage
 from actors.gateway.console.console import Console
 from actors.gateway.console.dead_letters import DeadLetterPages
@@ -35,9 +36,12 @@ CONSOLE: tuple[Page, ...] = (
     Page("ops_outbox", "GET", "/ops/outbox"),
     Page("ops_flush", "POST", "/ops/outbox/flush"),
     Page("ops_topology", "GET", "/ops/topology"),
+    Page("ops_actor", "GET", "/ops/actors/{path:path}"),
     Page("ops_audit", "GET", "/ops/audit"),
     Page("ops_config", "GET", "/ops/config"),
     Page("ops_letters", "GET", "/ops/dead-letters"),
+    Page("ops_work", "GET", "/ops/dead-letters/work"),
+    Page("ops_stop", "POST", "/ops/dead-letters/stop"),
     Page("ops_letter", "GET", "/ops/dead-letters/{queue}/{path:message_id}"),
     Page("ops_review", "POST", "/ops/dead-letters/review"),
     Page("ops_deal", "POST", "/ops/dead-letters/{action}"),
@@ -65,14 +69,17 @@ def console_handlers(site: Site, backstage: Backstage, streams: StreamReads) -> 
         "ops_event": events.show,
         "ops_outbox": records.outbox,
         "ops_topology": TopologyPages(console).show,
+        "ops_actor": ActorPages(console).show,
         "ops_audit": records.audit,
         "ops_config": records.config,
         "ops_letters": letters.index,
         "ops_letter": letters.show,
+        "ops_work": letters.work,
     }
     acting: dict[str, Shown] = {
         "ops_flush": records.flush,
         "ops_review": letters.review,
+        "ops_stop": letters.stop,
         "ops_deal": letters.deal,
     }
     return {

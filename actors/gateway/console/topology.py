@@ -13,6 +13,7 @@ from quart import Response
 
 from actors.dead_letters import QueuesReply
 from actors.domain.events import EVENT_TYPES
+from actors.gateway.console.actors import places
 from actors.gateway.console.backstage import (
     Asked,
     Desks,
@@ -20,15 +21,17 @@ from actors.gateway.console.backstage import (
     asked_all,
     statuses_of,
 )
+from actors.gateway.console.chart import time_of_day
 from actors.gateway.console.console import Console
 from actors.gateway.console.session import Session
-from actors.gateway.console.troubles import processes, walk
+from actors.gateway.console.troubles import processes
 from actors.gateway.pages.durations import duration
+from actors.samples import PUBLISHED
 from actors.services import CONSUMERS, ServiceName
 from runtime.amqp.depths import QueueDepth
 
 UNKNOWN = "?"
-BOX_WIDTH, BOX_HEIGHT, ROW, COLUMN, MARGIN = 164, 94, 114, 196, 8
+BOX_WIDTH, BOX_HEIGHT, ROW, COLUMN, MARGIN = 164, 108, 128, 196, 8
 
 Statuses = Mapping[str, Asked[ProcessStatus]]
 Depths = Mapping[str, Asked[list[QueueDepth]]]
@@ -83,8 +86,9 @@ class TopologyPages:
             "topology.html",
             flow=flow(backstage.subscriptions, statuses, depths),
             troubles=_troubles(statuses, depths),
+            since=_since(statuses),
             links=[link for process in found for link in process.broker],
-            trees=[list(walk(process.supervision)) for process in found],
+            trees=[list(places(process.supervision)) for process in found],
             width=BOX_WIDTH,
             box_height=BOX_HEIGHT,
         )
@@ -130,7 +134,10 @@ def flow(subscriptions: Mapping[str, Sequence[str]], statuses: Statuses, depths:
         _writer(store, middle),
         _outbox(store, middle),
         *(Place(name, "exchange", {}, "", 3, 2 * row) for row, name in enumerate(exchanges)),
-        *(_queue(name, depths[name].answer, 2 * row) for row, name in enumerate(queues)),
+        *(
+            _queue(name, depths[name].answer, statuses[name].answer, 2 * row)
+            for row, name in enumerate(queues)
+        ),
         *(_consumer(name, statuses[name].answer, 2 * row) for row, name in enumerate(queues)),
     ]
     by_name = {(place.kind, place.name): place for place in places}
@@ -160,23 +167,29 @@ def _writer(status: ProcessStatus | None, row: int) -> Place:
 def _outbox(status: ProcessStatus | None, row: int) -> Place:
     relay = None if status is None else status.outbox
     if relay is None:
-        return Place("outbox", "outbox", {"pending": UNKNOWN, "oldest": UNKNOWN}, "bad", 2, row)
+        unknown = dict.fromkeys(("pending", "oldest", "published"), UNKNOWN)
+        return Place("outbox", "outbox", unknown, "bad", 2, row)
     figures = {
         "pending": str(relay.pending),
         "oldest": duration(relay.oldest_age_s) if relay.pending else "none",
+        "published": _rate(status, PUBLISHED),
     }
     return Place("outbox", "outbox", figures, _tone(not relay.last_error), 2, row)
 
 
-def _queue(name: str, depths: list[QueueDepth] | None, row: int) -> Place:
+def _queue(
+    name: str, depths: list[QueueDepth] | None, status: ProcessStatus | None, row: int
+) -> Place:
+    delivered = {"delivered": _rate(status, f"{name}.delivered")}
     if not depths:
-        unknown = dict.fromkeys(("ready", "later", "parked"), UNKNOWN)
+        unknown = {**dict.fromkeys(("ready", "later", "parked"), UNKNOWN), **delivered}
         return Place(name, "queue", unknown, "bad", 4, row)
     own, *delays, dead = depths
     figures = {
         "ready": str(own.ready),
         "later": str(sum(delay.ready for delay in delays)),
         "parked": str(dead.ready),
+        **delivered,
     }
     return Place(name, "queue", figures, _tone(dead.ready == 0 and own.consumers > 0), 4, row)
 
@@ -184,14 +197,30 @@ def _queue(name: str, depths: list[QueueDepth] | None, row: int) -> Place:
 def _consumer(name: str, status: ProcessStatus | None, row: int) -> Place:
     messages = None if status is None else status.messages
     if messages is None:
-        unknown = dict.fromkeys(("unacked", "in work", "keys"), UNKNOWN)
+        unknown = dict.fromkeys(("unacked", "in work", "keys", "acked"), UNKNOWN)
         return Place(name, "consumer", unknown, "bad", 5, row)
     figures = {
         "unacked": str(messages.consumer.unsettled),
         "in work": f"{messages.lanes.running} of {messages.lanes.depth}",
         "keys": str(messages.lanes.keys),
+        "acked": _rate(status, f"{name}.acked"),
     }
     return Place(name, "consumer", figures, "good", 5, row)
+
+
+def _rate(status: ProcessStatus | None, name: str) -> str:
+    """Return a rate in words; it takes two samples to have one."""
+    if status is None or status.samples is None:
+        return UNKNOWN
+    found = status.samples.per_s.get(name)
+    return "not yet known" if found is None else f"{found:g}/s"
+
+
+def _since(statuses: Statuses) -> str | None:
+    """Return since when everybody samples who answers."""
+    answers = [asked.answer for asked in statuses.values()]
+    since = [row.samples.since_ms for row in answers if row is not None and row.samples]
+    return time_of_day(max(since)) if since else None
 
 
 def _tone(well: bool) -> str:

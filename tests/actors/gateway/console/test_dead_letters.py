@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from actors.dead_letters import SLICE
 from actors.parties import Parties
 from tests.harness.browser_client import BrowserClient, Page
 from tests.harness.operator_pages import browser_at
@@ -139,3 +140,54 @@ async def test_an_order_that_is_stuck_is_found_in_two_clicks_and_finishes(tmp_pa
             return "No service of ours has failed or is late with it" in page.text
 
         await eventually(at_rest)
+
+
+async def test_many_go_on_by_themselves_and_can_be_looked_at_and_stopped(tmp_path: Path) -> None:
+    async with console(tmp_path) as (system, browser):
+        for _ in range(SLICE + 1):
+            await system.place("pm_card_poison")
+
+        async def all_parked() -> Page | None:
+            page = await browser.get("/ops/dead-letters")
+            return page if f"{SLICE + 1} parked" in page.text else None
+
+        listed = await eventually(all_parked)
+        assert "Nothing was begun" in (await browser.get("/ops/dead-letters/work")).text
+        review = await browser.submit(
+            listed.form("/ops/dead-letters/review"), all="1", action="discard"
+        )
+        form = review.form("/ops/dead-letters/discard")
+        assert (await browser.submit(form, reason="not needed")).path == "/ops/dead-letters/work"
+
+        async def done() -> Page | None:
+            page = await browser.get("/ops/dead-letters/work")
+            return page if "Done" in page.text else None
+
+        page = await eventually(done)
+        assert f"Discard in payment Done {SLICE + 1} of {SLICE + 1}" in page.text
+        assert "Nothing is parked" in (await browser.get("/ops/dead-letters")).text
+        audit = (await browser.get("/ops/audit")).text
+        assert f"done after {SLICE + 1} of {SLICE + 1}" in audit
+        assert "not needed" in audit
+
+
+async def test_a_letter_tells_of_each_of_its_attempts(tmp_path: Path) -> None:
+    provider: list[WilfulProvider] = []
+
+    def wilful(parties: Parties) -> Parties:
+        assert parties.provider is not None
+        provider.append(WilfulProvider(parties.provider))
+        provider[0].unreachable["authorise"] = 10**6
+        return msgspec.structs.replace(parties, provider=provider[0])
+
+    async with live_system(tmp_path, wrap=wilful, retry={"attempts_max": 2}) as system:
+        browser = browser_at(system.client)
+        await browser.get(system.running.login_path())
+        await system.place()
+        listed = await parked(browser)
+        letter = await browser.get(listed.link("order-created"))
+        rows = [row.text for row in letter.root.all("tr")[1:]]
+        assert [(row.split()[0], row.split()[-1]) for row in rows] == [
+            ("1", "Unavailable"),
+            ("2", "Unavailable"),
+        ]

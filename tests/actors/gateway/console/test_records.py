@@ -4,8 +4,10 @@ from pathlib import Path
 
 import anyio
 import httpx
+import pytest
 
 from actors.gateway.console.routes import CONSOLE
+from runtime.outbox import Relay
 from tests.harness.browser_client import BrowserClient
 from tests.harness.operator_pages import browser_at, log_in
 from tests.harness.system import LiveSystem, live_system
@@ -60,6 +62,11 @@ async def test_the_topology_tells_what_is_where(tmp_path: Path) -> None:
         assert len(rows) == 12
         assert sum("well" in row for row in rows) == 8
         assert [row.split()[:2] for row in rows if "look here" in row] == [["payment", "queue"]]
+        assert "not yet known" in page.text, "it takes two samples to have a rate"
+        system.running.system.sampler.take()
+        page = await browser.get("/ops/topology")
+        rows = [row.text for row in page.root.one(id="live-places").all("tr")]
+        assert sum("/s" in row for row in rows) == 7, "the outbox, each queue and its consumer"
         trees = page.root.one(id="live-trees")
         assert len(trees.all("ul")) == 1, "one process"
         assert "order-events" in trees.text
@@ -137,3 +144,51 @@ async def test_the_log_is_followed_from_where_a_reader_was(tmp_path: Path) -> No
         assert followed == [str(position) for position in range(5, 11)]
         answer = await system.client.get("/ops/events/stream")
         assert answer.status_code == 303
+
+
+async def test_an_actor_tells_how_it_is_and_what_waits_in_it(tmp_path: Path) -> None:
+    async with live_system(tmp_path) as system:
+        browser = await let_in(system)
+        topology = await browser.get("/ops/topology")
+        writer = await browser.get("/ops/actors/ordermill/order-events/order-events")
+        assert topology.link("outbox-relay") == "/ops/actors/ordermill/order-events/outbox-relay"
+        assert writer.title == "order-events"
+        assert "Mailbox 0 of 1024" in writer.text
+        assert "Nothing, since its own supervisor began." in writer.text
+        messages = await browser.get(topology.link("messages-payment"))
+        assert "rest for one" in messages.text
+        lanes = await browser.get(messages.link("lanes-payment"))
+        assert "In work 0" in lanes.text
+        assert (await browser.get("/ops/actors/ordermill/nobody")).status == 404
+
+
+async def test_an_actor_tells_what_it_died_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with live_system(tmp_path) as system:
+        browser = await let_in(system)
+        look = Relay._round
+        planted = [KeyError("for ada@example.org")]
+
+        async def stumble(relay: Relay) -> float:
+            if planted:
+                raise planted.pop()
+            return await look(relay)
+
+        monkeypatch.setattr(Relay, "_round", stumble)
+        order = await system.place()
+        await order.wait_for("shipping-prepared")
+        page = await browser.get("/ops/actors/ordermill/order-events/outbox-relay")
+        assert "1 restart" in page.text
+        assert "failed KeyError: 'for [e-mail]'" in page.text
+        assert "runtime/outbox.py:" in page.text
+        assert "last error: KeyError" in (await browser.get("/ops/topology")).text
+
+
+async def test_the_outbox_is_drawn_as_it_was_sampled(tmp_path: Path) -> None:
+    async with live_system(tmp_path) as system:
+        browser = await let_in(system)
+        page = await browser.get("/ops/outbox")
+        assert "Nothing was pending at any look." in page.text
+        assert "Messages in the outbox" in page.response.body.decode()
+        assert "Nothing was pending at any look." in (await browser.get("/ops")).text
