@@ -205,7 +205,9 @@ async def test_whether_a_request_was_decided_is_asked_only_where_it_matters(tmp_
             return await super().replay(intent)
 
     async with order_events_parts(tmp_path) as parts:
-        order_events = Unasked(parts.ref, parts.database, parts.wakeups, service="gateway")
+        order_events = Unasked(
+            parts.ref, parts.database, parts.wakeups, parts.latest, service="gateway"
+        )
         async with gateway_world(tmp_path / "gateway", order_events=order_events) as world:
             await world.call("POST", "/v1/orders", ORDER, KEY)
             await world.call("POST", "/v1/orders", ORDER, KEY)

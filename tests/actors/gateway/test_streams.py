@@ -251,7 +251,7 @@ async def test_an_event_between_two_looks_at_the_store_is_not_left_out(tmp_path:
 
     async with gateway_world(tmp_path) as behind:
         parts = behind.parts
-        slow = OneByOne(parts.ref, parts.database, parts.wakeups, service="gateway")
+        slow = OneByOne(parts.ref, parts.database, parts.wakeups, parts.latest, service="gateway")
         async with gateway_world(tmp_path / "front", order_events=slow) as world:
             placed = await world.place()
             await world.call("POST", f"{placed.path}/cancellation", {}, placed.auth)
