@@ -7,6 +7,7 @@ nobody who is looked at notices.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -43,23 +44,48 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Remains:
-    """What the files of a world say at one moment. ``dead`` parties are not waited for."""
+    """What the files of a world say at one moment. ``dead`` parties are not waited for.
+
+    Each file is read when it is asked for: most often the first one says that something is left.
+    """
 
     def __init__(self, world: SimulatedWorld, dead: Sequence[str]) -> None:
-        ledgers = ledgers_of(world)
-        orders = ledgers.order_events / "orders.db"
         self.dead = dead
-        self.events: list[tuple[str, str, str]] = rows(orders, _EVENTS)
-        self.outbox = rows(orders, _OUTBOX)
-        self.orders = rows(orders, _LIST)
-        self.inbox = {
-            name: {**_forgotten(world, name), **_states(ledgers.of(name))} for name in SERVICES
-        }
-        self.holds = {
-            name: {one: _seconds(due_ms) for one, due_ms in rows(ledgers.of(name), _HOLDS)}
+        self._world = world
+        self._ledgers = ledgers_of(world)
+        self._log = self._ledgers.order_events / "orders.db"
+
+    @cached_property
+    def outbox(self) -> list[tuple[str, str]]:
+        """What waits to be published: the order, and the routing key."""
+        return rows(self._log, _OUTBOX)
+
+    @cached_property
+    def events(self) -> list[tuple[str, str, str]]:
+        """The log: each event's id, its order, and its type."""
+        return rows(self._log, _EVENTS)
+
+    @cached_property
+    def orders(self) -> list[tuple[str, int, int]]:
+        """The order list: ids, numbers, and whether a refund is due."""
+        return rows(self._log, _LIST)
+
+    @cached_property
+    def places(self) -> dict[str, list[Place]]:
+        """Where the broker keeps each message."""
+        return _places(journal_of(self._world))
+
+    @cached_property
+    def holds(self) -> dict[str, dict[str, float]]:
+        """By service, until when it holds which message."""
+        return {
+            name: {one: _seconds(due_ms) for one, due_ms in rows(self._ledgers.of(name), _HOLDS)}
             for name in ("payment", "shipping")
         }
-        self.places = _places(journal_of(world))
+
+    def states(self, service: str) -> dict[str, str]:
+        """Return how a service stands with each message."""
+        return {**_forgotten(self._world, service), **_states(self._ledgers.of(service))}
 
     def reasons(self) -> Iterator[tuple[str, str]]:
         """Yield each thing that is not done: the order (or ""), and what it waits for."""
@@ -77,7 +103,7 @@ class Remains:
     def _undone(self, service: str) -> Iterator[tuple[str, str]]:
         meant = {one: order for one, order, kind in self.events if kind in CONSUMED_BY[service]}
         kinds = {one: kind for one, _, kind in self.events}
-        states = self.inbox[service]
+        states = self.states(service)
         for message_id, order_id in meant.items():
             state = states.get(message_id)
             place = self._place(service, message_id)
@@ -115,10 +141,21 @@ class Remains:
 
 
 def at_rest(world: SimulatedWorld, dead: Sequence[str]) -> bool:
-    """Whether nothing is left to do, and nothing on its way to an outside party."""
+    """Whether nothing is left to do, nothing on its way to an outside party, and nobody away."""
     asked = any(remote.busy for remote in world.outside.remotes.values())
-    done = not asked and _answered(world, dead)
+    done = not asked and not _away(world, dead) and _answered(world, dead)
     return done and next(Remains(world, dead).reasons(), None) is None
+
+
+def _away(world: SimulatedWorld, dead: Sequence[str]) -> list[str]:
+    """Return the nodes that do not serve, though nobody has left them for dead."""
+    ours = [name for name in world.nodes if name not in world.outside.nodes]
+    return [
+        name
+        for name, node in world.nodes.items()
+        if name not in dead
+        if not node.up or (name in ours and world.witness.life(name).ready_at is None)
+    ]
 
 
 def _answered(world: SimulatedWorld, dead: Sequence[str]) -> bool:
@@ -146,8 +183,8 @@ def first_blocked(world: SimulatedWorld, dead: Sequence[str]) -> str:
     found: dict[str, list[str]] = {}
     for order_id, reason in remains.reasons():
         found.setdefault(order_id, []).append(reason)
-    down = [name for name, node in world.nodes.items() if not node.up and name not in dead]
-    away = f"; down: {', '.join(down)}" if down else ""
+    missing = _away(world, dead)
+    away = f"; down: {', '.join(missing)}" if missing else ""
     for order_id, number, _ in remains.orders:
         if order_id in found:
             return f"order {number} ({order_id}): {'; '.join(found[order_id])}{away}"

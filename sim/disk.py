@@ -132,7 +132,8 @@ class Storage:
         stall = max(0.0, self.stalled_until_s - self._loop.time())
         self.operations += 1
         self.delayed += stall > 0
-        latency = self._random.uniform(self.latency_s_min, self.latency_s_max)
+        least = self.latency_s_min
+        latency = least + (self.latency_s_max - least) * self._random.random()
         return stall + latency, latency / 2
 
     def statement(self, sql: str, moment: Moment, connection: SimConnection) -> None:

@@ -37,6 +37,10 @@ class SimTask(asyncio.Task[Any]):
     def __hash__(self) -> int:
         return self.serial
 
+    def __repr__(self) -> str:
+        """Say as little as will do: anyio asks for it whenever a scope is cancelled."""
+        return f"<task {self.serial} {self.get_name()}>"
+
 
 class SimHandle(msgspec.Struct, eq=False):
     """A callback that waits for its turn, or for its time: both of asyncio's handles in one.

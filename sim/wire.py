@@ -315,7 +315,8 @@ class Wire:
         loop = self.loop
         side = 0 if end is self.client else 1
         self.network.trace.note(loop.time(), "net", self.number, side, kind, len(data), crc32(data))
-        latency = self._random.uniform(path.latency_s_min, path.latency_s_max)
+        least = path.latency_s_min
+        latency = least + (path.latency_s_max - least) * self._random.random()
         at = max(loop.time() + latency, end.last_arrival)
         if path.bytes_per_s or path.late_s:
             path.touched += 1

@@ -203,15 +203,25 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
     """Return what a query finds; nothing where a party died before it had made its tables."""
+    (found,) = tables(path, sql)
+    return found
+
+
+def tables(path: Path, *queries: str) -> list[list[tuple[Any, ...]]]:
+    """Return what each query finds in one file; see `rows`."""
     if not path.exists():
-        return []
+        return [[] for _ in queries]
     with reading(path) as database:
-        try:
-            return database.execute(sql).fetchall()
-        except sqlite3.OperationalError as error:
-            if "no such table" not in str(error):
-                raise
-            return []
+        return [_found(database, sql) for sql in queries]
+
+
+def _found(database: sqlite3.Connection, sql: str) -> list[tuple[Any, ...]]:
+    try:
+        return database.execute(sql).fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+        return []
 
 
 class Ledgers(msgspec.Struct, frozen=True):
@@ -245,27 +255,30 @@ def collect(
     commands: list[Command], ledgers: Ledgers, queues: dict[str, int], published: list[Published]
 ) -> Evidence:
     """Read everything; nobody may be writing any more."""
-    orders = ledgers.order_events / "orders.db"
+    log = ledgers.order_events / "orders.db"
+    events, remembered, order_list, vault, outbox = tables(
+        log, _EVENTS, _REMEMBERED, _ORDER_LIST, _VAULT, _OUTBOX
+    )
+    paid, pay_holds, calls = tables(ledgers.of("payment"), _INBOX, _HOLDS, _CALLS)
+    packed, pack_holds = tables(ledgers.of("shipping"), _INBOX, _HOLDS)
+    told, mail_rows = tables(ledgers.of("notification"), _INBOX, _MAILS)
     return Evidence(
         commands=commands,
-        events=[_event(row) for row in rows(orders, _EVENTS)],
+        events=[_event(row) for row in events],
         published=published,
         operations=[
             Operation(*row) for row in rows(ledgers.provider / "sandbox-provider.db", _OPERATIONS)
         ],
         parcels=[_parcel(row) for row in rows(ledgers.carrier / "carrier.db", _PARCELS)],
         mails=[_mail(path) for path in sorted((ledgers.mailer / "mail").glob("*/[!.]*"))],
-        mail_rows=[MailRow(*row) for row in rows(ledgers.of("notification"), _MAILS)],
-        remembered=[Remembered(*row) for row in rows(orders, _REMEMBERED)],
-        order_list=[ListRow(*row) for row in rows(orders, _ORDER_LIST)],
-        vault={ref: data.decode() for ref, data in rows(orders, "SELECT ref, data FROM vault")},
-        inbox={service: dict(rows(ledgers.of(service), _INBOX)) for service in SERVICES},
-        holds={
-            service: len(rows(ledgers.of(service), "SELECT 1 FROM holds"))
-            for service in ("payment", "shipping")
-        },
-        outbox=[str(row[0]) for row in rows(orders, "SELECT position FROM outbox")],
-        calls=[str(row[0]) for row in rows(ledgers.of("payment"), "SELECT key FROM calls")],
+        mail_rows=[MailRow(*row) for row in mail_rows],
+        remembered=[Remembered(*row) for row in remembered],
+        order_list=[ListRow(*row) for row in order_list],
+        vault={ref: data.decode() for ref, data in vault},
+        inbox={"payment": dict(paid), "shipping": dict(packed), "notification": dict(told)},
+        holds={"payment": len(pay_holds), "shipping": len(pack_holds)},
+        outbox=[str(position) for (position,) in outbox],
+        calls=[str(key) for (key,) in calls],
         queues=queues,
         faults={path.name: _integrity(path) for path in ledgers.databases()},
     )
@@ -284,6 +297,10 @@ _OPERATIONS = (
 _PARCELS = "SELECT parcel_id, key, order_id, address, items, prepared_at_ms FROM parcels"
 _MAILS = "SELECT key, order_id, event_id, template, state, reason FROM mails"
 _INBOX = "SELECT message_id, state FROM inbox"
+_VAULT = "SELECT ref, data FROM vault"
+_OUTBOX = "SELECT position FROM outbox"
+_HOLDS = "SELECT 1 FROM holds"
+_CALLS = "SELECT key FROM calls"
 # The old policy: it leaves a header alone until it is asked for, at a tenth of the cost.
 _HEAD = BytesHeaderParser(policy=compat32)
 

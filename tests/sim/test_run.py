@@ -120,3 +120,13 @@ def test_a_run_is_not_at_rest_while_a_request_is_on_its_way_to_a_party() -> None
     assert result.violations == []
     assert result.fired == {"call-late": 1}
     assert seen[0].rested_at_s > 40.0
+
+
+def test_a_run_is_not_at_rest_while_a_process_is_down_that_is_to_come_back() -> None:
+    """With all orders done nobody misses it, and nobody would see how it comes back."""
+    late = Fault(number=1, kind="kill", at_s=19.0, for_s=15.0, target="shop")
+    seen: list[Running] = []
+    result = run(plan(faults=(late,), safety_s=20.0), attach=seen.append)
+    assert result.violations == []
+    assert result.cases["no_child_ends_silently"] > 0
+    assert seen[0].rested_at_s > 34.0
