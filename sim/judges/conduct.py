@@ -86,7 +86,8 @@ def _lost_its_broker(one: Incident, life: Life) -> bool:
 def restarts_stay_within_their_intensity(evidence: Evidence) -> Iterator[str | None]:
     """No supervisor restarts more often than it may; one that has to gives up, and says so.
 
-    A name may stand in two places of a tree; then it may have been either that crashed.
+    A name may stand in two places of a tree; then it may have been either that crashed. Who is
+    started again, as a supervisor or below one, counts from nothing.
     """
     bounds: dict[tuple[str, str], list[Child]] = defaultdict(list)
     for child in evidence.observed.children:
@@ -98,6 +99,9 @@ def restarts_stay_within_their_intensity(evidence: Evidence) -> Iterator[str | N
             line = one.node, one.incarnation, str(one.fields["actor"])
             certain.pop(line, None)
             yield from _gave_up_for_good_reason(evidence, line, possible.pop(line, []))
+        elif one.name == "actor.restarted":
+            for name in _from(evidence, one.node, str(one.fields["actor"])):
+                certain.pop((one.node, one.incarnation, name), None)
         elif one.name == "actor.crashed":
             places = bounds[one.node, str(one.fields.get("actor", ""))]
             for child in places:
@@ -106,6 +110,14 @@ def restarts_stay_within_their_intensity(evidence: Evidence) -> Iterator[str | N
                 if len(places) == 1:
                     certain[line].append(one.at)
                     yield _within_its_intensity(evidence, one, child, certain[line])
+
+
+def _from(evidence: Evidence, node: str, name: str) -> Iterator[str]:
+    """Yield the name of a place in a tree, and those of all places below it."""
+    yield name
+    for child in evidence.observed.children:
+        if (child.node, child.supervisor) == (node, name) and child.name != name:
+            yield from _from(evidence, node, child.name)
 
 
 def _within_its_intensity(

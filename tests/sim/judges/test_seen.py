@@ -289,6 +289,18 @@ def test_a_name_that_stands_twice_in_a_tree_may_be_either() -> None:
     assert len(check(evidence, [claim.judge])[0].breaches) == 2
 
 
+def test_a_supervisor_that_is_started_again_counts_from_nothing() -> None:
+    evidence = witnessed()
+    seen = evidence.observed
+    seen.incidents = [one for one in seen.incidents if one.name != "supervisor.escalated"]
+    claim = next(one for one in SEEN if one.name == "restarts_stay_within_their_intensity")
+    assert len(check(evidence, [claim.judge])[0].breaches) == 1
+    anew = Incident(5.5, 1, "shop", 1, "actor.restarted", {"actor": "messages"})
+    last = next(at for at, one in enumerate(seen.incidents) if one.at == 6.0)
+    seen.incidents.insert(last, anew)
+    assert check(evidence, [claim.judge])[0].green
+
+
 def test_a_process_may_end_by_itself_where_its_disk_failed() -> None:
     evidence = witnessed()
     evidence.observed.lives.append(
