@@ -148,13 +148,17 @@ def at_rest(world: SimulatedWorld, dead: Sequence[str]) -> bool:
 
 
 def _away(world: SimulatedWorld, dead: Sequence[str]) -> list[str]:
-    """Return the nodes that do not serve, though nobody has left them for dead."""
-    ours = [name for name in world.nodes if name not in world.outside.nodes]
+    """Return the nodes that do not serve, though nobody has left them for dead.
+
+    They are down, or starting, or wait for a disk that has stalled.
+    """
     return [
         name
         for name, node in world.nodes.items()
         if name not in dead
-        if not node.up or (name in ours and world.witness.life(name).ready_at is None)
+        if not node.up
+        or (name not in world.outside.nodes and world.witness.life(name).ready_at is None)
+        or node.storage.waits_until_s > world.engine.now
     ]
 
 

@@ -66,7 +66,8 @@ class Storage:
 
     ``die`` is called when an armed power cut has taken its image: it must kill the incarnation.
     ``gone``: the image has been taken, so what is written now reaches nobody.
-    ``operations`` counts what was asked of the disk, ``delayed`` what had to wait for a stall.
+    ``operations`` counts what was asked of the disk, ``delayed`` what had to wait for a stall;
+    ``waits_until_s`` is when the last of that is carried out.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Storage:
     ) -> None:
         self.node = node
         self.latency_s_min, self.latency_s_max = 0.0002, 0.002
-        self.stalled_until_s = 0.0
+        self.stalled_until_s = self.waits_until_s = 0.0
         self.arms: list[Arm] = []
         self.fired: list[str] = []
         self.die: Callable[[PowerCut], None] | None = None
@@ -131,7 +132,9 @@ class Storage:
         """Return the seconds until an operation executes, and from then to its answer."""
         stall = max(0.0, self.stalled_until_s - self._loop.time())
         self.operations += 1
-        self.delayed += stall > 0
+        if stall:
+            self.delayed += 1
+            self.waits_until_s = max(self.waits_until_s, self.stalled_until_s)
         least = self.latency_s_min
         latency = least + (self.latency_s_max - least) * self._random.random()
         return stall + latency, latency / 2

@@ -12,9 +12,9 @@ import pytest
 from runtime.database import Database
 from sim import guard
 from sim.incarnation import CURRENT
-from sim.plan import Fault, Plan
+from sim.plan import Act, Fault, Order, Plan
 from sim.run import Running, run
-from tests.sim.plans import kill, plan
+from tests.sim.plans import MUG, SHIPPED, kill, plan
 
 
 def test_a_run_opens_no_socket_no_thread_and_no_file_but_its_own(
@@ -101,7 +101,7 @@ import gc
 from sim.handles import SimTask
 from sim.plan import Fault
 from sim.run import run
-from tests.sim.plans import kill, plan
+from tests.sim.plans import MUG, SHIPPED, kill, plan
 
 for at_s in (0.1, 0.15, 0.2, 0.25):
     resets = [Fault(number=at, kind="reset", at_s=at_s + at / 100, for_s=0.1) for at in range(3)]
@@ -130,3 +130,14 @@ def test_a_run_is_not_at_rest_while_a_process_is_down_that_is_to_come_back() -> 
     assert result.violations == []
     assert result.cases["no_child_ends_silently"] > 0
     assert seen[0].rested_at_s > 34.0
+
+
+def test_a_run_is_not_at_rest_while_somebody_waits_for_a_disk() -> None:
+    """What was asked of a disk that had stalled is carried out when the stall would have ended."""
+    stall = Fault(number=1, kind="disk-stall", at_s=19.0, for_s=40.0, target="shop")
+    look = Act(do="look", after_s=18.0)
+    orders = (Order(number=1, at_s=0.5, items=MUG, acts=(SHIPPED, look)),)
+    seen: list[Running] = []
+    result = run(plan(orders=orders, faults=(stall,), safety_s=20.0), attach=seen.append)
+    assert result.violations == []
+    assert seen[0].rested_at_s > 59.0
