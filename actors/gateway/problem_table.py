@@ -198,6 +198,15 @@ _TABLE = (
         "Use another card; in test mode GET /v1/test-cards lists those that work.",
     ),
     Problem(
+        "busy",
+        409,
+        "Something else is being done",
+        "A service does one long work at a time, and is at another one.",
+        "Parked messages are to be replayed or discarded while others still are.",
+        "Wait for its end, or stop it.",
+        retry=True,
+    ),
+    Problem(
         "precondition-required",
         428,
         "If-Match is required",

@@ -30,6 +30,8 @@ BODY_OF: dict[str, Any] = {
     "admin_flush": {"reason": "to see"},
     "admin_replay": DEAL,
     "admin_discard": DEAL,
+    "admin_begin": {"action": "replay", "letters": DEAL["letters"], "reason": "to see"},
+    "admin_stop": {"queue": "payment"},
 }
 METHODS = (b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"BREW", b"get")
 

@@ -1,6 +1,6 @@
 """What the operator's API is asked and what it answers, beside what the services themselves say."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,7 @@ from actors.gateway.replies import SummaryReply
 from actors.services import ServiceName
 from runtime.amqp.dead_letters import DeadLetter
 from runtime.amqp.depths import QueueDepth
+from runtime.errands import Progress
 from runtime.node import NodeStatus
 from runtime.outbox import RelayStatistics
 
@@ -80,6 +81,34 @@ class DealtReply(msgspec.Struct, frozen=True, kw_only=True):
     dealt: int
     found: list[DeadLetter]
     gone: int
+    troubles: Troubles
+
+
+class BeginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to do with which parked messages, and why; nobody waits for the end of it."""
+
+    action: Literal["replay", "discard"]
+    letters: Annotated[tuple[Chosen, ...], Meta(min_length=1, max_length=500)]
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class StopRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which service is to stop; the messages that it has not come to stay parked."""
+
+    queue: ServiceName
+
+
+class Work(msgspec.Struct, frozen=True):
+    """How far a service is with the long work that it was told last."""
+
+    queue: str
+    work: Progress
+
+
+class WorksReply(msgspec.Struct, frozen=True):
+    """What services were told last; those that were told nothing are not in it."""
+
+    data: list[Work]
     troubles: Troubles
 
 

@@ -16,6 +16,7 @@ from actors.domain.events import EVENT_TYPES
 from actors.domain.operating import EventsPage, OrdersFound
 from actors.gateway import parameters
 from actors.gateway.admin.bodies import (
+    BeginRequest,
     DealRequest,
     DealtReply,
     DeedReply,
@@ -25,7 +26,10 @@ from actors.gateway.admin.bodies import (
     OverviewReply,
     ParkedReply,
     SettingsReply,
+    StopRequest,
     TopologyReply,
+    Work,
+    WorksReply,
 )
 from actors.gateway.auth import bearer, require_staff, unauthorized
 from actors.gateway.console import letters
@@ -42,11 +46,13 @@ from actors.gateway.problems import not_found
 from actors.gateway.reads import PAGE_MAX
 from actors.gateway.replies import summary_reply
 from actors.operators import Why
-from actors.services import CONSUMERS
+from actors.services import CONSUMERS, ServiceName
 from runtime.outbox import RelayStatistics
 
 Handler = Callable[..., Awaitable[Response]]
 MAILS_MAX = 50
+_BEGIN = msgspec.json.Decoder(BeginRequest)
+_STOP = msgspec.json.Decoder(StopRequest)
 _WHY = msgspec.json.Decoder(Why)
 _DEAL = msgspec.json.Decoder(DealRequest)
 
@@ -75,6 +81,9 @@ class Admin:
             "admin_letter": self._for_staff(self._letter),
             "admin_replay": self._for_staff(partial(self._deal, "replay"), edit=True),
             "admin_discard": self._for_staff(partial(self._deal, "discard"), edit=True),
+            "admin_work": self._for_staff(self._works),
+            "admin_begin": self._for_staff(self._begin, edit=True),
+            "admin_stop": self._for_staff(self._stop, edit=True),
             "admin_audit": self._for_staff(self._audit),
             "admin_mailbox": self._for_staff(self._mailbox),
             "admin_settings": self._for_staff(self._settings),
@@ -176,10 +185,7 @@ class Admin:
         return json_reply(ParkedReply(rows[: _limit()], _troubles(found)))
 
     async def _letter(self, message_queue: str, message_id: str) -> Response:
-        service = next((name for name in CONSUMERS if name == message_queue), None)
-        if service is None:
-            raise not_found()
-        return json_reply(await letters.show(self._desks, service, message_id))
+        return json_reply(await letters.show(self._desks, _consumer(message_queue), message_id))
 
     async def _deal(self, action: str) -> Response:
         wanted = await read(_DEAL)
@@ -193,6 +199,22 @@ class Admin:
         return json_reply(
             DealtReply(dealt=dealt, found=found.letters, gone=found.gone, troubles=found.troubles)
         )
+
+    async def _works(self, status: int = 200) -> Response:
+        found = await letters.progress(self._desks)
+        works = [(queue, row.answer.work) for queue, row in found.items() if row.answer]
+        told = [Work(queue, work) for queue, work in works if work is not None]
+        return json_reply(WorksReply(told, _troubles(found)), status)
+
+    async def _begin(self) -> Response:
+        wanted = await read(_BEGIN)
+        picks = [Pick(row.queue, row.id) for row in wanted.letters]
+        await letters.begin(self._desks, wanted.action, picks, wanted.reason)
+        return await self._works(202)
+
+    async def _stop(self) -> Response:
+        await letters.stop(self._desks, _consumer((await read(_STOP)).queue))
+        return await self._works(202)
 
     async def _audit(self) -> Response:
         limit = _limit()
@@ -218,6 +240,13 @@ class Admin:
 def _troubles(*answers: Mapping[str, Asked[Any]]) -> list[str]:
     """Return why answers are missing, each reason once."""
     return [*dict.fromkeys(row.trouble for rows in answers for row in rows.values() if row.trouble)]
+
+
+def _consumer(queue: str) -> ServiceName:
+    for name in CONSUMERS:
+        if name == queue:
+            return name
+    raise not_found()
 
 
 def _limit() -> int:

@@ -4,6 +4,7 @@ from actors.dead_letters import LetterReply
 from actors.domain.event_json import EventJson
 from actors.domain.operating import EventsPage
 from actors.gateway.admin.bodies import (
+    BeginRequest,
     DealRequest,
     DealtReply,
     DeedsReply,
@@ -12,7 +13,9 @@ from actors.gateway.admin.bodies import (
     OverviewReply,
     ParkedReply,
     SettingsReply,
+    StopRequest,
     TopologyReply,
+    WorksReply,
 )
 from actors.gateway.operation import ASKS, BODY, Operation
 from actors.operators import Why
@@ -150,6 +153,40 @@ ADMIN: tuple[Operation, ...] = (
         body=DealRequest,
         reply=DealtReply,
         problems=_ACTS,
+    ),
+    Operation(
+        id="admin_work",
+        method="GET",
+        path="/v1/admin/dead-letters/work",
+        summary="How far the services are with what was begun last",
+        tag="admin",
+        access="staff",
+        reply=WorksReply,
+        problems=_LOOKS,
+    ),
+    Operation(
+        id="admin_begin",
+        method="POST",
+        path="/v1/admin/dead-letters/work",
+        summary="Begin to replay or discard many, without waiting for the end",
+        tag="admin",
+        access="operator",
+        body=BeginRequest,
+        reply=WorksReply,
+        status=202,
+        problems=(*_ACTS, "busy"),
+    ),
+    Operation(
+        id="admin_stop",
+        method="POST",
+        path="/v1/admin/dead-letters/stop",
+        summary="Stop a service after the messages that it is at",
+        tag="admin",
+        access="operator",
+        body=StopRequest,
+        reply=WorksReply,
+        status=202,
+        problems=(*_ACTS, "not-found"),
     ),
     Operation(
         id="admin_audit",

@@ -14,12 +14,25 @@ DEAL = {"letters": [{"queue": "payment", "id": "evt_1"}], "reason": "why not"}
 NAMED = {"{event_id}": "evt_1", "{message_queue}": "payment", "{message_id}": "evt_1"}
 HERE = (
     "admin_mailbox",
+    "admin_replay",
+    "admin_discard",
+    "admin_work",
     "admin_overview",
     "admin_topology",
     "admin_letters",
     "admin_audit",
     "admin_settings",
 )
+
+
+STOP = "/v1/admin/dead-letters/stop"
+BODIES = {
+    "admin_flush": {},
+    "admin_replay": DEAL,
+    "admin_discard": DEAL,
+    "admin_begin": {"action": "replay", **DEAL},
+    "admin_stop": {"queue": "payment"},
+}
 
 
 def path_of(row: Operation) -> str:
@@ -32,7 +45,7 @@ def path_of(row: Operation) -> str:
 @pytest.mark.parametrize("row", ADMIN, ids=lambda row: row.id)
 async def test_nobody_but_staff_is_let_in(world: World, row: Operation) -> None:
     placed = await world.place()
-    body = DEAL if row.method == "POST" else None
+    body = BODIES.get(row.id)
     nobody = await world.call(row.method, path_of(row), body)
     assert (nobody.status, nobody.slug) == (401, "unauthorized")
     for stranger in ({"Authorization": "Bearer somebody"}, placed.auth):
@@ -47,9 +60,9 @@ async def test_nobody_but_staff_is_let_in(world: World, row: Operation) -> None:
 async def test_services_that_are_away_are_named_or_it_is_503(world: World, row: Operation) -> None:
     if row.id == "admin_stream":
         return
-    body = DEAL if row.method == "POST" and row.id != "admin_flush" else None
+    body = BODIES.get(row.id)
     answer = await world.call(row.method, path_of(row), body, headers=OPERATOR)
-    if row.id in HERE or (row.method == "POST" and row.id != "admin_flush"):
+    if row.id in HERE:
         assert answer.status == 200
         told = answer.body.decode()
         assert (
@@ -144,10 +157,32 @@ async def deal(system: LiveSystem, letter: dict[str, object]) -> None:
         return again is not None and bool(again["returned"])
 
     await eventually(back)
+    await work(system, chosen)
     answer = await system.call("POST", "/v1/admin/dead-letters/discard", chosen, token="operator")
     assert answer.json()["dealt"] == 1
     answer = await system.call("POST", "/v1/admin/dead-letters/discard", chosen, token="operator")
     assert answer.json() == {"dealt": 0, "found": [], "gone": 1, "troubles": []}
+
+
+async def work(system: LiveSystem, chosen: dict[str, object]) -> None:
+    """Begin a long work, hear of its end, and stop one that is over already."""
+    assert await tell(system, "dead-letters/work") == {"data": [], "troubles": []}
+    path = "/v1/admin/dead-letters/work"
+    unknown = {**chosen, "letters": [{"queue": "payment", "id": "evt_none"}]}
+    begun = await system.call("POST", path, {"action": "discard", **unknown}, token="operator")
+    assert begun.status_code == 202, begun.text
+    (row,) = begun.json()["data"]
+    assert (row["queue"], row["work"]["action"]) == ("payment", "dead-letters-discard")
+
+    async def over() -> bool:
+        (row,) = (await tell(system, "dead-letters/work"))["data"]
+        return row["work"]["state"] == "done"
+
+    await eventually(over)
+    stopped = await system.call("POST", STOP, {"queue": "payment"}, token="operator")
+    assert (stopped.status_code, stopped.json()["data"][0]["work"]["state"]) == (202, "done")
+    nobody = await system.call("POST", STOP, {"queue": "gateway"}, token="operator")
+    assert nobody.status_code == 404
 
 
 async def test_mails_are_shown_where_the_shop_shows_them(tmp_path: Path) -> None:
