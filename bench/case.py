@@ -17,6 +17,7 @@ CASES = (
     "publish",
     "consume",
     "http",
+    "watched",
     "e2e",
     "budget",
     "backlog",

@@ -13,7 +13,6 @@ import anyio
 from actors.apps import Apps, http_child
 from actors.commands.stopping import Stop
 from actors.credentials import load_credentials
-from actors.domain.correspondence import Correspondence
 from actors.domain.events import Event, OrderCreated
 from actors.domain.order import fold
 from actors.domain.order_events import (
@@ -30,6 +29,7 @@ from actors.gateway.console.backstage import Backstage, Desks
 from actors.gateway.console.login_links import LoginLinks
 from actors.gateway.streams import Streams
 from actors.messaging import World
+from actors.notification.http_client import HttpCorrespondence
 from actors.settings import Api, Http, Settings
 from bench.order_store import OrderStore, with_order_store
 from bench.supervised import Ground
@@ -82,7 +82,7 @@ async def _serve(ground: Ground, orders: OrderEvents, stopping: anyio.Event) -> 
     credentials = await load_credentials(settings, ground.host, ("gateway",))
     world = World(settings, ground.host, ground.telemetry, credentials)
     apps = Apps(world, dict[str, str], (), dict)
-    nobody = cast("Shipments", None), cast("Correspondence", None)
+    nobody = cast("Shipments", None), HttpCorrespondence(None, "")
     backstage = Backstage(
         desks=cast("Desks", None),
         links=LoginLinks(ground.host),

@@ -11,10 +11,11 @@ import msgspec
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The status and the body of an answer."""
+    """The status and the body of an answer, and the cookie that it sets, ``name=value``."""
 
     status: int
     body: bytes
+    cookie: str = ""
 
 
 class Client:
@@ -37,8 +38,16 @@ class Client:
             f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
+        return await self._send(head.encode() + body)
+
+    async def get(self, path: str, cookie: str = "") -> Answer:
+        """Ask for a page, as a browser that keeps this cookie; return the answer."""
+        head = f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\nAccept: text/html\r\n"
+        return await self._send(f"{head}Cookie: {cookie}\r\n\r\n".encode())
+
+    async def _send(self, request: bytes) -> Answer:
         reader, writer = await self._connection()
-        writer.write(head.encode() + body)
+        writer.write(request)
         answer = await _answer(reader)
         self._idle.append((reader, writer))
         return answer
@@ -65,9 +74,11 @@ class Client:
 async def _answer(reader: asyncio.StreamReader) -> Answer:
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.split(b"\r\n")
-    length = 0
+    length, cookie = 0, ""
     for line in lines[1:]:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
-    return Answer(int(lines[0].split()[1]), await reader.readexactly(length))
+        elif name.lower() == b"set-cookie":
+            cookie = value.partition(b";")[0].strip().decode()
+    return Answer(int(lines[0].split()[1]), await reader.readexactly(length), cookie)

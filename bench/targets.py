@@ -213,6 +213,19 @@ TARGETS: tuple[Target, ...] = (
         bound=0.8,
     ),
     Target(
+        what="200 customers follow their orders: CPU of an order / without them",
+        measure=Ratio("watched", "watched", "unwatched", "cpu_us"),
+        bound=1.05,
+        side="<=",
+    ),
+    Target(
+        what="the page of an order: CPU",
+        measure=Figure("watched", "order-page", "cpu_us"),
+        bound=20_000,
+        side="<=",
+        unit=" us",
+    ),
+    Target(
         what="order placed until prepared, p99 at half of the saturation rate",
         measure=Figure("e2e", "ordermill-half", "prepared_p99"),
         bound=50,

@@ -191,3 +191,27 @@ def test_any_sequence_of_appends_keeps_the_laws(
     assert event_store.find_faults(connection) == []
     assert {e.event_id: (e.stream, e.data) for e in event_store.load_all(connection)} == model
     connection.close()
+
+
+def test_a_page_of_the_log_costs_the_same_wherever_it_is(tx: Transaction) -> None:
+    for number in range(10_000):
+        appended = event(f"s{number // 5}", f"e{number}")
+        event_store.add(tx, appended, number % 5 + 1, recorded_at_ms=number)
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def cost(look: Callable[..., list[event_store.StoredEvent]], position: int) -> int:
+        nonlocal steps
+        steps = 0
+        assert len(look(tx.connection, position, 100)) == 100
+        return steps
+
+    tx.connection.set_progress_handler(count, 1)  # called for each instruction of SQLite's machine
+    after = {cost(event_store.load_all, position) for position in range(0, 9901, 900)}
+    before = {cost(event_store.load_latest, position) for position in range(101, 10_002, 900)}
+    assert len(after) == len(before) == 1
+    assert max(*after, *before) < 100 * 20, "nothing is read but the page"
