@@ -17,18 +17,12 @@ from tests.harness.embedded import EmbeddedServer
 from tests.harness.parties import Gate, WilfulProvider
 from tests.harness.ports import free_port
 from tests.harness.proxy import proxy_to
+from tests.harness.shop_window import WHO, buy, fill_cart, fill_checkout
 from tests.harness.system import live_system
 
 pytestmark = pytest.mark.browser
 
 WITHIN_MS = 30_000
-WHO = {
-    "email": "ada@example.org",
-    "name": "Ada Lovelace",
-    "line1": "Invalidenstraße 116",
-    "postal_code": "10115",
-    "city": "Berlin",
-}
 
 
 @pytest.fixture(scope="module")
@@ -36,27 +30,6 @@ async def browser(chromium_is_installed: None) -> AsyncIterator[Browser]:
     """A running browser."""
     async with chromium() as browser:
         yield browser
-
-
-async def fill_cart(page: Page) -> None:
-    await page.goto("/")
-    await page.get_by_role("button", name="Add Mug to the cart").click()
-    await page.get_by_role("link", name="Checkout").click()
-
-
-async def fill_checkout(page: Page, card: str) -> None:
-    for name, text in WHO.items():
-        await page.fill(f"#{name}", text)
-    await page.check(f"input[value={card}]")
-
-
-async def buy(page: Page, card: str = "pm_card_visa") -> str:
-    """Buy a mug; return the order's path."""
-    await fill_cart(page)
-    await fill_checkout(page, card)
-    await page.get_by_role("button", name="Order and pay").click()
-    await page.wait_for_url("**/orders/ord_*")
-    return page.url.partition("/orders/")[2]
 
 
 async def says(page: Page, text: str) -> None:
