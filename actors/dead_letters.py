@@ -5,7 +5,7 @@ without bodies. ``GET /dead-letters/{id}`` one as it is. ``POST /dead-letters/re
 ``/discard`` with `Selection`; ``POST /dead-letters/work/replay`` and ``/discard`` begin the same
 for the ids that are named, without waiting for the end, ``GET /dead-letters/work`` says how far it
 is, ``POST /dead-letters/work/stop`` stops it. ``POST /inbox`` with `Ids` tells what became of these
-messages here.
+messages here, ``GET /trials?id=&id=`` how often they were tried.
 """
 
 import base64
@@ -28,8 +28,10 @@ from runtime.inbox import State
 from runtime.message import HeaderValue, Message
 from runtime.redaction import printable
 from runtime.service import MessageService
+from runtime.trials import Trial
 
 NAMED_MAX = 20
+TRIALS_MAX = 10
 SLICE = 25
 """How many messages are dealt with before others have their turn."""
 Label = Annotated[str, msgspec.Meta(max_length=255)]
@@ -75,6 +77,12 @@ class WorkReply(msgspec.Struct, frozen=True):
     """How far the latest work on parked messages is; None where there was none."""
 
     work: Progress | None
+
+
+class TrialReply(msgspec.Struct, frozen=True):
+    """How far the most tried one of some messages is; None where nothing is left to do."""
+
+    trial: Trial | None
 
 
 class LettersReply(msgspec.Struct, frozen=True):
@@ -132,6 +140,10 @@ def message_service_operator(
         return answer(await service.errands.carry_out(what, work))
 
     _add_work(routes, service)
+
+    @routes.get("/trials")
+    async def trials() -> Response:
+        return answer(TrialReply(await service.trials.of(request.args.getlist("id")[:TRIALS_MAX])))
 
     @routes.post("/inbox")
     async def inbox() -> Response:

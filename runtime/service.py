@@ -54,6 +54,7 @@ from runtime.message_report import MessageReport
 from runtime.outcomes import SETTLED, RetryPolicy, Verdict, decide, parked_copy, retried_copy
 from runtime.publishing import Publisher
 from runtime.telemetry import Telemetry
+from runtime.trials import Trials
 
 PAUSE_S_MIN = 0.05
 PAUSE_S_MAX = 5.0
@@ -133,6 +134,7 @@ class MessageService:
         )
         self._retention = Retention(around.database, around.host.clock, around.retention_s)
         self.errands = Errands(queue, around.database, around.host.clock)
+        self.trials = Trials(around.database, around.retry)
         self._lanes = self._new_lanes()
         self._incarnation = ""
         self._stopping = anyio.Event()

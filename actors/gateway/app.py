@@ -122,7 +122,7 @@ def _app(
     for row in operations:
         _route(app, row.id, row.method, row.path, handlers[row.id], page=False)
     reference = ReferencePages(site, operations, asyncapi)
-    page_handlers_by_id = page_handlers(site, ordering, stream_reads, reference)
+    page_handlers_by_id = page_handlers(site, ordering, stream_reads, reference, backstage.desks)
     for page in PAGES:
         if page.shown(test=gateway.mode == "test", mailbox=gateway.mailbox):
             handler = page_handlers_by_id[page.id]

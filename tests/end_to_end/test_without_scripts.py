@@ -99,6 +99,35 @@ async def test_a_cancelled_order_is_refunded(browser: Browser, tmp_path: Path) -
         await says(page, "Cancelled, and refunded.")
 
 
+async def test_a_refund_that_is_tried_again_says_so(browser: Browser, tmp_path: Path) -> None:
+    provider: list[WilfulProvider] = []
+
+    def wilful(parties: Parties) -> Parties:
+        provider.append(WilfulProvider(parties.provider))
+        provider[0].unreachable["refund"] = 10**6
+        return msgspec.structs.replace(parties, provider=provider[0])
+
+    async with (
+        live_system(tmp_path, wrap=wilful, shipping={"hold_s": 60.0}) as system,
+        window(browser, system.running.url) as page,
+    ):
+        await buy(page)
+        await says(page, "Paid. We pack your parcel next.")
+        await page.get_by_role("link", name="Cancel order").click()
+        await page.get_by_role("button", name="Cancel the order").click()
+
+        async def tried() -> bool:
+            await page.reload()
+            return "Refund attempt 2 did not succeed. The next one begins at" in (
+                await page.locator("#live-hold").inner_text()
+            )
+
+        await eventually(tried, within_s=30)
+        provider[0].unreachable["refund"] = 0
+        await says(page, "Cancelled, and refunded.")
+        await expect(page.locator("#live-hold")).to_have_text("")
+
+
 async def test_a_double_click_and_two_tabs_make_one_order(browser: Browser, tmp_path: Path) -> None:
     async with live_system(tmp_path) as system, window(browser, system.running.url) as page:
         await fill_cart(page)

@@ -4,9 +4,11 @@ from quart import Response
 
 from actors.domain.events import Event
 from actors.domain.order import Order, status
+from actors.gateway.console.backstage import Desks
 from actors.gateway.context import Gateway
 from actors.gateway.pages import story
 from actors.gateway.pages.access import Access, link_path
+from actors.gateway.pages.refunds import refund_trial
 from actors.gateway.pages.site import Site
 from actors.gateway.replies import masked_email
 from actors.gateway.streams import StreamReads
@@ -19,8 +21,9 @@ _PAGE = 100
 class OrderPages:
     """Shows an order to whoever has its cookie."""
 
-    def __init__(self, site: Site, access: Access, streams: StreamReads) -> None:
+    def __init__(self, site: Site, access: Access, streams: StreamReads, desks: Desks) -> None:
         self._site = site
+        self._desks = desks
         self._access = access
         self._streams = streams
         self._gateway = site.gateway
@@ -39,6 +42,7 @@ class OrderPages:
             standing=story.standing(order),
             steps=story.steps(order),
             actions=story.actions(order, edit=edit),
+            refund=await refund_trial(self._desks, order),
             hold=story.hold(order, gateway.holds, now_ms),
             entries=story.timeline(events),
             card=story.card_text(order.payment),

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 from quart import Response
 
+from actors.gateway.console.backstage import Desks
 from actors.gateway.ordering import Ordering
 from actors.gateway.pages.access import FIND_PATH, Access
 from actors.gateway.pages.cart import CartPages
@@ -69,14 +70,18 @@ PAGES: tuple[Page, ...] = (
 
 
 def page_handlers(
-    site: Site, ordering: Ordering, streams: StreamReads, reference: ReferencePages
+    site: Site,
+    ordering: Ordering,
+    streams: StreamReads,
+    reference: ReferencePages,
+    desks: Desks,
 ) -> dict[str, Handler]:
     """Return what answers each row of `PAGES`, by its id."""
     access = Access(site)
     catalogue, cart = CataloguePages(site), CartPages(site)
     checkout = CheckoutPages(site, access, ordering)
     find, help_ = FindPages(site), HelpPages(site)
-    order, change = OrderPages(site, access, streams), ChangePages(site, access, ordering)
+    order, change = OrderPages(site, access, streams, desks), ChangePages(site, access, ordering)
     return {
         "page_products": catalogue.products,
         "page_product": catalogue.product,

@@ -51,6 +51,7 @@ function copyButton(button) {
 
 const RETRY_MS_MAX = 8000;
 const STALE_MS = 30000;
+const FOLLOW_MS = 2000;
 const MAILS_FOLLOW_MS = [1500, 5000];
 
 class Live {
@@ -67,6 +68,8 @@ class Live {
   start() {
     if (this.settled) { this.say("done", "Complete"); this.later(); return; }
     this.connect();
+    // What is tried again makes no event until it succeeds.
+    setInterval(() => { if (document.querySelector("[data-follow]")) this.refresh(); }, FOLLOW_MS);
     // A window that nobody sees gives back its connection: browsers have six for each server.
     document.addEventListener("visibilitychange", () => {
       if (this.settled) return;
