@@ -48,7 +48,7 @@ from runtime.loop_lag import loop_lag_child
 from runtime.service import Surroundings
 from runtime.supervisor import Supervisor
 
-METRICS = (*gateway_signals.METRICS, *payment_signals.METRICS)
+METRICS = (*gateway_signals.METRICS, *order_events_signals.METRICS, *payment_signals.METRICS)
 EVENTS = {
     **gateway_signals.EVENTS,
     **order_events_signals.EVENTS,

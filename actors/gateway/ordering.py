@@ -35,7 +35,7 @@ class Ordering:
     async def place(self, asked: PlaceRequest, intent: Intent) -> Receipt:
         """Place an order at today's prices; Rejection where there is nothing to order by it."""
         gateway = self._gateway
-        return await self._execute(
+        receipt = await self._execute(
             intent,
             lambda: PlaceOrder(
                 customer=asked.customer,
@@ -44,6 +44,16 @@ class Ordering:
                 payment=tokenise(asked.payment, gateway.host.clock.wall(), "#/payment"),
             ),
         )
+        if not receipt.replayed:
+            order = receipt.order
+            gateway.telemetry.event(
+                "order.accepted",
+                "debug",
+                order_id=order.id,
+                number=order.number,
+                request_id=intent.correlation_id,
+            )
+        return receipt
 
     async def update_payment(self, order_id: str, asked: Payment, intent: Intent) -> Receipt:
         """Have the order paid for with another card."""

@@ -13,5 +13,6 @@ METRICS: tuple[Metric, ...] = (
 )
 
 EVENTS: EventTable = {
+    "order.accepted": ("order_id", "number", "request_id"),
     "http.failed": ("method", "route", "request_id", "error", "where"),
 }

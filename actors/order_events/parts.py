@@ -9,6 +9,7 @@ from actors.order_events.client import LocalOrderEvents
 from actors.order_events.deciding import Request
 from actors.order_events.latest import Latest
 from actors.order_events.service import OrderEventsActor
+from actors.order_events.stages import count_stage
 from actors.order_events.wakeups import Wakeups
 from runtime.actor import ActorRef, actor_child
 from runtime.child import ChildContext, ChildSpec
@@ -111,6 +112,7 @@ class OrderEventsParts:
     def _appended(self, order: Order) -> None:
         self.latest.put(order)
         self.wakeups.notify(order.id)
+        count_stage(order, self._telemetry)
 
     async def _purge(self, context: ChildContext) -> None:
         """Forget outcomes older than the retention, a few at a time, an eighth of it too late."""

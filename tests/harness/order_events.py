@@ -14,6 +14,7 @@ from actors.order_events.http_client import HttpOrderEvents
 from actors.order_events.parts import OrderEventsParts
 from actors.order_events.rest import create_app
 from actors.order_events.schema import MIGRATIONS
+from actors.order_events.signals import METRICS
 from actors.status import Check
 from runtime.database import open_database
 from runtime.errors import BrokerLost
@@ -57,7 +58,7 @@ async def order_events_parts(
     host = host or production_host(folder)
     async with open_database(host.disk, "orders.db", MIGRATIONS) as database:
         parts = OrderEventsParts(
-            database, publisher or RecordingPublisher(), host, quiet_telemetry()
+            database, publisher or RecordingPublisher(), host, quiet_telemetry(METRICS)
         )
         async with running(*(child.run for child in parts.children())):
             yield parts
@@ -96,7 +97,7 @@ def order_events_app(
             flush_outbox=parts.relay.wake,
             checks=checks or {"store": lambda: "ok"},
             status=lambda: {"supervision": {}},
-            telemetry=quiet_telemetry(),
+            telemetry=quiet_telemetry(METRICS),
         )
     )
 

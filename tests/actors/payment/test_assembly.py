@@ -13,6 +13,7 @@ from actors.domain.order_events import CancelOrder
 from actors.order_events.client import LocalOrderEvents
 from actors.order_events.parts import OrderEventsParts
 from actors.order_events.schema import MIGRATIONS as ORDER_MIGRATIONS
+from actors.order_events.signals import METRICS as ORDER_EVENTS_METRICS
 from actors.payment.assembly import FILE, MIGRATIONS, Payment, payment_app
 from actors.payment.sandbox import SandboxProvider, open_sandbox
 from actors.payment.signals import EVENTS, METRICS
@@ -60,7 +61,8 @@ class Shop:
 @asynccontextmanager
 async def shop_at(url: str, folder: Path) -> AsyncIterator[Shop]:
     host = production_host(folder)
-    telemetry = Telemetry(wall=host.clock.wall, log_level="off", metrics=METRICS, events=EVENTS)
+    metrics = (*METRICS, *ORDER_EVENTS_METRICS)
+    telemetry = Telemetry(wall=host.clock.wall, log_level="off", metrics=metrics, events=EVENTS)
 
     async def prepare(session: Session) -> None:
         await declare(session, topology(RETRY.tiers_s, "quorum"))
