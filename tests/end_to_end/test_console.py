@@ -19,7 +19,11 @@ from tests.harness.waiting import eventually
 
 WITHIN_MS = 30_000
 LETTER = re.compile("Dead letter.*payment has parked")
-PAGES = ("", "/orders", "/dead-letters", "/events", "/outbox", "/topology", "/audit", "/config")
+PAGES = (
+    *("", "/orders", "/dead-letters", "/dead-letters/work", "/events", "/outbox", "/topology"),
+    *("/actors/ordermill/order-events/order-events", "/actors/ordermill/payment-service"),
+    *("/audit", "/config"),
+)
 SETTINGS = ("payment.hold_s=0", "shipping.hold_s=0", "retry.tiers_s=1", "api.rate_per_min=0")
 
 
