@@ -150,7 +150,7 @@ def at_rest(world: SimulatedWorld, dead: Sequence[str]) -> bool:
 def _away(world: SimulatedWorld, dead: Sequence[str]) -> list[str]:
     """Return the nodes that do not serve, though nobody has left them for dead.
 
-    They are down, or starting, or wait for a disk that has stalled.
+    They are down, or starting, as a whole or in part, or wait for a disk that has stalled.
     """
     return [
         name
@@ -159,6 +159,7 @@ def _away(world: SimulatedWorld, dead: Sequence[str]) -> list[str]:
         if not node.up
         or (name not in world.outside.nodes and world.witness.life(name).ready_at is None)
         or node.storage.waits_until_s > world.engine.now
+        or world.witness.restarting(name)
     ]
 
 

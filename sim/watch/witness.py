@@ -133,6 +133,13 @@ class Witness:
             if node in living:
                 self.children += _census(node, wanted, found())
 
+    def restarting(self, node: str) -> bool:
+        """Whether something in the tree of a node's process is to be started again soon."""
+        if node not in self._trees:
+            return False
+        wanted, found = self._trees[node]
+        return any(child.state == "restarting" for child in _census(node, wanted, found()))
+
     # -- faults -----------------------------------------------------------------------------------
 
     def fault(self, fault: Fault, variety: str) -> None:
