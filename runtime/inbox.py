@@ -191,10 +191,17 @@ def states_of(connection: sqlite3.Connection, message_ids: Sequence[str]) -> dic
 class Claim:
     """One message's claim, as its handler sees it."""
 
-    def __init__(self, database: Database, claimed: Claimed, wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        claimed: Claimed,
+        wall: Callable[[], float],
+        begun: object = None,
+    ) -> None:
         self._database = database
         self._wall = wall
         self.claimed = claimed
+        self.begun = begun
         self.last: list[Work[object]] = []
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from runtime.amqp.consumer import Delivery
+from runtime.database import Transaction
 from runtime.errors import Unprocessable
 from runtime.inbox import Claim
 from runtime.message import Message, MessageType
@@ -18,11 +19,14 @@ class Route(msgspec.Struct, frozen=True):
     """What is done with one type of message (version 1): ``handle`` it, ``hold_s`` after arrival.
 
     The handler may run again for the same message; `Claim.completed` says what it has done, and
-    how it ends decides what becomes of the message (`runtime.outcomes`).
+    how it ends decides what becomes of the message (`runtime.outcomes`). ``begin(tx, message,
+    now_ms)`` notes in the transaction of the claim what the handler has to note first; what it
+    returns is `Claim.begun`. It must not refuse anything.
     """
 
     handle: Callable[[Message, Claim], Awaitable[None]]
     hold_s: float = 0.0
+    begin: Callable[[Transaction, Message, int], object] | None = None
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -232,16 +232,17 @@ class MessageService:
         if job.route is None:
             await self._settle(job, None, job.problem, ())
             return
-        claimed = await self._claim(job, job.route)
-        if claimed is not None:
-            handle = Claim(self._database, claimed, self._host.clock.wall)
+        taken = await self._claim(job, job.route)
+        if taken is not None:
+            claimed, begun = taken
+            handle = Claim(self._database, claimed, self._host.clock.wall, begun)
             error = await self._handle(job.route, job.message, handle)
             await self._settle(job, handle.claimed, error, handle.last)
 
-    async def _claim(self, job: Job, route: Route) -> Claimed | None:
+    async def _claim(self, job: Job, route: Route) -> tuple[Claimed, object] | None:
         """Take the inbox row; None where nothing is to be done now, which is acknowledged."""
         taken = await self._insist(job, partial(self._write, partial(self._take_row, job, route)))
-        if isinstance(taken, Claimed):
+        if isinstance(taken, tuple):
             return taken
         self._acknowledge(job)
         if taken is not None:
@@ -250,18 +251,21 @@ class MessageService:
 
     def _take_row(
         self, job: Job, route: Route, tx: Transaction, now_ms: int
-    ) -> Claimed | Duplicate | None:
+    ) -> tuple[Claimed, object] | Duplicate | None:
+        """Return the claim with what `Route.begin` has noted, or None for one that is held now."""
         message = job.message
         if job.delivery is None:
-            return claim_held(tx, message.message_id, self._incarnation, now_ms)
-        taken = claim(tx, message, self._incarnation, now_ms)
-        fresh = isinstance(taken, Claimed) and not taken.resumed and taken.attempt == 0
+            taken = claim_held(tx, message.message_id, self._incarnation, now_ms)
+        else:
+            taken = claim(tx, message, self._incarnation, now_ms)
+        if isinstance(taken, Duplicate):
+            return taken
+        fresh = not taken.held and not taken.resumed and taken.attempt == 0
         if fresh and route.hold_s > 0:
-            assert isinstance(taken, Claimed), "fresh"
             due_at_ms = now_ms + int(route.hold_s * 1000)
             self._holds.put(tx, taken, message, due_at_ms, now_ms)
             return None
-        return taken
+        return taken, None if route.begin is None else route.begin(tx, message, now_ms)
 
     async def _handle(self, route: Route, message: Message, handle: Claim) -> Exception | None:
         began = self._host.clock.monotonic()

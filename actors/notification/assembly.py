@@ -15,7 +15,6 @@ from actors.notification.service import NotificationService, order_of
 from runtime import audit, hold, inbox
 from runtime.child import SupervisorSpec
 from runtime.database import DatabaseStatistics
-from runtime.jobs import Route
 from runtime.service import MessageService, ServiceStatistics, Surroundings
 
 QUEUE = "notification"
@@ -48,10 +47,8 @@ class Notification:
         self.correspondence = LocalCorrespondence(
             order_events, mailer, letters, around.database, clock
         )
-        route = Route(self.service.notify)
-        self.messages = MessageService(
-            QUEUE, dict.fromkeys(TEMPLATES, route), key=order_of, around=around
-        )
+        routes = dict.fromkeys(TEMPLATES, self.service.route())
+        self.messages = MessageService(QUEUE, routes, key=order_of, around=around)
 
     def spec(self) -> SupervisorSpec:
         """Return the service's subtree."""

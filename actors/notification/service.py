@@ -1,8 +1,8 @@
 """The notification service: what happened to an order becomes a mail to its customer, once.
 
     known     the mail was sent or skipped before: nothing to do, with or without an inbox
+    intent    if not, the row *sending* is committed with the claim of the message
     read      the order as it was at the event's version; the customer's address
-    intent    the row *sending* is committed
     send      the mailer is asked, with the mail's key
     done      the row *sent* is committed with the message; *skipped* if the mailer refused it for
               good
@@ -12,7 +12,7 @@ before the mailer's point of no return sends nothing; dying after it, the next a
 same key, which the mailer knows.
 """
 
-from functools import partial
+import msgspec
 
 from actors.domain.events import decode_message
 from actors.domain.order import Order
@@ -22,16 +22,39 @@ from actors.notification import mails
 from actors.notification.letters import TEMPLATES, Letters, skip_reason
 from actors.notification.mailer import Mailer
 from actors.notification.mails import ERASED, MailId, State
-from runtime.database import Database
+from runtime.database import Database, Transaction
 from runtime.errors import Rejection, Unavailable, Unprocessable
 from runtime.host import Clock
 from runtime.inbox import Claim
+from runtime.jobs import Route
 from runtime.message import Message, MessageType
 
 
 def order_of(message: Message) -> str:
     """Return the order that a message is about: its lane. `Unprocessable` if it is malformed."""
     return decode_message(message.body).order_id
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """What was known of a mail ``before`` it was begun; whether its order was ``erased``."""
+
+    before: State | None
+    erased: bool
+
+
+def mail_of(message: Message) -> MailId:
+    """Return the mail that a message leads to."""
+    template = TEMPLATES[MessageType.parse(message.type).name]
+    return MailId(order_of(message), message.message_id, template)
+
+
+def begin(tx: Transaction, message: Message, now_ms: int) -> Begun:
+    """Note that the mail is being sent, unless it was sent or skipped before."""
+    mail = mail_of(message)
+    before = mails.state_of(tx.connection, mail.key)
+    if before in ("sent", "skipped"):
+        return Begun(before, erased=False)
+    return Begun(before, mails.note(tx, mail, "sending", now_ms))
 
 
 class NotificationService:
@@ -53,33 +76,48 @@ class NotificationService:
         self._letters = letters
         self._database = database
         self._clock = clock
+        # Since this process began; those before it are in the database, where `begin` looks.
+        self._erased: set[str] = set()
+
+    def route(self) -> Route:
+        """Return what is done with each event that is mailed."""
+        return Route(self.notify, begin=begin)
 
     async def notify(self, message: Message, claim: Claim) -> None:
         """Mail the customer about the event, unless that is done or there is a reason not to."""
-        event_type = MessageType.parse(message.type).name
-        mail = MailId(order_of(message), message.message_id, TEMPLATES[event_type])
-        state = await self._database.read(partial(mails.state_of, key=mail.key))
-        if state in ("sent", "skipped"):
+        begun = claim.begun
+        assert isinstance(begun, Begun), "its route has a `begin`"
+        if begun.before in ("sent", "skipped"):
             return
-        order = await self._order_then(message, event_type)
+        mail, event_type = mail_of(message), MessageType.parse(message.type).name
+        try:
+            order = await self._order_then(message, event_type)
+        except Unprocessable as refusal:
+            await self._note(mail, "skipped", refusal.reason)
+            raise
         reason = skip_reason(order, event_type)
         if reason is not None:
-            await self._note(mail, "skipped", reason)
+            self._at_end(claim, mail, "skipped", reason)
             return
-        customer = await self._customer(order)
-        if customer is None or await self._note(mail, "sending"):
-            await self._forget(mail)
+        customer = None if begun.erased else await self._customer(order)
+        if customer is None:
+            await self._mailer.erase(mail.key)  # an earlier attempt may have sent it
+            self._at_end(claim, mail, "skipped", ERASED)
             return
-        await self._send(mail, order, customer, again=state is not None)
-        now_ms = self._now_ms()
-        claim.at_end(lambda tx: mails.note(tx, mail, "sent", now_ms))
-        if await self._database.read(partial(mails.erased, order_id=mail.order_id)):
+        await self._send(mail, order, customer, again=begun.before is not None)
+        self._at_end(claim, mail, "sent")
+        if mail.order_id in self._erased:
             await self._mailer.erase(mail.key)  # the order was erased while we were sending
 
     async def erase(self, order_id: str) -> None:
-        """Remove the order's mails, and never send another; safe to repeat after a kill."""
+        """Remove the order's mails, and never send another; safe to repeat after a kill.
+
+        Whoever is sending one meanwhile has begun it before and finds the order here after it, or
+        has sent it before we remove it.
+        """
         now_ms = self._now_ms()
         keys = await self._database.write(lambda tx: mails.note_erased(tx, order_id, now_ms))
+        self._erased.add(order_id)
         for key in keys:
             await self._mailer.erase(key)
 
@@ -113,14 +151,13 @@ class NotificationService:
             raise Unavailable(f"{order.id}: no customer: {refusal.code}") from refusal
         return personal.customer
 
-    async def _forget(self, mail: MailId) -> None:
-        """Skip a mail of an erased order; an earlier attempt may have sent it."""
-        await self._mailer.erase(mail.key)
-        await self._note(mail, "skipped", ERASED)
-
-    async def _note(self, mail: MailId, state: State, reason: str = "") -> bool:
+    def _at_end(self, claim: Claim, mail: MailId, state: State, reason: str = "") -> None:
         now_ms = self._now_ms()
-        return await self._database.write(lambda tx: mails.note(tx, mail, state, now_ms, reason))
+        claim.at_end(lambda tx: mails.note(tx, mail, state, now_ms, reason))
+
+    async def _note(self, mail: MailId, state: State, reason: str) -> None:
+        now_ms = self._now_ms()
+        await self._database.write(lambda tx: mails.note(tx, mail, state, now_ms, reason))
 
     def _now_ms(self) -> int:
         return int(self._clock.wall() * 1000)

@@ -5,7 +5,8 @@ before anything else is done; the same key is sent again only while the provider
 it. A key names the order, the kind of call and the attempt, so a new key means a new attempt.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -110,12 +111,23 @@ class Calls:
         """Return the call as of now."""
         return Call(key, self._order_id, kind, amount, version, self._desk.now_ms())
 
+    @asynccontextmanager
+    async def written_down(self) -> AsyncIterator[None]:
+        """Do `write_down` if the block, which states the outcomes, fails.
+
+        If it does not, the stream has them. Died in between: they are looked up by their keys.
+        """
+        try:
+            yield
+        except Exception:
+            await self.write_down()
+            raise
+
     async def write_down(self) -> None:
         """Commit the outcomes that are known and not written yet."""
         if self._unwritten:
-            await self._desk.database.write(
-                partial(journal.answered, answers=dict(self._unwritten))
-            )
+            answers = dict(self._unwritten)
+            await self._desk.database.write(partial(journal.answered, answers=answers))
             self._unwritten.clear()
 
     def _refuse_expired(self, key: str) -> None:

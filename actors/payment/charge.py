@@ -84,8 +84,8 @@ class Charges:
         attempt = _attempt(order)
         calls = await self._desk.calls(order.id, resumed=lock.replayed)
         outcome = await self._take(attempt, calls)
-        await calls.write_down()
-        await self._state(attempt, outcome, correlation_id)
+        async with calls.written_down():
+            await self._state(attempt, outcome, correlation_id)
 
     async def _take(self, attempt: Attempt, calls: Calls) -> Captured | Declined:
         """Authorise, look again, capture. Died anywhere: see `Calls.make`."""

@@ -1,8 +1,9 @@
 """The service's own record of what it asked the provider, in its own database.
 
 One row a call: the intent (key, amount, the version at which the card was read) is committed before
-the request leaves, the outcome once it is known. A row without an outcome is a call that may have
-had its effect: ask the provider by key before doing anything else. When the event that states the
+the request leaves, the outcome with the next intent, or when the event that states it could not be
+appended. A row without an outcome is a call that may have had its effect: ask the provider by key
+before doing anything else. When the event that states the
 outcome is in the order's stream, the rows have nothing more to say and leave.
 
 It holds no card token: that stays in the vault.

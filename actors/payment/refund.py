@@ -46,9 +46,9 @@ class Refunds:
         if order.refund_due:
             calls = await self._desk.calls(order.id, resumed=begun.replayed)
             refunded = await self._give_back(order, calls)
-            await calls.write_down()
-            body = PaymentRefunded(refunded.refund_id, order.total)
-            await self._append(order, body, correlation_id)
+            async with calls.written_down():
+                body = PaymentRefunded(refunded.refund_id, order.total)
+                await self._append(order, body, correlation_id)
         await self._desk.forget(order.id, "refund")
 
     async def _give_back(self, order: Order, calls: Calls) -> Refunded:

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 from typing import Generic, TypeVar, cast
 
-from runtime.database import Database
+from runtime.database import Database, Transaction
 from runtime.host import Host
 from runtime.inbox import Claim, Claimed, Duplicate, claim, settle
+from runtime.jobs import Route
 from runtime.message import Message
 
 T = TypeVar("T")
@@ -76,17 +77,22 @@ class Runs:
         self.host = host
 
     async def deliver(
-        self, message: Message, handle: Handler, wire: Tripwire | None = None
+        self, message: Message, route: Handler | Route, wire: Tripwire | None = None
     ) -> bool:
         """Claim, handle, settle; return whether there was anything to do (no duplicate)."""
         incarnation = self.host.ids.new("inc")
-        taken: Claimed | Duplicate = await self.database.write(
-            lambda tx: claim(tx, message, incarnation, 0)
-        )
+        route = route if isinstance(route, Route) else Route(route)
+
+        def take(tx: Transaction) -> tuple[Claimed | Duplicate, object]:
+            taken = claim(tx, message, incarnation, 0)
+            begins = route.begin is not None and isinstance(taken, Claimed)
+            return taken, route.begin(tx, message, 0) if begins else None
+
+        taken, begun = await self.database.write(take)
         if isinstance(taken, Duplicate):
             return False
-        held = Claim(self.database, taken, self.host.clock.wall)
-        await handle(message, held if wire is None else wire.watch(held))
+        held = Claim(self.database, taken, self.host.clock.wall, begun)
+        await route.handle(message, held if wire is None else wire.watch(held))
         await self.database.write(lambda tx: settle(tx, held.claimed, "done", 0, last=held.last))
         return True
 

@@ -49,7 +49,7 @@ class Parties:
     async def notify(self, order_id: str, event_type: str) -> None:
         """Deliver the event's message to a new incarnation."""
         message = await self.shop.message(order_id, event_type)
-        await self.runs.deliver(message, self.service().notify)
+        await self.runs.deliver(message, self.service().route())
 
     async def inbox(self) -> list[EmailMessage]:
         """Return the mails that customers got."""

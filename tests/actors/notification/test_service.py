@@ -50,15 +50,15 @@ async def test_dying_at_any_step_leaves_one_mail_in_the_end(
             message = await parties.shop.message(order_id, event_type)
             wire = Tripwire(at)
             try:
-                await parties.runs.deliver(message, parties.service(wire).notify, wire)
+                await parties.runs.deliver(message, parties.service(wire).route(), wire)
             except Died:
                 died += 1
-                await parties.runs.deliver(message, parties.service().notify)
+                await parties.runs.deliver(message, parties.service().route())
             assert len(await parties.inbox()) == at + 1
             assert [entry.state for entry in await parties.entries(order_id)] == ["sent"]
             if died <= at:
                 break
-        assert wire.calls == ["read", "order", "personal", "write", "send", "read"]
+        assert wire.calls == ["order", "personal", "send"]
         assert died == 2 * len(wire.calls)
 
 
@@ -139,7 +139,7 @@ async def test_an_event_that_is_not_in_the_log_yet_is_tried_again(tmp_path: Path
         for number, body in enumerate((elsewhere, later)):
             early = msgspec.structs.replace(message, body=body, message_id=f"evt_early_{number}")
             with pytest.raises(Unavailable):
-                await parties.runs.deliver(early, parties.service().notify)
+                await parties.runs.deliver(early, parties.service().route())
         assert await parties.inbox() == []
 
 
@@ -150,8 +150,12 @@ async def test_a_message_that_says_something_else_than_the_log_is_parked(tmp_pat
         for changes in ({"message_id": "evt_forged"}, {"type": "shipped/v1", "message_id": "x"}):
             forged = msgspec.structs.replace(message, **changes)
             with pytest.raises(Unprocessable) as parked:
-                await parties.runs.deliver(forged, parties.service().notify)
+                await parties.runs.deliver(forged, parties.service().route())
             assert parked.value.reason == "not-in-the-log"
+        entries = await parties.entries(order_id)
+        assert [(entry.state, entry.reason) for entry in entries] == [
+            ("skipped", "not-in-the-log")
+        ] * 2
         assert await parties.inbox() == []
 
 
@@ -181,9 +185,9 @@ async def test_a_mailer_that_is_away_is_asked_again(tmp_path: Path) -> None:
         mailer = Failing(parties.maildir, Unavailable("full"))
         service = parties.service(mailer=mailer)
         with pytest.raises(Unavailable):
-            await parties.runs.deliver(message, service.notify)
+            await parties.runs.deliver(message, service.route())
         assert [entry.state for entry in await parties.entries(order_id)] == ["sending"]
-        await parties.runs.deliver(message, service.notify)
+        await parties.runs.deliver(message, service.route())
         assert [entry.state for entry in await parties.entries(order_id)] == ["sent"]
         assert mailer.again == [False, True]
         assert len(await parties.inbox()) == 1
@@ -196,10 +200,10 @@ async def test_a_mail_refused_for_good_is_a_recorded_skip(tmp_path: Path) -> Non
         refusal = Unprocessable("mail-refused", "no such mailbox")
         service = parties.service(mailer=Failing(parties.maildir, refusal))
         with pytest.raises(Unprocessable):
-            await parties.runs.deliver(message, service.notify)
+            await parties.runs.deliver(message, service.route())
         (entry,) = await parties.entries(order_id)
         assert (entry.state, entry.reason) == ("skipped", "mail-refused")
-        await parties.runs.deliver(message, service.notify)
+        await parties.runs.deliver(message, service.route())
         assert await parties.inbox() == []
 
 
@@ -216,7 +220,7 @@ async def test_an_erased_customer_is_a_recorded_skip(tmp_path: Path) -> None:
 
         service = parties.service()
         service._order_events = Erased()  # type: ignore[assignment]
-        await parties.runs.deliver(message, service.notify)
+        await parties.runs.deliver(message, service.route())
         assert await parties.inbox() == []
         (entry,) = await parties.entries(order_id)
         assert (entry.state, entry.reason) == ("skipped", "erased")
@@ -249,8 +253,9 @@ async def test_an_order_erased_while_its_mail_goes_out_keeps_none(tmp_path: Path
             erase = parties.maildir.erase
 
             async def send(self, key: str, mail: Mail, *, again: bool = True) -> None:
-                await parties.service().erase(order_id)
+                await service.erase(order_id)
                 await parties.maildir.send(key, mail)
 
-        await parties.runs.deliver(message, parties.service(mailer=Meanwhile()).notify)
+        service = parties.service(mailer=Meanwhile())
+        await parties.runs.deliver(message, service.route())
         assert await parties.inbox() == []

@@ -182,10 +182,10 @@ async def test_a_mail_refused_for_good_is_recorded_and_never_tried_again(tmp_pat
         order_id = await parties.shop.place()
         message = await parties.shop.message(order_id, "order-created")
         with pytest.raises(Unprocessable):
-            await parties.runs.deliver(message, parties.service(mailer=smtp(server.url)).notify)
+            await parties.runs.deliver(message, parties.service(mailer=smtp(server.url)).route())
         (entry,) = await parties.entries(order_id)
         assert (entry.state, entry.reason) == ("skipped", "mail-refused")
-        await parties.runs.deliver(message, parties.service(mailer=smtp(server.url)).notify)
+        await parties.runs.deliver(message, parties.service(mailer=smtp(server.url)).route())
     assert server.received == []
 
 

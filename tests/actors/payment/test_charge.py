@@ -25,7 +25,6 @@ STEPS = [
     "order",
     "journal",
     "capture",
-    "journal",
     "append PaymentCaptured",
     "order",
 ]

@@ -15,7 +15,6 @@ STEPS = [
     "order",
     "journal",
     "refund",
-    "journal",
     "append PaymentRefunded",
     "journal",
 ]
