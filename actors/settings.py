@@ -237,7 +237,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Runtime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Actors and their supervision."""
 
-    lanes: Annotated[Count, Meta(description="orders that one service works on at a time")] = 32
+    lanes: Annotated[Count, Meta(description="orders that one service works on at a time")] = 64
     mailbox_max: Count = 1024
     restarts_max: Count = 5
     restart_window_s: PositiveSeconds = 30.0

@@ -90,26 +90,29 @@ def delivery_kind(message: Message) -> Delivery:
 
 def claim(tx: Transaction, message: Message, incarnation: str, now_ms: int) -> Claimed | Duplicate:
     """Decide by `VERDICTS`, and take the row for ``incarnation`` where there is work to do."""
-    row = _row(tx.connection, message.message_id)
-    state = None if row is None else row.state
-    verdict = VERDICTS[state][delivery_kind(message)]
-    if verdict == "duplicate":
-        assert state is not None, "what was never seen is no duplicate"
-        return Duplicate(message.message_id, state)
-    known = 0 if row is None or verdict == "restart" else row.attempt
-    # Copies and redeliveries of one message may both live: their attempts overlap, not add up.
-    attempt = max(known, message.attempt)
-    steps = None if row is None else row.steps
-    tx.connection.execute(
+    attempt, kind = message.attempt, delivery_kind(message)
+    inserted = tx.connection.execute(
         "INSERT INTO inbox (message_id, state, incarnation, steps, attempt, updated_at_ms)"
-        " VALUES (?, 'claimed', ?, NULL, ?, ?) ON CONFLICT (message_id) DO UPDATE"
-        " SET state = 'claimed', incarnation = excluded.incarnation,"
-        " attempt = excluded.attempt, updated_at_ms = excluded.updated_at_ms",
+        " VALUES (?, 'claimed', ?, NULL, ?, ?) ON CONFLICT (message_id) DO NOTHING",
         (message.message_id, incarnation, attempt, now_ms),
     )
-    return Claimed(
-        message.message_id, incarnation, attempt, _decode(steps), resumed=verdict != "claim"
+    if inserted.rowcount == 1:
+        assert VERDICTS[None][kind] == "claim", "what was never seen is new"
+        return Claimed(message.message_id, incarnation, attempt, {}, resumed=False)
+    row = _row(tx.connection, message.message_id)
+    assert row is not None, "what is in the way of a row is a row"
+    verdict = VERDICTS[row.state][kind]
+    if verdict == "duplicate":
+        return Duplicate(message.message_id, row.state)
+    # Copies and redeliveries of one message may both live: their attempts overlap, not add up.
+    attempt = max(0 if verdict == "restart" else row.attempt, attempt)
+    tx.connection.execute(
+        "UPDATE inbox SET state = 'claimed', incarnation = ?, attempt = ?, updated_at_ms = ?"
+        " WHERE message_id = ?",
+        (incarnation, attempt, now_ms, message.message_id),
     )
+    steps = _decode(row.steps)
+    return Claimed(message.message_id, incarnation, attempt, steps, resumed=verdict != "claim")
 
 
 def claim_held(

@@ -38,7 +38,8 @@ class LaneStatistics(msgspec.Struct, frozen=True):
 class Lanes(Generic[T]):
     """Up to ``lanes`` keys at work at once, over at most ``capacity`` items; for one `run`.
 
-    ``key`` maps an item to its key and is called once, in `put_nowait`.
+    ``key`` maps an item to its key and is called once, in `put_nowait`. A lane is a task; it begins
+    when there is a key that no other lane is free for, and stays.
     """
 
     def __init__(self, *, lanes: int, capacity: int, key: Callable[[T], str], key_max: int) -> None:
@@ -56,6 +57,8 @@ class Lanes(Generic[T]):
         self._queues: dict[str, deque[T]] = {}
         self._ready: deque[str] = deque()
         self._idle: deque[anyio.Event] = deque()
+        self._begun: list[tuple[anyio.CancelScope, anyio.Event]] = []
+        self._begin: Callable[[], None] | None = None
         self._over = anyio.Event()
         self._failure: BaseException | None = None
         self._serving = 0
@@ -87,16 +90,22 @@ class Lanes(Generic[T]):
 
         After a crash the handlers at work are cancelled one by one, in the order of their lanes.
         """
-        assert self._serving == 0, "the lanes are running already"
-        assert not self._over.is_set(), "lanes run once"
-        self._serving = self._lanes
-        scopes = [anyio.CancelScope() for _ in range(self._lanes)]
-        ended = [anyio.Event() for _ in scopes]
+        assert self._begin is None, "lanes run once"
         async with anyio.create_task_group() as group:
-            for scope, end in zip(scopes, ended, strict=True):
+
+            def begin() -> None:
+                scope, end = anyio.CancelScope(), anyio.Event()
+                self._begun.append((scope, end))
+                self._serving += 1
                 group.start_soon(self._lane, scope, end, handle)
+
+            self._begin = begin
+            for _ in range(min(len(self._ready), self._lanes)):
+                begin()
+            if self._closed and self._serving == 0:
+                self._over.set()
             await self._over.wait()
-            for scope, end in zip(scopes, ended, strict=True):
+            for scope, end in self._begun:
                 scope.cancel()
                 await end.wait()
         if self._failure is not None:
@@ -109,6 +118,8 @@ class Lanes(Generic[T]):
         for idle in self._idle:
             idle.set()
         self._idle.clear()
+        if self._serving == 0:
+            self._over.set()
 
     def statistics(self) -> LaneStatistics:
         """Return the lanes' figures of this moment."""
@@ -132,6 +143,8 @@ class Lanes(Generic[T]):
         self._ready.append(key)
         if self._idle:
             self._idle.popleft().set()
+        elif self._begin is not None and len(self._begun) < self._lanes:
+            self._begin()
 
     async def _lane(
         self,
@@ -179,4 +192,4 @@ class Lanes(Generic[T]):
         if not queue:
             del self._queues[key]
         elif not self._closed:
-            self._make_ready(key)
+            self._ready.append(key)  # this lane looks there next

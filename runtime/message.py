@@ -4,7 +4,7 @@ One `Message` is one AMQP message: the seven properties of the order system's sp
 headers, and the body as bytes. ``runtime.amqp`` maps it to and from the wire.
 """
 
-from typing import Self
+from functools import lru_cache
 
 import msgspec
 
@@ -22,13 +22,14 @@ class MessageType(msgspec.Struct, frozen=True):
     name: str
     version: int
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def parse(text: str) -> "MessageType":
         """Read ``order-created/v1``; raises `Unprocessable` (malformed) for anything else."""
         name, slash, version = text.rpartition("/v")
         if not slash or not name or not version.isascii() or not version.isdigit():
             raise Unprocessable("malformed", f"type {text[:80]!r} is not of the form <event>/v<n>")
-        return cls(name, int(version))
+        return MessageType(name, int(version))
 
     def __str__(self) -> str:
         return f"{self.name}/v{self.version}"

@@ -80,7 +80,7 @@ class Surroundings:
     telemetry: Telemetry
     retry: RetryPolicy
     retention_s: float = 604800.0
-    lanes: int = 32
+    lanes: int = 64
     prefetch: int = 128
 
 

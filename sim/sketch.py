@@ -184,7 +184,7 @@ def _settings(rng: random.Random) -> dict[str, Any]:
         "broker.confirm_timeout_s": rng.choice((1.0, 3.0, 10.0)),
         "broker.heartbeat_s": rng.choice((1, 3, 10)),
         "broker.reconnect_s_max": rng.choice((1.0, 10.0)),
-        "runtime.lanes": rng.choice((1, 2, 8, 32)),
+        "runtime.lanes": rng.choice((1, 2, 8, 64)),
         "runtime.mailbox_max": rng.choice((2, 8, 1024)),
         "store.batch_max": rng.choice((1, 4, 256)),
         "outbox.batch_max": rng.choice((1, 8, 256)),

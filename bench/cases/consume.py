@@ -88,7 +88,7 @@ CASE = Case(
         Contender(
             name="ordermill",
             role="ours",
-            how="MessageService: inbox claim, handler, done, ack; prefetch 128, 32 lanes",
+            how="MessageService: inbox claim, handler, done, ack; prefetch 128, 64 lanes",
             guarantees="handled once (deduplicated durably), in order an order, never lost",
             run=ours,
         ),
