@@ -76,7 +76,6 @@ STEPS_OF_BUYING = (
     Step("payment.db: INSERT INTO calls, 'capture'"),
     Step("provider.capture"),
     Step("sandbox-provider.db: INSERT INTO operations, 'capture'"),
-    Step("payment.db: UPDATE calls SET outcome", 2),
     Step("payment.db: DELETE FROM calls"),
     Step("payment.db: UPDATE inbox SET state = 'done'"),
     Step("ack payment"),
