@@ -9,7 +9,7 @@ import sqlite3
 
 import msgspec
 
-from runtime.database import Transaction
+from runtime.transaction import Transaction
 
 SCHEMA = """
 CREATE TABLE audit (

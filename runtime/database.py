@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import anyio
 import anyio.abc
@@ -26,14 +26,11 @@ import msgspec
 
 from runtime.endings import StrayCancellation, was_meant
 from runtime.errors import StoreBroken, StoreUnavailable
-from runtime.groups import Group, Groups, Slot
+from runtime.groups import Group, Groups
 from runtime.host import Disk
 from runtime.sqlite import (
     answer,
-    as_failure,
     broken_by,
-    is_broken,
-    is_sqlite,
     is_transient,
     set_up_reader,
     set_up_writer,
@@ -41,48 +38,11 @@ from runtime.sqlite import (
     unopened,
 )
 from runtime.sqlite_thread import SqliteThread
+from runtime.transaction import Transaction, Work, commit
 
 T = TypeVar("T")
 REFUSED_S = 3.0
 
-
-class Transaction:
-    """What one work sees of its group's transaction. All of it runs on the database's thread.
-
-    State outside the database that a work changes (a cache) belongs to that thread too, and is
-    given back through `on_rollback`.
-    """
-
-    __slots__ = ("connection", "notices", "undos")
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self.undos: list[Callable[[], None]] = []
-        self.notices: list[Callable[[], None]] = []
-
-    def on_rollback(self, undo: Callable[[], None]) -> None:
-        """Call ``undo`` on the database's thread if this work, or its whole group, is rolled back.
-
-        The latest registered runs first, and all before the next work begins. It must not raise.
-        """
-        self.undos.append(undo)
-
-    def on_commit(self, notice: Callable[[], None]) -> None:
-        """Call ``notice`` in the event loop after the COMMIT, once a group. It must not raise."""
-        self.notices.append(notice)
-
-    def undo(self) -> None:
-        """Give back what the work changed outside the database; only the group calls it."""
-        self.notices.clear()
-        while self.undos:
-            self.undos.pop()()
-
-
-Work = Callable[[Transaction], T]
-"""Runs on the database's thread. It may run SQL; it must not end the transaction, nor wait.
-
-It may be run again, after everything that it did was taken back (see `Transaction.on_rollback`).
-"""
 
 Query = Callable[[sqlite3.Connection], T]
 """Runs on the reader's thread in a read transaction. Keep it well under a second."""
@@ -181,7 +141,7 @@ class Database:
         return f"cannot commit: {refusal}" if recently else "ok"
 
     async def _commit(self, group: Group[Transaction]) -> None:
-        await self._writing.visit(partial(_commit, self._name, group))
+        await self._writing.visit(partial(commit, self._name, group))
         if group.refusal:
             self._refused = anyio.current_time(), group.refusal
         self._dirty.set()
@@ -307,89 +267,3 @@ async def open_database(
     finally:
         database.end()
         lock.release()
-
-
-def _commit(name: str, group: Group[Transaction], connection: sqlite3.Connection) -> None:
-    begun: list[Transaction] = []
-    try:
-        if not _carry_out(name, group, connection, begun):
-            _undo(begun, connection)
-            _carry_out_apart(name, group, connection, begun)
-        connection.execute("COMMIT")
-    except BaseException as error:
-        _undo(begun, connection)
-        if not is_transient(error):
-            raise
-        message = f"{name} cannot commit, nothing was kept: {error}"
-        group.refusal = str(error)
-        group.fail(lambda: StoreUnavailable(message))
-    else:
-        for transaction in begun:
-            if transaction.notices:
-                group.notices.update(dict.fromkeys(transaction.notices))
-
-
-def _undo(begun: list[Transaction], connection: sqlite3.Connection) -> None:
-    for transaction in reversed(begun):
-        transaction.undo()
-    begun.clear()
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
-
-
-def _carry_out(
-    name: str, group: Group[Transaction], connection: sqlite3.Connection, begun: list[Transaction]
-) -> bool:
-    """Carry out the works, without a savepoint each; False where one of them would be needed.
-
-    A savepoint costs a copy of each page that is written after it, for the sake of the rare work
-    that changes something before it raises.
-    """
-    connection.execute("BEGIN IMMEDIATE")
-    for slot in group.slots:
-        transaction = Transaction(connection)
-        begun.append(transaction)
-        unchanged = connection.total_changes
-        failure = _attempt(transaction, slot)
-        if failure is not None:
-            if connection.total_changes != unchanged:
-                return False
-            _fail(name, transaction, slot, failure)
-    return True
-
-
-def _carry_out_apart(
-    name: str, group: Group[Transaction], connection: sqlite3.Connection, begun: list[Transaction]
-) -> None:
-    """Carry out the works, each with a savepoint, so that one that fails takes back its own."""
-    connection.execute("BEGIN IMMEDIATE")
-    for slot in group.slots:
-        transaction = Transaction(connection)
-        begun.append(transaction)
-        connection.execute("SAVEPOINT work")
-        slot.failure = None
-        failure = _attempt(transaction, slot)
-        if failure is not None:
-            connection.execute("ROLLBACK TO work")
-            _fail(name, transaction, slot, failure)
-        connection.execute("RELEASE work")
-
-
-def _attempt(transaction: Transaction, slot: Slot[Transaction, Any]) -> Exception | None:
-    """Carry out one work; return what it raised. Raises what ended the whole transaction."""
-    try:
-        slot.answer = slot.work(transaction)
-    except Exception as error:
-        # After some errors SQLite has rolled back the whole transaction by itself.
-        if is_broken(error) or (is_sqlite(error) and not transaction.connection.in_transaction):
-            raise
-        return error
-    assert transaction.connection.in_transaction, "a work ended the transaction of its whole group"
-    return None
-
-
-def _fail(
-    name: str, transaction: Transaction, slot: Slot[Transaction, Any], failure: Exception
-) -> None:
-    slot.failure = as_failure(name, failure)
-    transaction.undo()

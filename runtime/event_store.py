@@ -9,8 +9,8 @@ import sqlite3
 
 import msgspec
 
-from runtime.database import Transaction
 from runtime.errors import Rejection
+from runtime.transaction import Transaction
 
 SCHEMA = """
 CREATE TABLE events (

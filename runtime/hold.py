@@ -14,12 +14,13 @@ import anyio
 import msgspec
 
 from runtime.child import ChildContext
-from runtime.database import Database, Transaction
+from runtime.database import Database
 from runtime.errors import MailboxClosed, MailboxFull
 from runtime.host import Clock
 from runtime.inbox import Claimed, mark_held
 from runtime.message import Message
 from runtime.stored import message_of, properties_of
+from runtime.transaction import Transaction
 
 SCHEMA = """
 CREATE TABLE holds (

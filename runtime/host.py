@@ -6,24 +6,19 @@ real one; the simulator builds one per node.
 """
 
 import asyncio
-import contextlib
-import errno
 import fcntl
 import hashlib
 import os
 import random
 import resource
-import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import anyio.to_thread
-
-from runtime.errors import EnvironmentUnready
+from runtime.folder import Folder
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
@@ -161,173 +156,6 @@ class _SystemClock:
         return time.time()
 
 
-class _FileLock:
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def release(self) -> None:
-        os.close(self._descriptor)
-
-
-class _Folder:
-    """A real folder. File operations run in a worker thread: an fsync may take long."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._waiting: list[_NewFile] = []
-        self._writing = anyio.Lock()
-        try:
-            root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise _unusable(root, error) from error
-
-    def lock(self, name: str) -> Lock:
-        path = self.root / f"{name}.lock"
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise _unusable(path, error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            raise EnvironmentUnready(
-                f"{path} is locked: another process is using this data",
-                hint="stop the other process, or choose another folder with --data-dir",
-            ) from error
-        return _FileLock(descriptor)
-
-    async def write_new(self, name: str, data: bytes) -> None:
-        """Do it with all others that wait: a folder is synced once for all that is new in it."""
-        file = _NewFile(self.root / name, data)
-        self._waiting.append(file)
-        try:
-            async with self._writing:
-                if file in self._waiting:
-                    files, self._waiting = self._waiting, []
-                    await anyio.to_thread.run_sync(_write_together, files)
-        finally:
-            if file in self._waiting:  # cancelled before anybody began with it
-                self._waiting.remove(file)
-        if not file.told:
-            raise OSError(errno.ECANCELED, "who was writing it was cancelled")
-        if file.failure is not None:
-            raise file.failure
-
-    async def write_once(self, name: str, data: bytes) -> None:
-        await anyio.to_thread.run_sync(self._write_once, name, data)
-
-    def _write_once(self, name: str, data: bytes) -> None:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # A draft of one's own, because other processes may be at it; a link never replaces.
-        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            _write(descriptor, data)
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, path)
-        finally:
-            os.unlink(draft)
-        _sync_folder(path.parent)
-
-    async def read(self, name: str) -> bytes | None:
-        try:
-            return await anyio.to_thread.run_sync((self.root / name).read_bytes)
-        except FileNotFoundError:
-            return None
-
-    async def names(self, folder: str) -> list[str]:
-        return await anyio.to_thread.run_sync(self._names, folder)
-
-    def _names(self, folder: str) -> list[str]:
-        path = self.root / folder
-        if not path.is_dir():
-            return []
-        found = (entry.name for entry in path.iterdir() if entry.is_file())
-        return sorted(f"{folder}/{name}" for name in found if not name.startswith("."))
-
-    async def remove(self, name: str) -> None:
-        await anyio.to_thread.run_sync(self._remove, name)
-
-    def _remove(self, name: str) -> None:
-        path = self.root / name
-        for left in (path, _draft(path)):
-            left.unlink(missing_ok=True)
-        if path.parent.is_dir():
-            _sync_folder(path.parent)
-
-
-def _unusable(path: Path, error: OSError) -> EnvironmentUnready:
-    return EnvironmentUnready(
-        f"{path} cannot be made: {error.strerror}",
-        hint="data_dir (--data-dir) must be a folder on a disk with room, that may be written to",
-    )
-
-
-def _draft(path: Path) -> Path:
-    return path.with_name(f".{path.name}.draft")
-
-
-class _NewFile:
-    """A file that is to be written, and whether it was."""
-
-    __slots__ = ("data", "failure", "path", "told")
-
-    def __init__(self, path: Path, data: bytes) -> None:
-        self.path = path
-        self.data = data
-        self.told = False
-        self.failure: OSError | None = None
-
-
-def _write_together(files: Sequence[_NewFile]) -> None:
-    """Write each file under another name, then rename them all, then sync their folders."""
-    last = {file.path: file for file in files}  # of two with one name the later one stays
-    for file in last.values():
-        _attempt(file, _write_draft)
-    drafted = [file for file in last.values() if file.failure is None]
-    for file in drafted:
-        _attempt(file, lambda file: _draft(file.path).replace(file.path))
-    for folder in dict.fromkeys(file.path.parent for file in drafted):
-        try:
-            _sync_folder(folder)
-        except OSError as error:
-            for file in drafted:
-                if file.path.parent == folder:
-                    file.failure = file.failure or error
-    for file in files:
-        file.failure = last[file.path].failure
-        file.told = True
-
-
-def _attempt(file: _NewFile, step: Callable[[_NewFile], object]) -> None:
-    try:
-        step(file)
-    except OSError as error:
-        file.failure = error
-
-
-def _write_draft(file: _NewFile) -> None:
-    file.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = _draft(file.path)
-    _write(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), file.data)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 class _TcpListener:
     def __init__(self, server: asyncio.Server) -> None:
         self._server = server
@@ -398,4 +226,4 @@ def is_locked(path: Path) -> bool:
 def production_host(data_dir: Path) -> Host:
     """Return the host of a real process whose files live in ``data_dir``."""
     clock, rng = _SystemClock(), random.SystemRandom()
-    return Host(clock, rng, Ids(clock, rng), _Folder(data_dir), _Tcp())
+    return Host(clock, rng, Ids(clock, rng), Folder(data_dir), _Tcp())

@@ -15,10 +15,11 @@ import anyio
 import msgspec
 
 from runtime.child import ChildContext
-from runtime.database import Database, Transaction, Work
+from runtime.database import Database
 from runtime.errors import StoreUnavailable
 from runtime.host import Clock
 from runtime.message import Message
+from runtime.transaction import Transaction, Work
 
 SCHEMA = """
 CREATE TABLE inbox (

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from runtime.amqp.consumer import Delivery
-from runtime.database import Transaction
 from runtime.errors import Unprocessable
 from runtime.inbox import Claim
 from runtime.message import Message, MessageType
+from runtime.transaction import Transaction
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ import anyio
 import msgspec
 
 from runtime.child import ChildContext
-from runtime.database import Database, Transaction
+from runtime.database import Database
 from runtime.errors import BrokerLost, DeadlineExceeded, StoreUnavailable
 from runtime.host import Host
 from runtime.message import Message
@@ -24,6 +24,7 @@ from runtime.publishing import Outgoing, Publisher
 from runtime.redaction import describe_error
 from runtime.stored import message_of, properties_of
 from runtime.telemetry import Telemetry
+from runtime.transaction import Transaction
 
 SCHEMA = """
 CREATE TABLE outbox (

@@ -30,7 +30,7 @@ from runtime.amqp.link import Link
 from runtime.amqp.redrive import Redrive
 from runtime.amqp.topology import dead_queue, retry_queue
 from runtime.child import ChildContext, ChildSpec, SupervisorSpec
-from runtime.database import Database, Transaction, Work
+from runtime.database import Database
 from runtime.errands import Errands
 from runtime.errors import Unavailable
 from runtime.hold import Holds, HoldStatistics
@@ -54,6 +54,7 @@ from runtime.message_report import MessageReport
 from runtime.outcomes import SETTLED, RetryPolicy, Verdict, decide, parked_copy, retried_copy
 from runtime.publishing import Publisher
 from runtime.telemetry import Telemetry
+from runtime.transaction import Transaction, Work
 from runtime.trials import Trials
 
 PAUSE_S_MIN = 0.05
@@ -295,8 +296,12 @@ class MessageService:
             raise _Left
         await self._send_copy(job, verdict)
         if claimed is not None:
-            row = partial(_settle_row, claimed, verdict, last)
-            await self._insist(job, partial(self._write, row))
+            state = SETTLED[verdict.action]
+
+            def end(tx: Transaction, now_ms: int) -> None:
+                settle(tx, claimed, state, now_ms, attempt=verdict.attempts, last=last)
+
+            await self._insist(job, partial(self._write, end))
         self._acknowledge(job)
         self._report.settled(job.message, verdict, self._retry.tier_s(verdict.attempts))
 
@@ -340,14 +345,3 @@ class MessageService:
     def _acknowledge(self, job: Job) -> None:
         if job.delivery is not None:
             self._consumer.ack(job.delivery)
-
-
-def _settle_row(
-    claimed: Claimed,
-    verdict: Verdict,
-    last: Sequence[Work[object]],
-    tx: Transaction,
-    now_ms: int,
-) -> None:
-    state = SETTLED[verdict.action]
-    settle(tx, claimed, state, now_ms, attempt=verdict.attempts, last=last)

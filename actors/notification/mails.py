@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from runtime.database import Transaction
+from runtime.transaction import Transaction
 
 SCHEMA = """
 CREATE TABLE mails (

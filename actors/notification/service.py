@@ -22,12 +22,13 @@ from actors.notification import mails
 from actors.notification.letters import TEMPLATES, Letters, skip_reason
 from actors.notification.mailer import Mailer
 from actors.notification.mails import ERASED, MailId, State
-from runtime.database import Database, Transaction
+from runtime.database import Database
 from runtime.errors import Rejection, Unavailable, Unprocessable
 from runtime.host import Clock
 from runtime.inbox import Claim
 from runtime.jobs import Route
 from runtime.message import Message, MessageType
+from runtime.transaction import Transaction
 
 
 def order_of(message: Message) -> str:

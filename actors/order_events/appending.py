@@ -14,9 +14,9 @@ from actors.domain.order import Order
 from actors.order_events import order_list
 from actors.order_events.stream import Folds, event_from
 from runtime import event_store, outbox
-from runtime.database import Transaction
 from runtime.message import HeaderValue, Message
 from runtime.tracing import TRACEPARENT
+from runtime.transaction import Transaction
 
 ORDER_CORRELATION = "x-order-correlation"
 

@@ -42,8 +42,8 @@ from actors.order_events import idempotency, vault
 from actors.order_events.appending import Log, Origin
 from actors.order_events.stream import event_from, order_at
 from runtime import event_store
-from runtime.database import Transaction
 from runtime.errors import Rejection, Unprocessable
+from runtime.transaction import Transaction
 
 # Which service may state what: a stolen payment token cannot ship an order, nor place one.
 APPENDS_AS: dict[Service, str] = {"payment": PAYMENT_SERVICE, "shipping": SHIPPING_SERVICE}

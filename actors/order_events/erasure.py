@@ -9,8 +9,9 @@ from functools import partial
 
 from actors.order_events import idempotency, vault
 from actors.order_events.stream import order_at
-from runtime.database import Database, Transaction
+from runtime.database import Database
 from runtime.errors import Rejection, StoreUnavailable
+from runtime.transaction import Transaction
 
 
 async def erase(database: Database, order_id: str) -> None:

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import msgspec
 
 from actors.order_events.erasure import require_settled
-from runtime.database import Transaction
 from runtime.errors import Rejection
+from runtime.transaction import Transaction
 
 SCHEMA = """
 CREATE TABLE erasures (

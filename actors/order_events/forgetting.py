@@ -17,9 +17,9 @@ from actors.order_events.erasure import erase
 from actors.order_events.erasures import STEPS, Erasure
 from actors.order_events.parts import OrderEventsParts
 from actors.status import answer
-from runtime.database import Transaction
 from runtime.errands import Done
 from runtime.host import Clock
+from runtime.transaction import Transaction
 
 ACTION = "order-erase"
 

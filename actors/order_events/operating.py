@@ -28,11 +28,11 @@ from actors.order_events.stream import event_from
 from actors.order_events.wakeups import ALL
 from actors.status import answer
 from runtime import event_store, outbox
-from runtime.database import Transaction
 from runtime.errands import Done
 from runtime.errors import Rejection
 from runtime.host import Clock
 from runtime.inbox import REPLAYED
+from runtime.transaction import Transaction
 
 POSITION_MAX = 2**53
 NAMED_MAX = 20

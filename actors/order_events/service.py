@@ -15,11 +15,12 @@ from actors.order_events.deciding import Decision, Execute, Fresh, Request, deci
 from actors.order_events.spans import begin_append, end_append
 from actors.order_events.stream import Folds
 from runtime.actor import Actor, Envelope
-from runtime.database import Database, Work
+from runtime.database import Database
 from runtime.errors import Rejection, Unavailable
 from runtime.host import Host
 from runtime.redaction import describe_error, where_raised
 from runtime.telemetry import Telemetry
+from runtime.transaction import Work
 
 
 class OrderEventsActor(Actor[Request]):

@@ -7,9 +7,9 @@ from functools import partial
 
 from actors.domain.events import Event, decode_body
 from actors.domain.order import Order, fold, fold_all
-from runtime.database import Transaction
 from runtime.errors import Rejection
 from runtime.event_store import StoredEvent, load_stream
+from runtime.transaction import Transaction
 
 _PAGE = 1000
 

@@ -17,7 +17,7 @@ import msgspec
 
 from actors.domain.values import Money
 from actors.payment.provider import KeyConflict, Outcome
-from runtime.database import Transaction
+from runtime.transaction import Transaction
 
 SCHEMA = """
 CREATE TABLE calls (

@@ -24,8 +24,8 @@ from actors.payment.provider import (
     Refunded,
     Voided,
 )
-from runtime.database import Transaction
 from runtime.host import Ids
+from runtime.transaction import Transaction
 
 SCHEMA = """
 CREATE TABLE requests (

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from actors.domain.values import Address, Line
-from runtime.database import Transaction
 from runtime.errors import Unprocessable
 from runtime.host import Ids
+from runtime.transaction import Transaction
 
 SCHEMA = """
 CREATE TABLE parcels (

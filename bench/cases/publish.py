@@ -18,8 +18,9 @@ from bench.supervised import Ground
 from runtime import outbox
 from runtime.amqp.publisher import LinkPublisher
 from runtime.child import ChildSpec
-from runtime.database import Database, Transaction, open_database
+from runtime.database import Database, open_database
 from runtime.outbox import Relay
+from runtime.transaction import Transaction
 
 ROWS = 64
 AHEAD_MAX = 1024

@@ -8,10 +8,11 @@ import anyio
 from runtime.broker import journal
 from runtime.broker.broker import Broker
 from runtime.broker.records import Batch, Record
-from runtime.database import Database, Transaction
+from runtime.database import Database
 from runtime.errors import StoreUnavailable
 from runtime.host import Clock
 from runtime.telemetry import Telemetry
+from runtime.transaction import Transaction
 
 STUCK_S_MIN = 0.05
 STUCK_S_MAX = 1.0

@@ -11,7 +11,6 @@ import runtime.service
 from runtime.amqp import awaiting, consumer
 from runtime.amqp.address import Address
 from runtime.amqp.consumer import Consumer, Delivery
-from runtime.database import Transaction
 from runtime.errors import Rejection, Unprocessable
 from runtime.hold import Holds
 from runtime.inbox import Claimed, Duplicate, claim, mark_held
@@ -20,6 +19,7 @@ from runtime.outcomes import RetryPolicy, Verdict, decide
 from runtime.service import MessageService
 from runtime.stored import properties_of
 from runtime.supervisor import Supervisor
+from runtime.transaction import Transaction
 from sim.mutations.patching import Patch
 
 LEASE_MS = 60_000

@@ -6,18 +6,19 @@ from functools import partial
 from itertools import count
 from typing import Any, cast
 
-import runtime.database
+import runtime.transaction
 from actors.domain import rules
 from actors.domain.order import Order
 from actors.order_events import appending, deciding, idempotency
 from runtime import outbox
 from runtime.amqp.confirms import Flight
 from runtime.amqp.publisher import LinkPublisher
-from runtime.database import Database, Transaction
+from runtime.database import Database
 from runtime.groups import Group
 from runtime.message import Message
 from runtime.outbox import Relay
 from runtime.publishing import Outgoing
+from runtime.transaction import Transaction
 from sim.mutations.patching import Patch
 
 
@@ -34,7 +35,7 @@ def answers_before_the_commit(patch: Patch) -> None:
         await self._writing.visit(_commit_if_open)
         self._dirty.set()
 
-    original = runtime.database._commit  # noqa: SLF001
+    original = runtime.transaction.commit
     patch.set(Database, "_commit", commit)
 
 

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 from typing import Generic, TypeVar, cast
 
-from runtime.database import Database, Transaction
+from runtime.database import Database
 from runtime.host import Host
 from runtime.inbox import Claim, Claimed, Duplicate, claim, settle
 from runtime.jobs import Route
 from runtime.message import Message
+from runtime.transaction import Transaction
 
 T = TypeVar("T")
 Handler = Callable[[Message, Claim], Awaitable[None]]

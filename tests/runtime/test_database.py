@@ -15,9 +15,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from runtime.database import Database, Transaction, open_database
+from runtime.database import Database, open_database
 from runtime.errors import ConfigurationError, Rejection, StoreBroken, StoreUnavailable
 from runtime.host import Disk, production_host
+from runtime.transaction import Transaction
 from tests.harness.waiting import until
 
 SCHEMA = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;"

@@ -11,10 +11,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from runtime.database import Transaction, open_database
+from runtime.database import open_database
 from runtime.errors import StoreBroken
 from runtime.groups import Group, Groups
 from runtime.host import production_host
+from runtime.transaction import Transaction
 from tests.harness.waiting import until
 
 INTERRUPTED = """\

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from runtime.database import Transaction, open_database
+from runtime.database import open_database
 from runtime.errors import EnvironmentUnready, StoreBroken, StoreUnavailable
 from runtime.host import Disk, production_host
 from runtime.sqlite import set_up_writer, unopened
+from runtime.transaction import Transaction
 from runtime.wal import damage_at_rest
 from tests.harness.waiting import until
 

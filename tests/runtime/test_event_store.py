@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from runtime import event_store
-from runtime.database import Transaction, open_database
+from runtime.database import open_database
 from runtime.errors import Rejection
 from runtime.event_store import Appended, NewEvent
 from runtime.host import production_host
+from runtime.transaction import Transaction
 
 
 def event(stream: str = "s", event_id: str = "e1", data: bytes = b"{}", **more: str) -> NewEvent:

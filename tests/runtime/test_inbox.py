@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from runtime import hold, inbox
 from runtime.child import ChildContext
-from runtime.database import Transaction, open_database
+from runtime.database import open_database
 from runtime.host import production_host
 from runtime.inbox import Claim, Claimed, Duplicate, Retention, Settled, Superseded
 from runtime.message import Message
+from runtime.transaction import Transaction
 from tests.harness.waiting import until
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from runtime import outbox
 from runtime.child import ChildContext
-from runtime.database import Database, Transaction, open_database
+from runtime.database import Database, open_database
 from runtime.errors import (
     BrokerLost,
     DeadlineExceeded,
@@ -27,6 +27,7 @@ from runtime.message import Message
 from runtime.outbox import Relay
 from runtime.publishing import Outgoing
 from runtime.telemetry import Telemetry, quiet_telemetry
+from runtime.transaction import Transaction
 from tests.harness.waiting import until
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from runtime.database import Database, Transaction, open_database
+from runtime.database import Database, open_database
 from runtime.errors import EnvironmentUnready, StoreBroken, StoreUnavailable
 from runtime.host import Host
+from runtime.transaction import Transaction
 from sim.disk import Arm, PowerCut, read_only
 from sim.engine import Engine, engine
 from sim.node import Node

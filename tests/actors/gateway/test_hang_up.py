@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from actors.domain.order_events import OrderQuery
-from runtime.database import Transaction
 from runtime.http import HttpServer
+from runtime.transaction import Transaction
 from tests.harness.gateway import ORDER, World
 from tests.harness.raw_http import HOST
 from tests.harness.running import running

@@ -26,11 +26,12 @@ from actors.order_events.schema import MIGRATIONS
 from actors.order_events.service import OrderEventsActor
 from actors.order_events.stream import Folds, order_at
 from runtime.actor import Envelope
-from runtime.database import Database, Transaction, open_database
+from runtime.database import Database, open_database
 from runtime.errors import DeadlineExceeded, Rejection, StoreUnavailable
 from runtime.event_store import find_faults
 from runtime.host import production_host
 from runtime.telemetry import quiet_telemetry
+from runtime.transaction import Transaction
 from tests.harness.order_events import (
     RecordingPublisher,
     local_order_events,

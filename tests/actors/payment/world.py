@@ -35,12 +35,13 @@ from actors.payment.sandbox import SandboxProvider, open_sandbox
 from actors.payment.sandbox_books import LedgerEntry, Personality
 from actors.payment.service import PaymentService
 from actors.payment.signals import EVENTS, METRICS
-from runtime.database import Database, Query, Transaction, Work, open_database
+from runtime.database import Database, Query, open_database
 from runtime.errors import Rejection, Unavailable, Unprocessable
 from runtime.host import production_host
 from runtime.inbox import Claim
 from runtime.message import Message
 from runtime.telemetry import Telemetry
+from runtime.transaction import Transaction, Work
 from tests.harness.order_events import order_events_parts, sample_intent
 from tests.harness.orders import TOTAL, sample_placing
 

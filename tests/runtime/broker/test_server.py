@@ -16,10 +16,11 @@ from runtime.broker import journal
 from runtime.broker.journal import Snapshot
 from runtime.broker.server import BrokerServer
 from runtime.child import ChildContext
-from runtime.database import Database, Query, Work, open_database
+from runtime.database import Database, Query, open_database
 from runtime.errors import StoreUnavailable
 from runtime.host import production_host
 from runtime.telemetry import Telemetry, quiet_telemetry
+from runtime.transaction import Work
 from tests.harness.waiting import until
 
 USERS = {"guest": "guest"}

@@ -1,0 +1,144 @@
+"""One transaction of a group of works: what each of them sees, and what becomes of those that fail.
+
+The law: a work that raises fails alone, a commit that fails fails them all; what is taken back in
+the database is taken back outside of it too.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from runtime.errors import StoreUnavailable
+from runtime.groups import Group, Slot
+from runtime.sqlite import as_failure, is_broken, is_sqlite, is_transient
+
+T = TypeVar("T")
+
+
+class Transaction:
+    """What one work sees of its group's transaction. All of it runs on the database's thread.
+
+    State outside the database that a work changes (a cache) belongs to that thread too, and is
+    given back through `on_rollback`.
+    """
+
+    __slots__ = ("connection", "notices", "undos")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.undos: list[Callable[[], None]] = []
+        self.notices: list[Callable[[], None]] = []
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """Call ``undo`` on the database's thread if this work, or its whole group, is rolled back.
+
+        The latest registered runs first, and all before the next work begins. It must not raise.
+        """
+        self.undos.append(undo)
+
+    def on_commit(self, notice: Callable[[], None]) -> None:
+        """Call ``notice`` in the event loop after the COMMIT, once a group. It must not raise."""
+        self.notices.append(notice)
+
+    def undo(self) -> None:
+        """Give back what the work changed outside the database; only the group calls it."""
+        self.notices.clear()
+        while self.undos:
+            self.undos.pop()()
+
+
+Work = Callable[[Transaction], T]
+"""Runs on the database's thread. It may run SQL; it must not end the transaction, nor wait.
+
+It may be run again, after everything that it did was taken back (see `Transaction.on_rollback`).
+"""
+
+
+def commit(name: str, group: Group[Transaction], connection: sqlite3.Connection) -> None:
+    """Carry out a group's works in one transaction, on the connection's thread.
+
+    Every slot has its answer or failure then. Raises what leaves the outcome unknown.
+    """
+    begun: list[Transaction] = []
+    try:
+        if not _carry_out(name, group, connection, begun):
+            _undo(begun, connection)
+            _carry_out_apart(name, group, connection, begun)
+        connection.execute("COMMIT")
+    except BaseException as error:
+        _undo(begun, connection)
+        if not is_transient(error):
+            raise
+        message = f"{name} cannot commit, nothing was kept: {error}"
+        group.refusal = str(error)
+        group.fail(lambda: StoreUnavailable(message))
+    else:
+        for transaction in begun:
+            if transaction.notices:
+                group.notices.update(dict.fromkeys(transaction.notices))
+
+
+def _undo(begun: list[Transaction], connection: sqlite3.Connection) -> None:
+    for transaction in reversed(begun):
+        transaction.undo()
+    begun.clear()
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _carry_out(
+    name: str, group: Group[Transaction], connection: sqlite3.Connection, begun: list[Transaction]
+) -> bool:
+    """Carry out the works, without a savepoint each; False where one of them would be needed.
+
+    A savepoint costs a copy of each page that is written after it, for the sake of the rare work
+    that changes something before it raises.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    for slot in group.slots:
+        transaction = Transaction(connection)
+        begun.append(transaction)
+        unchanged = connection.total_changes
+        failure = _attempt(transaction, slot)
+        if failure is not None:
+            if connection.total_changes != unchanged:
+                return False
+            _fail(name, transaction, slot, failure)
+    return True
+
+
+def _carry_out_apart(
+    name: str, group: Group[Transaction], connection: sqlite3.Connection, begun: list[Transaction]
+) -> None:
+    """Carry out the works, each with a savepoint, so that one that fails takes back its own."""
+    connection.execute("BEGIN IMMEDIATE")
+    for slot in group.slots:
+        transaction = Transaction(connection)
+        begun.append(transaction)
+        connection.execute("SAVEPOINT work")
+        slot.failure = None
+        failure = _attempt(transaction, slot)
+        if failure is not None:
+            connection.execute("ROLLBACK TO work")
+            _fail(name, transaction, slot, failure)
+        connection.execute("RELEASE work")
+
+
+def _attempt(transaction: Transaction, slot: Slot[Transaction, Any]) -> Exception | None:
+    """Carry out one work; return what it raised. Raises what ended the whole transaction."""
+    try:
+        slot.answer = slot.work(transaction)
+    except Exception as error:
+        # After some errors SQLite has rolled back the whole transaction by itself.
+        if is_broken(error) or (is_sqlite(error) and not transaction.connection.in_transaction):
+            raise
+        return error
+    assert transaction.connection.in_transaction, "a work ended the transaction of its whole group"
+    return None
+
+
+def _fail(
+    name: str, transaction: Transaction, slot: Slot[Transaction, Any], failure: Exception
+) -> None:
+    slot.failure = as_failure(name, failure)
+    transaction.undo()
