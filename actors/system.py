@@ -8,6 +8,7 @@ has the same tree with the others left out, and reaches them over HTTP instead o
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from actors.apps import Apps, address_of, addresses, http_child
@@ -220,14 +221,15 @@ class System:
             base = settings.http.public_url
             return f"{base}{FIND_PATH}" if base else None
         base = address_of(settings.http, gateway.port)
-        authority = Authority(
+        return f"{base}{link_path(self._link_authority, order.id, order.created_at_ms)}"
+
+    @cached_property
+    def _link_authority(self) -> Authority:
+        return Authority(
             secret=self._world.credentials.secret.reveal(),
-            operator_token="",
-            viewer_token="",
-            ttl_s=settings.security.order_link_ttl_s,
+            ttl_s=self._world.settings.security.order_link_ttl_s,
             wall=self._world.host.clock.wall,
         )
-        return f"{base}{link_path(authority, order.id, order.created_at_ms)}"
 
     # The services
 

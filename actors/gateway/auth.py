@@ -60,10 +60,10 @@ class Authority:
         self,
         *,
         secret: str,
-        operator_token: str,
-        viewer_token: str,
         ttl_s: float,
         wall: Callable[[], float],
+        operator_token: str = "",
+        viewer_token: str = "",
     ) -> None:
         self._key = derived_key(secret, "access-token")
         self._ttl_s = ttl_s

@@ -16,7 +16,7 @@ from runtime.host import Clock, Ids
 
 SHIPPED = "shipped"
 NOT_YET = ("not-found", "not-prepared")
-AGAIN_S_MIN = 0.05
+AGAIN_S_MIN = 0.01
 AGAIN_S_MAX = 30.0
 LOOK_S_MAX = 30.0
 
