@@ -13,16 +13,22 @@ import random
 import resource
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+import anyio
 
 from runtime.folder import Folder
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 _DERIVED = uuid.UUID("6f0a1c1e-4a53-5d0e-9d5a-1b7d2f6c9e10").bytes
+
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -171,6 +177,15 @@ class _Tcp:
     ) -> Listener:
         loop = asyncio.get_running_loop()
         return _TcpListener(await loop.create_server(factory, host, port))
+
+
+def run_process(main: Callable[..., Awaitable[T]], *args: object) -> T:
+    """Run ``main(*args)`` in an event loop of its own, the fastest that is installed.
+
+    With uvloop (the extra ``fast``) the loop itself costs less than half; nothing else differs.
+    """
+    options = {"use_uvloop": find_spec("uvloop") is not None}
+    return anyio.run(main, *args, backend_options=options)
 
 
 Signal = asyncio.Future[None]

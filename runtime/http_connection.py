@@ -268,7 +268,7 @@ class Connection(TCPServer):
                 await self._protocol.handle(Closed())
                 return
             self.writer.write(data)
-            if not transport.get_write_buffer_size():
+            if transport.is_closing() or not transport.get_write_buffer_size():
                 return
             stalled = self.loop.call_later(STALL_S, transport.abort)
             try:
@@ -311,6 +311,8 @@ class Connection(TCPServer):
         await self._protocol.finish()
         if not self._protocol.was_cut_short:
             self.writer.close()
+            return
+        if self.writer.transport.is_closing():
             return
         try:
             self.writer.write_eof()

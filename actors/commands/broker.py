@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import anyio
 import click
 
 from actors.cli import Options
@@ -16,7 +15,7 @@ from runtime.broker.server import BrokerServer
 from runtime.child import ChildSpec, SupervisorSpec
 from runtime.database import open_database
 from runtime.errors import ConfigurationError
-from runtime.host import forbid_core_dumps, production_host
+from runtime.host import forbid_core_dumps, production_host, run_process
 from runtime.supervisor import Supervisor
 
 FILE = "broker.db"
@@ -51,7 +50,7 @@ def broker(
             hint="give --password-file FILE",
         )
     account = {user: password}
-    return anyio.run(_serve, loaded.settings, options, bind, port, account, until_eof)
+    return run_process(_serve, loaded.settings, options, bind, port, account, until_eof)
 
 
 async def _serve(

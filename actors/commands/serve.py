@@ -13,6 +13,7 @@ from actors.commands.settings import load_settings
 from actors.commands.split import serve_split
 from actors.process import Running
 from actors.services import SERVICES, ServiceName
+from runtime.host import run_process
 
 ALL = "all"
 
@@ -41,7 +42,7 @@ def serve(
     if split:
         return anyio.run(serve_split, loaded.settings, options, flags)
     run = partial(serve_until_told, until_eof=until_eof)
-    return anyio.run(run, loaded, options, services, _tell)
+    return run_process(run, loaded, options, services, _tell)
 
 
 def _tell(running: Running, seconds: float) -> None:

@@ -13,6 +13,7 @@ from actors.commands.serving import flags_of, serve_until_told, serving_options
 from actors.commands.settings import load_settings
 from actors.process import Running
 from actors.services import SERVICES
+from runtime.host import run_process
 
 
 @click.command()
@@ -38,7 +39,7 @@ def up(options: Options, /, opens: bool, reloads: bool, until_eof: bool, **given
         ready(running.url)
 
     run = partial(serve_until_told, until_eof=until_eof, waits_for_broker=False)
-    return anyio.run(run, loaded, options, SERVICES, tell)
+    return run_process(run, loaded, options, SERVICES, tell)
 
 
 def _tell(running: Running, seconds: float) -> None:

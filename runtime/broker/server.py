@@ -13,6 +13,7 @@ is not read from; logins, frames, channels and bodies have the core's limits.
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import cast
 
 import anyio
 
@@ -295,8 +296,8 @@ class _ClientProtocol(asyncio.Protocol):
         self._connection: Connection | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._connection = self._running.connected(transport)
+        # uvloop's transports are asyncio's in all but their class.
+        self._connection = self._running.connected(cast("asyncio.Transport", transport))
 
     def data_received(self, data: bytes) -> None:
         assert self._connection is not None
