@@ -103,7 +103,7 @@ def _entry(service: str, commit: Commit, last: dict[tuple[str, str], str]) -> En
     state = values.get("state") or last.get((service, message_id), "")
     worker = where.get("incarnation") or values.get("incarnation", "")
     kind: Kind
-    if commit.verb == "insert":
+    if commit.verb == "insert" or values.get("state") == "claimed":
         kind = "claim"
     elif state == "held":
         kind = "work" if values.get("incarnation") else "hold"
