@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
+from threading import Event
 from typing import cast
 
 import anyio
@@ -50,7 +51,7 @@ def command(services: Services, live: bool, watch: float | None, check: bool, fo
         elif depths != before:
             _print_changes(before, depths, format_)
         before = depths
-        anyio.run(anyio.sleep, watch)
+        Event().wait(watch)  # Ctrl-C in an event loop that is being made would be told by its end
     return 0
 
 

@@ -159,8 +159,16 @@ class Process:
 
     def wait_ready(self) -> None:
         """Return once it has said that it is ready."""
+        self.line(lambda line: line.startswith("ready"))
+
+    def line(self, wanted: Callable[[str], bool]) -> str:
+        """Return the first whole line of this incarnation that is wanted; wait for it."""
         limit = time.monotonic() + READY_S_MAX
-        while not any(line.startswith("ready") for line in self.said().splitlines()):
+        while True:
+            lines = self.said().split("\n")[:-1]
+            found = next(filter(wanted, lines), None)
+            if found is not None:
+                return found
             if self.died() or time.monotonic() > limit:
                 raise AssertionError(f"{self.name} is not ready:\n{self.said()[-4000:]}")
             time.sleep(0.01)
@@ -280,7 +288,7 @@ def together(folder: Path, node: RabbitMQ | None, mail_url: str = "") -> Cast:
     system = Process("up", [*_general(ports), "up", "--data-dir", "."], folder, variables)
 
     def embedded() -> str:
-        line = next(line for line in system.said().splitlines() if "amqp://" in line)
+        line = system.line(lambda line: "amqp://" in line)
         port = line.rpartition(":")[2].strip("/ ")
         password = (folder / "secrets" / "broker-password").read_text().strip()
         return f"amqp://ordermill:{password}@127.0.0.1:{port}/"
