@@ -85,7 +85,7 @@ class Database:
 
     async def write_all(self, works: Sequence[Work[T]]) -> list[T | Exception]:
         """Do `write` for each, in order; each fails alone. Return an answer or exception each."""
-        slots = [self._works.enqueue(work) for work in works]
+        slots = self._works.enqueue_batch(works)
         answers: list[T | Exception] = []
         for slot in slots:
             if not slot.told:  # only once a group

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import anyio
 import anyio.to_thread
@@ -129,46 +130,70 @@ def _draft(path: Path) -> Path:
 class _NewFile:
     """A file that is to be written, and whether it was."""
 
-    __slots__ = ("data", "failure", "path", "told")
+    __slots__ = ("_draft", "data", "failure", "path", "told")
 
     def __init__(self, path: Path, data: bytes) -> None:
         self.path = path
         self.data = data
         self.told = False
         self.failure: OSError | None = None
+        self._draft: BinaryIO | None = None
+
+    def attempt(self, step: "Callable[[_NewFile], None]") -> None:
+        """Do the next step, unless one before it has failed."""
+        if self.failure is None:
+            try:
+                step(self)
+            except OSError as error:
+                self.failure = error
+                self._close()
+
+    def write(self) -> None:
+        """Write it, under its draft's name."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        self._draft = open(os.open(_draft(self.path), flags, 0o600), "wb")  # noqa: SIM115
+        self._draft.write(self.data)
+        self._draft.flush()
+
+    def sync(self) -> None:
+        """Sync the draft."""
+        assert self._draft is not None, "it was written"
+        os.fsync(self._draft.fileno())
+        self._close()
+
+    def rename(self) -> None:
+        """Give it its name."""
+        _draft(self.path).replace(self.path)
+
+    def _close(self) -> None:
+        if self._draft is not None:
+            draft, self._draft = self._draft, None
+            with contextlib.suppress(OSError):  # what it could not write has been told
+                draft.close()
 
 
 def _write_together(files: Sequence[_NewFile]) -> None:
-    """Write each file under another name, then rename them all, then sync their folders."""
+    """Write the files under other names, sync them, rename them, and sync their folders.
+
+    All are written before the first is synced: with that one the file system has synced most of
+    what the others need.
+    """
     last = {file.path: file for file in files}  # of two with one name the later one stays
-    for file in last.values():
-        _attempt(file, _write_draft)
-    drafted = [file for file in last.values() if file.failure is None]
-    for file in drafted:
-        _attempt(file, lambda file: _draft(file.path).replace(file.path))
-    for folder in dict.fromkeys(file.path.parent for file in drafted):
+    for step in (_NewFile.write, _NewFile.sync, _NewFile.rename):
+        for file in last.values():
+            file.attempt(step)
+    renamed = [file for file in last.values() if file.failure is None]
+    for folder in dict.fromkeys(file.path.parent for file in renamed):
         try:
             _sync_folder(folder)
         except OSError as error:
-            for file in drafted:
+            for file in renamed:
                 if file.path.parent == folder:
-                    file.failure = file.failure or error
+                    file.failure = error
     for file in files:
         file.failure = last[file.path].failure
         file.told = True
-
-
-def _attempt(file: _NewFile, step: Callable[[_NewFile], object]) -> None:
-    try:
-        step(file)
-    except OSError as error:
-        file.failure = error
-
-
-def _write_draft(file: _NewFile) -> None:
-    file.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = _draft(file.path)
-    _write(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), file.data)
 
 
 def _write(descriptor: int, data: bytes) -> None:

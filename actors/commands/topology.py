@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from threading import Event
 from typing import cast
 
 import anyio
@@ -43,6 +42,12 @@ def command(services: Services, live: bool, watch: float | None, check: bool, fo
     if watch is None:
         _print(declared, _depths(services) if live else {}, format_)
         return 0
+    anyio.run(_watch, services, declared, format_, watch)
+    return 0
+
+
+async def _watch(services: Services, declared: Topology, format_: str, every_s: float) -> None:
+    """Show it, then what has changed, until Ctrl-C; in one event loop, which knows how to end."""
     before: Depths = {}
     for turn in count():
         depths = _depths(services)
@@ -51,8 +56,7 @@ def command(services: Services, live: bool, watch: float | None, check: bool, fo
         elif depths != before:
             _print_changes(before, depths, format_)
         before = depths
-        Event().wait(watch)  # Ctrl-C in an event loop that is being made would be told by its end
-    return 0
+        await anyio.sleep(every_s)
 
 
 def _depths(services: Services) -> Depths:

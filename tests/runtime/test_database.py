@@ -86,6 +86,28 @@ async def test_waiting_works_share_one_commit_in_the_order_they_came(disk: Disk)
         assert database.statistics().group_largest == 20
 
 
+async def test_behind_a_large_group_the_next_one_gathers_as_many(disk: Disk) -> None:
+    async with (
+        open_database(disk, "a.db", [SCHEMA]) as database,
+        anyio.create_task_group() as tasks,
+    ):
+        await database.write_all([insert("x") for _ in range(20)])
+        for _ in range(20):
+            tasks.start_soon(database.write, insert("y"))
+            await anyio.lowlevel.checkpoint()  # the owner could have begun with it
+        await until(lambda: database.statistics().waiting == 0)
+        assert database.statistics().groups == 2
+
+
+async def test_behind_a_large_group_a_single_work_and_a_batch_are_not_kept(disk: Disk) -> None:
+    async with open_database(disk, "a.db", [SCHEMA]) as database:
+        await database.write_all([insert("x") for _ in range(20)])
+        with anyio.fail_after(5):
+            assert await database.write(insert("alone")) == 21
+            assert await database.write_all([insert("batch")]) == [22]
+        assert database.statistics().groups == 3
+
+
 async def test_a_group_is_never_larger_than_its_limit(disk: Disk) -> None:
     async with open_database(disk, "a.db", [SCHEMA], batch_max=8) as database:
         await database.write_all([insert("x") for _ in range(100)])
