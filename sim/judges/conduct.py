@@ -220,7 +220,8 @@ def nothing_goes_wrong_unhandled(evidence: Evidence) -> Iterator[str | None]:
     """No task fails with nobody waiting for it, no coroutine is forgotten, no callback raises.
 
     But Quart's own, where a store is broken: its task of a request says so as the process ends by
-    just that, and nobody is left to ask (asgi.py is cancelled while it waits for that task).
+    just that, or is killed as it is about to, and nobody is left to ask (asgi.py is cancelled while
+    it waits for that task).
     """
     for mishap in evidence.observed.mishaps:
         yield None if _ends_the_process(evidence, mishap) else mishap
@@ -230,7 +231,8 @@ def nothing_goes_wrong_unhandled(evidence: Evidence) -> Iterator[str | None]:
 def _ends_the_process(evidence: Evidence, mishap: str) -> bool:
     at, _, text = mishap.partition(" ")
     return "exception was never retrieved: StoreBroken" in text and any(
-        life.reason == "exited: StoreBroken" and 0 <= (life.ended_at or 0) - float(at) < DRAIN_S_MAX
+        (life.reason == "exited: StoreBroken" or not life.reason.startswith("exited"))
+        and 0 <= (life.ended_at or 0) - float(at) < DRAIN_S_MAX
         for life in evidence.observed.lives
     )
 

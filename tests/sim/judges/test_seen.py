@@ -321,14 +321,20 @@ def test_what_a_fault_has_cancelled_may_end() -> None:
     assert check(evidence, judges)[0].green
 
 
-def test_a_broken_store_may_be_told_to_nobody_if_its_process_ends_by_it() -> None:
+@pytest.mark.parametrize(
+    ("reason", "green"),
+    [("exited: StoreBroken", True), ("power cut", True), ("exited", False)],
+)
+def test_a_broken_store_may_be_told_to_nobody_if_its_process_ends_by_it(
+    reason: str, green: bool
+) -> None:
     evidence = witnessed()
     told = "9.600000 SimTask exception was never retrieved: StoreBroken: orders.db: unknown"
     evidence.observed.mishaps.append(told)
     judges = [one.judge for one in SEEN if one.name == "nothing_goes_wrong_unhandled"]
     assert check(evidence, judges)[0].breaches
-    evidence.observed.lives.append(Life("shop", 2, 9.5, ended_at=9.9, reason="exited: StoreBroken"))
-    assert check(evidence, judges)[0].green
+    evidence.observed.lives.append(Life("shop", 2, 9.5, ended_at=9.9, reason=reason))
+    assert check(evidence, judges)[0].green is green
 
 
 def test_an_ack_may_leave_a_moment_after_the_twin_was_claimed() -> None:
