@@ -122,9 +122,10 @@ def _repeated(original: StoredEvent, event: NewEvent) -> Appended:
 
 
 def add(tx: Transaction, event: NewEvent, version: int, recorded_at_ms: int) -> StoredEvent:
-    """Append ``event`` as this version, for who knows the stream and has looked for the id.
+    """Append ``event`` as this version, for who knows the stream.
 
-    What is taken, id or version, SQLite refuses (IntegrityError): such a caller is mistaken.
+    What is taken, id or version, SQLite refuses (`sqlite3.IntegrityError`), and nothing is changed:
+    who has not looked for the id looks then.
     """
     cursor = tx.connection.execute(
         "INSERT INTO events (stream, version, event_id, type, schema_version, data, app_id,"
