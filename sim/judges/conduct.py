@@ -230,8 +230,9 @@ def nothing_goes_wrong_unhandled(evidence: Evidence) -> Iterator[str | None]:
 
 def _ends_the_process(evidence: Evidence, mishap: str) -> bool:
     at, _, text = mishap.partition(" ")
+    broken = _may_end(evidence, "StoreBroken")
     return "exception was never retrieved: StoreBroken" in text and any(
-        (life.reason == "exited: StoreBroken" or not life.reason.startswith("exited"))
+        (life.reason == "exited: StoreBroken" or (broken and not life.reason.startswith("exited")))
         and 0 <= (life.ended_at or 0) - float(at) < DRAIN_S_MAX
         for life in evidence.observed.lives
     )

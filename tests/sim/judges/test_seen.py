@@ -329,11 +329,15 @@ def test_a_broken_store_may_be_told_to_nobody_if_its_process_ends_by_it(
     reason: str, green: bool
 ) -> None:
     evidence = witnessed()
+    killed = not reason.startswith("exited")
     told = "9.600000 SimTask exception was never retrieved: StoreBroken: orders.db: unknown"
     evidence.observed.mishaps.append(told)
     judges = [one.judge for one in SEEN if one.name == "nothing_goes_wrong_unhandled"]
     assert check(evidence, judges)[0].breaches
     evidence.observed.lives.append(Life("shop", 2, 9.5, ended_at=9.9, reason=reason))
+    if killed:
+        assert check(evidence, judges)[0].breaches, "no disk has failed"
+        evidence.observed.struck.append(Struck(9.4, 1, "disk-error", "", "shop", {}, {}, {}))
     assert check(evidence, judges)[0].green is green
 
 
