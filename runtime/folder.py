@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import anyio
 import anyio.to_thread
@@ -110,7 +109,7 @@ class Folder:
 
     def _remove(self, name: str) -> None:
         path = self.root / name
-        for left in (path, _draft(path)):
+        for left in (path, path.with_name(_draft(path.name))):
             left.unlink(missing_ok=True)
         if path.parent.is_dir():
             _sync_folder(path.parent)
@@ -123,77 +122,94 @@ def _unusable(path: Path, error: OSError) -> EnvironmentUnready:
     )
 
 
-def _draft(path: Path) -> Path:
-    return path.with_name(f".{path.name}.draft")
+def _draft(name: str) -> str:
+    return f".{name}.draft"
 
 
 class _NewFile:
     """A file that is to be written, and whether it was."""
 
-    __slots__ = ("_draft", "data", "failure", "path", "told")
+    __slots__ = ("_descriptor", "_draft", "_name", "data", "failure", "folder", "told")
 
     def __init__(self, path: Path, data: bytes) -> None:
-        self.path = path
+        self.folder, self._name = os.path.split(path)
+        self._draft = _draft(self._name)
         self.data = data
         self.told = False
         self.failure: OSError | None = None
-        self._draft: BinaryIO | None = None
+        self._descriptor = -1
 
-    def attempt(self, step: "Callable[[_NewFile], None]") -> None:
-        """Do the next step, unless one before it has failed."""
+    @property
+    def place(self) -> tuple[str, str]:
+        """Its folder and its name."""
+        return self.folder, self._name
+
+    def attempt(self, step: "Callable[[_NewFile, int], None]", folder: int) -> None:
+        """Do the next step in the open ``folder``, unless one before it has failed."""
         if self.failure is None:
             try:
-                step(self)
+                step(self, folder)
             except OSError as error:
                 self.failure = error
                 self._close()
 
-    def write(self) -> None:
+    def write(self, folder: int) -> None:
         """Write it, under its draft's name."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        self._draft = open(os.open(_draft(self.path), flags, 0o600), "wb")  # noqa: SIM115
-        self._draft.write(self.data)
-        self._draft.flush()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        self._descriptor = os.open(self._draft, flags, 0o600, dir_fd=folder)
+        left = memoryview(self.data)
+        while left:
+            left = left[os.write(self._descriptor, left) :]
 
-    def sync(self) -> None:
+    def sync(self, _folder: int) -> None:
         """Sync the draft."""
-        assert self._draft is not None, "it was written"
-        os.fsync(self._draft.fileno())
+        os.fsync(self._descriptor)
         self._close()
 
-    def rename(self) -> None:
+    def rename(self, folder: int) -> None:
         """Give it its name."""
-        _draft(self.path).replace(self.path)
+        os.rename(self._draft, self._name, src_dir_fd=folder, dst_dir_fd=folder)
 
     def _close(self) -> None:
-        if self._draft is not None:
-            draft, self._draft = self._draft, None
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
             with contextlib.suppress(OSError):  # what it could not write has been told
-                draft.close()
+                os.close(descriptor)
 
 
 def _write_together(files: Sequence[_NewFile]) -> None:
-    """Write the files under other names, sync them, rename them, and sync their folders.
+    """Write the files, folder by folder, and tell each whether it is there."""
+    last = {file.place: file for file in files}  # of two with one name the later one stays
+    folders: dict[str, list[_NewFile]] = {}
+    for file in last.values():
+        folders.setdefault(file.folder, []).append(file)
+    for folder, its_files in folders.items():
+        try:
+            _write_into(folder, its_files)
+        except OSError as error:
+            for file in its_files:
+                file.failure = file.failure or error
+    for file in files:
+        file.failure = last[file.place].failure
+        file.told = True
+
+
+def _write_into(folder: str, files: Sequence[_NewFile]) -> None:
+    """Write the files under other names, sync them, rename them, and sync their folder.
 
     All are written before the first is synced: with that one the file system has synced most of
-    what the others need.
+    what the others need. Each call of the system is a hand-over to the event loop's thread and
+    back, which costs more than the call: hence as few of them as there can be.
     """
-    last = {file.path: file for file in files}  # of two with one name the later one stays
-    for step in (_NewFile.write, _NewFile.sync, _NewFile.rename):
-        for file in last.values():
-            file.attempt(step)
-    renamed = [file for file in last.values() if file.failure is None]
-    for folder in dict.fromkeys(file.path.parent for file in renamed):
-        try:
-            _sync_folder(folder)
-        except OSError as error:
-            for file in renamed:
-                if file.path.parent == folder:
-                    file.failure = error
-    for file in files:
-        file.failure = last[file.path].failure
-        file.told = True
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for step in (_NewFile.write, _NewFile.sync, _NewFile.rename):
+            for file in files:
+                file.attempt(step, descriptor)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write(descriptor: int, data: bytes) -> None:
