@@ -49,7 +49,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_case(case: Case, plan: Plan, progress: Progress) -> dict[str, list[Sample]]:
-    """Run all rounds of a case; return the samples by contender, in order."""
+    """Run all rounds of a case; return the samples by contender, in order.
+
+    A rival whose round fails twice is out of the case, and said to be: it does not end the run.
+    """
     chosen = [
         one
         for one in case.contenders
@@ -58,14 +61,36 @@ def run_case(case: Case, plan: Plan, progress: Progress) -> dict[str, list[Sampl
     samples: dict[str, list[Sample]] = {contender.name: [] for contender in chosen}
     with _broker(case, progress) as broker, _kept(plan) as kept:
         for number in range(plan.repeats):
-            for contender in chosen:
+            for contender in [one for one in chosen if one.name in samples]:
                 began = time.perf_counter()
-                samples[contender.name].append(
-                    _run(case, contender, plan, (broker, kept), progress)
-                )
+                sample = _tried(case, contender, plan, (broker, kept), progress)
                 took_s = time.perf_counter() - began
-                progress.round(case.name, number + 1, plan.repeats, contender.name, took_s)
+                if sample is None:
+                    del samples[contender.name]
+                else:
+                    samples[contender.name].append(sample)
+                    progress.round(case.name, number + 1, plan.repeats, contender.name, took_s)
+    if not samples:
+        raise RoundFailed(f"{case.name}: nobody is left to measure")
     return samples
+
+
+def _tried(
+    case: Case,
+    contender: Contender,
+    plan: Plan,
+    shared: tuple[RabbitMQ | None, Path],
+    progress: Progress,
+) -> Sample | None:
+    for attempt in (1, 2):
+        try:
+            return _run(case, contender, plan, shared, progress)
+        except RoundFailed as failure:
+            if contender.role == "ours":
+                raise
+            what = "tried again" if attempt == 1 else "left out of this run"
+            progress.say(f"{failure}\n{case.name:<9} {contender.name} is {what}")
+    return None
 
 
 @contextmanager

@@ -62,13 +62,12 @@ def faststream(
     from bench.rivals.faststream_shop import command_for
 
     with ExitStack() as stack:
-        processes = [
-            stack.enter_context(
-                running(share, command_for(folder, broker_url, share, safe=safe), folder)
-            )
-            for share in shares
-        ]
-        lines = [process.wait_for("ready") for process in processes]
+        processes, lines = [], []
+        # One after the other: at once they lock each other out of the database they make.
+        for share in shares:
+            command = command_for(folder, broker_url, share, safe=safe)
+            processes.append(stack.enter_context(running(share, command, folder)))
+            lines.append(processes[-1].wait_for("ready"))
         url = lines[0].split()[-1]
         pids = tuple(process.pid for process in processes)
         yield Place(url, "/orders", folder / "mail" / "new", pids, folder)

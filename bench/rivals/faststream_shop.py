@@ -141,6 +141,9 @@ class Shop:
                 "DEEPCOPY_FROM_AGGREGATE_CACHE": "n",
             }
         )
+        # Its look for an older table, in the transaction of the first insert, ends in "database is
+        # locked" where another process writes in between. Ours is new.
+        self.orders.tracker.has_checked_for_multi_row_tracking_table = True
         self._broker = broker
         self._safe = safe
         # What other processes save wakes nobody here.

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.case import Round
-from bench.rounds import RoundFailed, run_round
+from bench import rounds
+from bench.case import Round, load_case
+from bench.progress import Progress
+from bench.rounds import Plan, RoundFailed, run_case, run_round
+from bench.sample import Sample
 from tests.harness.command import run
 
 
@@ -62,6 +65,32 @@ def test_a_round_that_fails_says_what_happened(tmp_path: Path) -> None:
     )
     with pytest.raises(RoundFailed, match="unable to open database file"):
         run_round(task)
+
+
+@pytest.mark.parametrize("name", ["aiosqlite", "ordermill"])
+def test_a_rival_that_fails_twice_is_left_out_and_one_of_ours_ends_the_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+    said: list[str] = []
+
+    def run_round(task: Round, *_: object) -> Sample:
+        tries.append(task.contender)
+        if task.contender == name:
+            raise RoundFailed(f"{name} failed: database is locked")
+        return Sample(operations=1, wall_s=1.0, cpu_s=1.0, memory_mib=1.0)
+
+    monkeypatch.setattr(rounds, "run_round", run_round)
+    plan = Plan(repeats=2, only=("ordermill", "aiosqlite"), work=tmp_path)
+    case = load_case("append")
+    if name == "ordermill":
+        with pytest.raises(RoundFailed, match="database is locked"):
+            run_case(case, plan, Progress(said.append))
+        return
+    samples = run_case(case, plan, Progress(said.append))
+    assert {one: len(found) for one, found in samples.items()} == {"ordermill": 2}
+    assert tries.count(name) == 2
+    assert [line for line in said if "aiosqlite is left out of this run" in line]
 
 
 def test_what_a_round_has_started_ends_with_it_when_its_time_is_up(tmp_path: Path) -> None:
