@@ -10,6 +10,7 @@ import sqlite3
 import msgspec
 
 from runtime.errors import Rejection
+from runtime.staged import Statement
 from runtime.transaction import Transaction
 
 SCHEMA = """
@@ -38,6 +39,12 @@ _SELECT = (
     "SELECT position, stream, version, event_id, type, schema_version, data, app_id,"
     " correlation_id, stream_correlation, recorded_at_ms, traceparent FROM events"
 )
+_ADD = Statement(
+    "events",
+    "INSERT INTO events (position, stream, version, event_id, type, schema_version, data, app_id,"
+    " correlation_id, stream_correlation, recorded_at_ms, traceparent)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+)
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +65,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
 
 
-class StoredEvent(msgspec.Struct, frozen=True):
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """An event as the log holds it. ``position`` orders all streams, ``version`` its own."""
 
     position: int
@@ -102,7 +109,22 @@ def append(
             f"{event.stream} is at version {version}, not {expected_version}",
             details={"current_version": version, "expected_version": expected_version},
         )
-    return Appended(add(tx, event, version + 1, max(recorded_at_ms, latest_ms)), replayed=False)
+    stored = StoredEvent(
+        position=last_position(tx.connection) + 1,
+        stream=event.stream,
+        version=version + 1,
+        event_id=event.event_id,
+        type=event.type,
+        schema_version=event.schema_version,
+        data=event.data,
+        app_id=event.app_id,
+        correlation_id=event.correlation_id,
+        stream_correlation=event.stream_correlation,
+        recorded_at_ms=max(recorded_at_ms, latest_ms),
+        traceparent=event.traceparent,
+    )
+    add(tx, stored)
+    return Appended(stored, replayed=False)
 
 
 def _repeated(original: StoredEvent, event: NewEvent) -> Appended:
@@ -121,19 +143,18 @@ def _repeated(original: StoredEvent, event: NewEvent) -> Appended:
     return Appended(original, replayed=True)
 
 
-def add(tx: Transaction, event: NewEvent, version: int, recorded_at_ms: int) -> StoredEvent:
-    """Append ``event`` as this version, for who knows the stream.
+def add(tx: Transaction, event: StoredEvent) -> None:
+    """Append ``event`` as it is, for who knows the stream and the last position.
 
-    What is taken, id or version, SQLite refuses (`sqlite3.IntegrityError`), and nothing is changed:
-    who has not looked for the id looks then.
+    What is taken, id, version or position, is refused as `Transaction.write` says, and nothing is
+    changed: who has not looked for the id looks then.
     """
-    cursor = tx.connection.execute(
-        "INSERT INTO events (stream, version, event_id, type, schema_version, data, app_id,"
-        " correlation_id, stream_correlation, recorded_at_ms, traceparent)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    tx.write(
+        _ADD,
         (
+            event.position,
             event.stream,
-            version,
+            event.version,
             event.event_id,
             event.type,
             event.schema_version,
@@ -141,24 +162,9 @@ def add(tx: Transaction, event: NewEvent, version: int, recorded_at_ms: int) -> 
             event.app_id,
             event.correlation_id,
             event.stream_correlation,
-            recorded_at_ms,
+            event.recorded_at_ms,
             event.traceparent,
         ),
-    )
-    assert cursor.lastrowid is not None, "an INSERT has a row id"
-    return StoredEvent(
-        position=cursor.lastrowid,
-        stream=event.stream,
-        version=version,
-        event_id=event.event_id,
-        type=event.type,
-        schema_version=event.schema_version,
-        data=event.data,
-        app_id=event.app_id,
-        correlation_id=event.correlation_id,
-        stream_correlation=event.stream_correlation,
-        recorded_at_ms=recorded_at_ms,
-        traceparent=event.traceparent,
     )
 
 

@@ -35,7 +35,7 @@ class MessageType(msgspec.Struct, frozen=True):
         return f"{self.name}/v{self.version}"
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One message. ``timestamp`` is in whole seconds since the epoch (AMQP 0-9-1, 4.2.5.4).
 
     A message that was re-queued on purpose says so in its headers: ``x-requeued: true`` and

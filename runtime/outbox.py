@@ -22,6 +22,7 @@ from runtime.host import Host
 from runtime.message import Message
 from runtime.publishing import Outgoing, Publisher
 from runtime.redaction import describe_error
+from runtime.staged import Statement
 from runtime.stored import message_of, properties_of
 from runtime.telemetry import Telemetry
 from runtime.transaction import Transaction
@@ -40,6 +41,8 @@ CREATE TABLE outbox (
 """
 
 _ROW = "SELECT position, key, exchange, routing_key, properties, body FROM outbox"
+_INSERT = "INSERT INTO outbox (key, exchange, routing_key, timestamp, properties, body)"
+_ENQUEUE = Statement("outbox", f"{_INSERT} VALUES (?, ?, ?, ?, ?, ?)")
 _BACKOFF_S = 0.1
 
 
@@ -49,11 +52,8 @@ def enqueue(tx: Transaction, key: str, exchange: str, routing_key: str, message:
     Every byte is fixed here, ``message.timestamp`` too. One message id belongs to one key. Register
     ``tx.on_commit(relay.wake)`` too: without it the relay finds the row at its next slow poll.
     """
-    tx.connection.execute(
-        "INSERT INTO outbox (key, exchange, routing_key, timestamp, properties, body)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (key, exchange, routing_key, message.timestamp, properties_of(message), message.body),
-    )
+    properties = properties_of(message)
+    tx.write(_ENQUEUE, (key, exchange, routing_key, message.timestamp, properties, message.body))
 
 
 class RelayStatistics(msgspec.Struct, frozen=True):

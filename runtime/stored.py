@@ -9,7 +9,7 @@ import msgspec
 from runtime.message import HeaderValue, Message
 
 
-class _Properties(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Properties(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     message_id: str
     type: str
     correlation_id: str

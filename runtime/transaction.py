@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from runtime.errors import StoreUnavailable
 from runtime.groups import Group, Slot
 from runtime.sqlite import as_failure, is_broken, is_sqlite, is_transient
+from runtime.staged import NotTogether, Row, Staged, Statement
 
 T = TypeVar("T")
 
@@ -22,12 +23,31 @@ class Transaction:
     given back through `on_rollback`.
     """
 
-    __slots__ = ("connection", "notices", "undos")
+    __slots__ = ("_connection", "_staged", "notices", "undos")
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
+    def __init__(self, connection: sqlite3.Connection, staged: Staged | None = None) -> None:
+        self._connection = connection
+        self._staged = staged
         self.undos: list[Callable[[], None]] = []
         self.notices: list[Callable[[], None]] = []
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection; whoever looks through it sees everything that was written before."""
+        if self._staged is not None:
+            self._staged.write()
+        return self._connection
+
+    def write(self, statement: Statement, row: Row) -> None:
+        """Write a row by ``statement``, together with those of the other works.
+
+        Raises `sqlite3.IntegrityError` where the row is refused - not always: it may be only after
+        this work that SQLite sees the row. Then the group is run again, and this raises.
+        """
+        if self._staged is not None:
+            self._staged.add(statement, row)
+        else:
+            self._connection.execute(statement.sql, row)
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Call ``undo`` on the database's thread if this work, or its whole group, is rolled back.
@@ -89,21 +109,26 @@ def _undo(begun: list[Transaction], connection: sqlite3.Connection) -> None:
 def _carry_out(
     name: str, group: Group[Transaction], connection: sqlite3.Connection, begun: list[Transaction]
 ) -> bool:
-    """Carry out the works, without a savepoint each; False where one of them would be needed.
+    """Carry out the works together; False where they must be carried out apart.
 
-    A savepoint costs a copy of each page that is written after it, for the sake of the rare work
-    that changes something before it raises.
+    That is for the sake of the rare work that changes something before it raises, or whose rows are
+    refused: a savepoint costs a copy of each page that is written after it.
     """
     connection.execute("BEGIN IMMEDIATE")
-    for slot in group.slots:
-        transaction = Transaction(connection)
-        begun.append(transaction)
-        unchanged = connection.total_changes
-        failure = _attempt(transaction, slot)
-        if failure is not None:
-            if connection.total_changes != unchanged:
-                return False
-            _fail(name, transaction, slot, failure)
+    staged = Staged(connection)
+    try:
+        for slot in group.slots:
+            transaction = Transaction(connection, staged)
+            begun.append(transaction)
+            unchanged = connection.total_changes, staged.count
+            failure = _attempt(transaction, slot, connection)
+            if failure is not None:
+                if (connection.total_changes, staged.count) != unchanged:
+                    return False
+                _fail(name, transaction, slot, failure)
+        staged.write()
+    except NotTogether:
+        return False
     return True
 
 
@@ -117,23 +142,25 @@ def _carry_out_apart(
         begun.append(transaction)
         connection.execute("SAVEPOINT work")
         slot.failure = None
-        failure = _attempt(transaction, slot)
+        failure = _attempt(transaction, slot, connection)
         if failure is not None:
             connection.execute("ROLLBACK TO work")
             _fail(name, transaction, slot, failure)
         connection.execute("RELEASE work")
 
 
-def _attempt(transaction: Transaction, slot: Slot[Transaction, Any]) -> Exception | None:
+def _attempt(
+    transaction: Transaction, slot: Slot[Transaction, Any], connection: sqlite3.Connection
+) -> Exception | None:
     """Carry out one work; return what it raised. Raises what ended the whole transaction."""
     try:
         slot.answer = slot.work(transaction)
     except Exception as error:
         # After some errors SQLite has rolled back the whole transaction by itself.
-        if is_broken(error) or (is_sqlite(error) and not transaction.connection.in_transaction):
+        if is_broken(error) or (is_sqlite(error) and not connection.in_transaction):
             raise
         return error
-    assert transaction.connection.in_transaction, "a work ended the transaction of its whole group"
+    assert connection.in_transaction, "a work ended the transaction of its whole group"
     return None
 
 

@@ -37,7 +37,7 @@ class Watch(Protocol):
         open_: bool,
         certain: bool,
     ) -> None:
-        """``rows``: the parameters of each execution; ``row_id``: of the row that was inserted.
+        """``rows``: the parameters of each execution; ``row_id``: of the last row inserted.
 
         ``open_``: the transaction goes on. Not ``certain``: the power was cut at this statement.
         """

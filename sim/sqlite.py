@@ -134,6 +134,12 @@ class SimConnection(sqlite3.Connection):
         self._applied(drive, sql, rows, cursor)
         return cursor
 
+    def _last_row_id(self, cursor: sqlite3.Cursor, rows: Sequence[Any]) -> int:
+        if len(rows) == 1 and cursor.lastrowid is not None:
+            return cursor.lastrowid
+        (last,) = super().execute("SELECT last_insert_rowid()").fetchone()  # `executemany` has none
+        return int(last)
+
     def limit_pages(self, limit: int) -> None:
         """Let the file grow to so many pages (it keeps those it has); 0: to SQLite's own limit."""
         with suppress(sqlite3.ProgrammingError):  # it is closed
@@ -150,7 +156,7 @@ class SimConnection(sqlite3.Connection):
                     sql,
                     rows,
                     cursor.rowcount,
-                    cursor.lastrowid or 0,
+                    self._last_row_id(cursor, rows),
                     open_=self.in_transaction,
                     certain=not drive.gone,
                 )

@@ -23,7 +23,7 @@ Carrier = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=_NO_C
 Tracking = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=_NO_CONTROLS)]
 
 
-class OrderCreated(msgspec.Struct, frozen=True):
+class OrderCreated(msgspec.Struct, frozen=True, gc=False):
     """A customer placed the order."""
 
     number: int
@@ -41,7 +41,7 @@ class OrderCancelled(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: Reason | None = None
 
 
-class PaymentUpdated(msgspec.Struct, frozen=True):
+class PaymentUpdated(msgspec.Struct, frozen=True, gc=False):
     """The customer chose another card before payment began."""
 
     payment: PaymentMethod
@@ -59,7 +59,7 @@ class PaymentAuthInProgress(msgspec.Struct, frozen=True):
     attempt: Attempt
 
 
-class PaymentCaptured(msgspec.Struct, frozen=True):
+class PaymentCaptured(msgspec.Struct, frozen=True, gc=False):
     """The money was taken; ``payment_version`` is the version the method was folded at."""
 
     attempt: Attempt
@@ -161,7 +161,7 @@ EVENT_TYPES: dict[str, EventType] = {row.name: row for row in _TABLE}
 TYPE_OF_BODY: dict[type[Body], EventType] = {row.body: row for row in _TABLE}
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One stored fact; ``recorded_at_ms`` is Unix time in milliseconds, ascending in a stream."""
 
     id: str

@@ -24,7 +24,7 @@ from actors.domain.events import (
 from actors.domain.values import Line, Money, PaymentMethod
 
 
-class Happening(msgspec.Struct, frozen=True):
+class Happening(msgspec.Struct, frozen=True, gc=False):
     """When a kind of event last happened to this order."""
 
     event_id: str
@@ -32,7 +32,7 @@ class Happening(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The state of one order at ``version``. Personal data is behind the ``*_ref`` references."""
 
     id: str

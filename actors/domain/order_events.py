@@ -101,7 +101,7 @@ class Receipt(msgspec.Struct, frozen=True):
     replayed: bool
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An appended event; ``replayed`` where the same event was already there."""
 
     event: Event

@@ -99,11 +99,13 @@ def refusal(order: Order | None, event_type: str) -> tuple[str, str | None] | No
     guard = GUARDS[event_type]
     if order is None:
         return ("not-found", None) if guard.needs else None
+    happened = order.happened
     for blocker, code in guard.blocked_by.items():
-        if order.has(blocker):
+        if blocker in happened:
             return code, blocker
-    if not all(order.has(needed) for needed in guard.needs):
-        return guard.too_early, None
+    for needed in guard.needs:
+        if needed not in happened:
+            return guard.too_early, None
     return None
 
 

@@ -147,7 +147,7 @@ Sku = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$(?!\n)")]
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=99)]
 
 
-class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Money(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """An amount in minor units (cents) of an ISO 4217 currency."""
 
     amount: Amount
@@ -183,7 +183,7 @@ class Address(TidyText, frozen=True):
             raise ValueError("`country` must be an ISO 3166-1 alpha-2 code such as DE")
 
 
-class Line(msgspec.Struct, frozen=True):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One line of an order: what, how many, at what price each."""
 
     sku: Sku
@@ -192,7 +192,7 @@ class Line(msgspec.Struct, frozen=True):
     unit_price: Money
 
 
-class PaymentMethod(msgspec.Struct, frozen=True):
+class PaymentMethod(msgspec.Struct, frozen=True, gc=False):
     """What events and messages may say of a card: a vault reference, the brand, the last four."""
 
     ref: str

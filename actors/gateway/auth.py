@@ -44,8 +44,11 @@ def derived_key(secret: str, purpose: str) -> bytes:
 
 
 def mac(key: bytes, text: bytes) -> bytes:
-    """Return the HMAC-SHA-256 of the text."""
-    return hmac.digest(key, text, "sha256")
+    """Return the HMAC-SHA-256 of the text.
+
+    `hmac.digest` would give the interpreter's lock away each time, for a microsecond's work.
+    """
+    return hmac.new(key, text, "sha256").digest()
 
 
 def is_order_id(text: str) -> bool:

@@ -21,7 +21,7 @@ from runtime.transaction import Transaction
 ORDER_CORRELATION = "x-order-correlation"
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class Origin(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What led to an event: the request or message, and when it was decided."""
 
     correlation_id: str
@@ -38,6 +38,7 @@ class Log:
         self.folds = folds
         self._on_appended = on_appended
         self._wake_relay = wake_relay
+        self._position: int | None = None
 
     def append(
         self,
@@ -51,37 +52,46 @@ class Log:
     ) -> tuple[Event, Order]:
         """Append the event to the order as it was just looked up; guards have had their say.
 
-        Raises `sqlite3.IntegrityError`, and changes nothing, where the id is taken; `Unprocessable`
-        for a body that its own reader refuses.
+        Raises `sqlite3.IntegrityError`, and changes nothing, where the id is taken (see
+        `Transaction.write`); `Unprocessable` for a body that its own reader refuses.
         """
         began = origin.correlation_id if order is None else order.correlation_id
         version, latest_ms = (0, 0) if order is None else (order.version, order.updated_at_ms)
-        data = encode_body(body)
-        stored = event_store.add(
-            tx,
-            event_store.NewEvent(
-                stream=order_id,
-                event_id=event_id,
-                type=row.name,
-                schema_version=row.schema_version,
-                data=data,
-                app_id=row.app_id,
-                correlation_id=origin.correlation_id,
-                stream_correlation=began,
-                traceparent=origin.traceparent,
-            ),
-            version + 1,
-            max(origin.at_ms, latest_ms),
+        stored = event_store.StoredEvent(
+            position=self._next_position(tx),
+            stream=order_id,
+            version=version + 1,
+            event_id=event_id,
+            type=row.name,
+            schema_version=row.schema_version,
+            data=encode_body(body),
+            app_id=row.app_id,
+            correlation_id=origin.correlation_id,
+            stream_correlation=began,
+            recorded_at_ms=max(origin.at_ms, latest_ms),
+            traceparent=origin.traceparent,
         )
         event = event_from(stored)
+        event_store.add(tx, stored)
         order = self.folds.advance(tx, order, event)
-        order_list.put(tx.connection, order)
+        order_list.put(tx, order)
         tx.on_commit(partial(self._on_appended, order))
         if row.exchange is not None:
             message = message_from(stored, row)
             outbox.enqueue(tx, order_id, row.exchange, row.routing_key, message)
             tx.on_commit(self._wake_relay)
         return event, order
+
+    def _next_position(self, tx: Transaction) -> int:
+        """Return the position after the last one; nobody else appends."""
+        tx.on_rollback(self._forget_position)
+        if self._position is None:
+            self._position = event_store.last_position(tx.connection)
+        self._position += 1
+        return self._position
+
+    def _forget_position(self) -> None:
+        self._position = None
 
 
 def message_from(stored: event_store.StoredEvent, row: EventType) -> Message:

@@ -70,7 +70,7 @@ class Replay(msgspec.Struct, frozen=True):
     intent: Intent
 
 
-class Append(msgspec.Struct, frozen=True):
+class Append(msgspec.Struct, frozen=True, gc=False):
     """A service's event. ``id`` is derived from what it states, so a repetition is recognised."""
 
     service: Service
@@ -85,15 +85,15 @@ class Append(msgspec.Struct, frozen=True):
 Request = Execute | Replay | Append
 
 
-class Fresh(msgspec.Struct, frozen=True):
-    """Ids (of a command) and the time, drawn before the request goes to the database's thread."""
+class Fresh(msgspec.Struct, frozen=True, gc=False):
+    """The time, and a command's ids, drawn before the request goes to the database's thread."""
 
-    order_id: str
-    event_id: str
-    payment_ref: str
-    customer_ref: str
-    address_ref: str
     at_ms: int
+    order_id: str = ""
+    event_id: str = ""
+    payment_ref: str = ""
+    customer_ref: str = ""
+    address_ref: str = ""
 
 
 class Decision(msgspec.Struct, frozen=True):

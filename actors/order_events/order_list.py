@@ -10,6 +10,8 @@ from actors.domain.order import Order, fold_all, status
 from actors.domain.order_events import OrderQuery, OrderSummary
 from actors.order_events.stream import events_of
 from actors.order_events.vault import email_key
+from runtime.staged import Statement
+from runtime.transaction import Transaction
 
 LIMIT_MAX = 100
 
@@ -47,25 +49,18 @@ def row_of(order: Order) -> tuple[str | int, ...]:
     )
 
 
-def put(connection: sqlite3.Connection, order: Order) -> None:
-    """Write the order's row as of its version."""
-    if order.version > 1 and _update(connection, order):
-        return
-    connection.execute(
-        f"INSERT OR REPLACE INTO order_list ({COLUMNS}, refund_due)"  # noqa: S608 - a constant
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        row_of(order),
-    )
+_PUT = Statement(
+    "order_list",
+    f"INSERT INTO order_list ({COLUMNS}, refund_due)"  # noqa: S608 - a constant
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, version = excluded.version,"
+    " updated_at_ms = excluded.updated_at_ms, refund_due = excluded.refund_due",
+)
 
 
-def _update(connection: sqlite3.Connection, order: Order) -> bool:
-    """Write what changes in an order's life; False where it has no row yet."""
-    changed = connection.execute(
-        "UPDATE order_list SET status = ?, version = ?, updated_at_ms = ?, refund_due = ?"
-        " WHERE order_id = ?",
-        (status(order), order.version, order.updated_at_ms, int(order.refund_due), order.id),
-    )
-    return changed.rowcount == 1
+def put(tx: Transaction, order: Order) -> None:
+    """Write the order's row as of its version: what changes in an order's life, if it is there."""
+    tx.write(_PUT, row_of(order))
 
 
 def find(connection: sqlite3.Connection, query: OrderQuery) -> list[OrderSummary]:
@@ -110,4 +105,4 @@ def rebuild(connection: sqlite3.Connection) -> None:
     for (order_id,) in streams:
         order = fold_all(events_of(connection, order_id))
         assert order is not None, "a stream has events"
-        put(connection, order)
+        connection.execute(_PUT.sql, row_of(order))

@@ -57,17 +57,19 @@ class OrderEventsActor(Actor[Request]):
             self._telemetry.observe("store_append_duration_seconds", took_s, count)
 
     def _work(self, request: Request) -> Work[Decision]:
-        # One draw: what a command makes shares its id, and says by the prefix what it is. Services
-        # name their events themselves.
-        event_id = self._host.ids.new("evt") if isinstance(request, Execute) else ""
+        at_ms = int(self._host.clock.wall() * 1000)
+        if not isinstance(request, Execute):  # services name their events themselves
+            return partial(decide, self._log, request, Fresh(at_ms))
+        # One draw: what a command makes shares its id, and says by the prefix what it is.
+        event_id = self._host.ids.new("evt")
         drawn = event_id.removeprefix("evt")
         fresh = Fresh(
+            at_ms,
             order_id=f"ord{drawn}",
             event_id=event_id,
             payment_ref=f"pay{drawn}",
             customer_ref=f"cus{drawn}",
             address_ref=f"adr{drawn}",
-            at_ms=int(self._host.clock.wall() * 1000),
         )
         return partial(decide, self._log, request, fresh)
 

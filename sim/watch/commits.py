@@ -136,7 +136,9 @@ class Writer:
         form = _read(sql)
         if isinstance(form, Form):
             if changed:
-                self._rows += [(form, row, changed, row_id) for row in rows]
+                # Rows that were inserted together follow one another; each execution changed one.
+                first, each = row_id - len(rows) + 1, max(1, changed // len(rows))
+                self._rows += [(form, row, each, first + at) for at, row in enumerate(rows)]
                 if not open_:
                     self._commit(certain=certain)
         elif form == "SAVEPOINT":

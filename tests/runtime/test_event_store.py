@@ -196,8 +196,7 @@ def test_any_sequence_of_appends_keeps_the_laws(
 
 def test_a_page_of_the_log_costs_the_same_wherever_it_is(tx: Transaction) -> None:
     for number in range(10_000):
-        appended = event(f"s{number // 5}", f"e{number}")
-        event_store.add(tx, appended, number % 5 + 1, recorded_at_ms=number)
+        event_store.append(tx, event(f"s{number // 5}", f"e{number}"), number)
     steps = 0
 
     def count() -> int:
