@@ -129,6 +129,20 @@ class ActorRef(Generic[M]):
         finally:
             deadlines.drop(envelope, slot)
 
+    def peek(self, most: int) -> list[tuple[M, float | None]]:
+        """Return the oldest messages in the mailbox, and how long whoever asks still waits.
+
+        None: it was told, or nobody counts.
+        """
+        found: list[tuple[M, float | None]] = []
+        for item in self.mailbox.peek(most):
+            if not isinstance(item, Envelope):
+                found.append((item, None))
+            elif not isinstance(item.message, _Stop):
+                left_s = None if self.deadlines is None else self.deadlines.left_s(item)
+                found.append((item.message, left_s))
+        return found
+
     def statistics(self) -> MailboxStatistics:
         """Return the mailbox's figures."""
         return self.mailbox.statistics()

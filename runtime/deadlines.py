@@ -53,6 +53,16 @@ class Deadlines:
         if waiters is not None:
             waiters.pop(waiter, None)
 
+    def left_s(self, waiter: Expiring) -> float | None:
+        """Return how long ``waiter`` still has, by looking at all that wait; None: not one of them.
+
+        It may be a tick too much.
+        """
+        for slot, waiters in self._slots.items():
+            if waiter in waiters:
+                return slot * TICK_S - self._clock.monotonic()
+        return None
+
     async def run(self) -> None:
         """Serve until cancelled; then every deadline still open expires at once."""
         self.running = True

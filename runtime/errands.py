@@ -87,24 +87,24 @@ class Errands:
     def __init__(self, name: str, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._ref: ActorRef[Errand] = ActorRef(f"operator-{name}", WAITING_MAX)
+        self.ref: ActorRef[Errand] = ActorRef(f"operator-{name}", WAITING_MAX)
         self._long: _Long | None = None
 
     def child(self) -> ChildSpec:
         """Return what the supervisor needs to keep the desk staffed."""
         clerk = _Clerk(self._database, self._clock)
-        return actor_child(self._ref.name, lambda: clerk, self._ref, batch_max=1)
+        return actor_child(self.ref.name, lambda: clerk, self.ref, batch_max=1)
 
     async def look(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run ``work``, which changes nothing, when it is its turn."""
-        return cast("T", await self._ref.ask(Errand(work), ANSWER_S_MAX))
+        return cast("T", await self.ref.ask(Errand(work), ANSWER_S_MAX))
 
     async def carry_out(self, deed: Deed, work: Callable[[], Awaitable[Done]]) -> object:
         """Run ``work`` between two rows of the audit; return its answer.
 
         `DeadlineExceeded` after a minute: it goes on, and the audit will say how it ended.
         """
-        return await self._ref.ask(Errand(work, deed), ANSWER_S_MAX)
+        return await self.ref.ask(Errand(work, deed), ANSWER_S_MAX)
 
     def begin(self, deed: Deed, steps: Sequence[Step], total: int) -> Progress:
         """Begin what takes long; Rejection busy (409) while something else does.
@@ -117,7 +117,7 @@ class Errands:
         began_ms = int(self._clock.wall() * 1000)
         progress = Progress(deed.action, deed.target, total, 0, "running", began_ms)
         long = _Long(deed, steps, progress)
-        self._ref.tell(Errand(partial(self._go_on, long)))
+        self.ref.tell(Errand(partial(self._go_on, long)))
         self._long = long
         return progress
 
@@ -153,9 +153,9 @@ class Errands:
             long.begun = True
         while long.steps and long.progress.state == "running":
             long.now(done=long.progress.done + await long.steps.pop(0)())
-            if long.steps and self._ref.statistics().depth:
+            if long.steps and self.ref.statistics().depth:
                 with suppress(MailboxFull):
-                    self._ref.tell(Errand(partial(self._go_on, long)))
+                    self.ref.tell(Errand(partial(self._go_on, long)))
                     return True
         return False
 

@@ -96,6 +96,14 @@ class Holds:
         self._told.pop(message_id, None)
         self.wake()
 
+    async def peek(self, most: int) -> list[Message]:
+        """Return what is held, what is due first."""
+        query = "SELECT properties, body FROM holds ORDER BY due_at_ms, message_id LIMIT ?"
+        rows = await self._database.read(
+            lambda connection: connection.execute(query, (most,)).fetchall()
+        )
+        return [message_of(*row) for row in rows]
+
     def wake(self) -> None:
         """Look again now."""
         self._woken.set()

@@ -12,6 +12,8 @@ queued are then dropped, as they are by `Lanes.close`: whoever filled the lanes 
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from itertools import islice
 from typing import Generic, TypeVar
 
 import anyio
@@ -91,13 +93,14 @@ class Lanes(Generic[T]):
         After a crash the handlers at work are cancelled one by one, in the order of their lanes.
         """
         assert self._begin is None, "lanes run once"
+        own = copy_context()  # a lane is of whoever runs the lanes, not of who puts something in
         async with anyio.create_task_group() as group:
 
             def begin() -> None:
                 scope, end = anyio.CancelScope(), anyio.Event()
                 self._begun.append((scope, end))
                 self._serving += 1
-                group.start_soon(self._lane, scope, end, handle)
+                own.run(group.start_soon, self._lane, scope, end, handle)
 
             self._begin = begin
             for _ in range(min(len(self._ready), self._lanes)):
@@ -120,6 +123,19 @@ class Lanes(Generic[T]):
         self._idle.clear()
         if self._serving == 0:
             self._over.set()
+
+    def peek(self, most: int) -> list[tuple[T, bool]]:
+        """Return items, and whether they are at work: those that are first, then key by key."""
+        waiting = set(self._ready)
+        at_work = [queue[0] for key, queue in self._queues.items() if key not in waiting]
+        rest = (
+            item
+            for key, queue in self._queues.items()
+            for item in islice(queue, 0 if key in waiting else 1, None)
+        )
+        return [(item, True) for item in at_work[:most]] + [
+            (item, False) for item in islice(rest, max(0, most - len(at_work)))
+        ]
 
     def statistics(self) -> LaneStatistics:
         """Return the lanes' figures of this moment."""

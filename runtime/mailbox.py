@@ -11,6 +11,7 @@ returns at once when something is there. Who loops over a mailbox yields between
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import Generic, TypeVar
 
 import msgspec
@@ -118,6 +119,10 @@ class Mailbox(Generic[T]):
             self._room -= len(returned)
         for _ in returned:
             self._wake_receiver()
+
+    def peek(self, most: int) -> list[T]:
+        """Return the oldest items, which stay where they are."""
+        return list(islice(self._items, most))
 
     def close(self) -> None:
         """Take nothing new; what is there can still be received. Closing twice is fine."""

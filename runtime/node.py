@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import anyio
@@ -61,9 +61,15 @@ class Incarnation:
 
 
 class Node:
-    """A child over all its incarnations. ``due`` is the host's time from which it may start."""
+    """A child over all its incarnations. ``due`` is the host's time from which it may start.
 
-    __slots__ = ("below", "crashes", "due", "reason", "run", "served", "spec", "starts", "state")
+    ``below`` and ``restart_below`` lead to the children of one that is a supervisor.
+    """
+
+    __slots__ = (
+        *("below", "crashes", "due", "reason", "restart_below", "run", "served", "spec"),
+        *("starts", "state"),
+    )
 
     def __init__(self, spec: ChildSpec | SupervisorSpec) -> None:
         self.spec = spec
@@ -75,6 +81,7 @@ class Node:
         self.reason = ""
         self.crashes: deque[Crash] = deque(maxlen=CRASHES_KEPT)
         self.below: Callable[[], tuple[NodeStatus, ...]] = tuple
+        self.restart_below: Callable[[Sequence[str]], None] | None = None
 
     @property
     def name(self) -> str:

@@ -13,6 +13,8 @@ from typing import Literal
 from runtime.child import Restart, Strategy
 
 Ending = Literal["returned", "failed", "cancelled"]
+ASKED = "operator"
+"""The reason of a restart that an operator asked for."""
 
 # A child that ends without having been told to, by (restart type x ending): is it started again?
 RESTARTED: Mapping[Restart, Mapping[Ending, bool]] = {

@@ -113,7 +113,7 @@ class MessageService:
         around: Surroundings,
     ) -> None:
         self.queue = queue
-        self._routes = Routes(queue, routes, key)
+        self.routes = Routes(queue, routes, key)
         self._publisher = around.publisher
         self._database = around.database
         self._host = around.host
@@ -127,7 +127,7 @@ class MessageService:
         looking = self._redrive.looking
         self.dead_letters = DeadLetters(around.link, around.publisher, queue, looking)
         self.depths = Depths(around.link, queue, around.retry.tiers_s, looking)
-        self._holds = Holds(
+        self.holds = Holds(
             around.database,
             around.host.clock,
             self._receive_held,
@@ -136,7 +136,7 @@ class MessageService:
         self._retention = Retention(around.database, around.host.clock, around.retention_s)
         self.errands = Errands(queue, around.database, around.host.clock)
         self.trials = Trials(around.database, around.retry)
-        self._lanes = self._new_lanes()
+        self.lanes = self._new_lanes()
         self._incarnation = ""
         self._stopping = anyio.Event()
 
@@ -149,7 +149,7 @@ class MessageService:
         """
         children = (
             ChildSpec(f"lanes-{self.queue}", self._work, shutdown_s=DRAIN_S),
-            ChildSpec(f"hold-{self.queue}", self._holds.run),
+            ChildSpec(f"hold-{self.queue}", self.holds.run),
             self._consumer.child(),
             self._redrive.child(),
             ChildSpec(f"retention-{self.queue}", self._retention.run),
@@ -163,7 +163,7 @@ class MessageService:
         It is not remembered: if it fails, that is logged, and whoever told it (a sweeper) tells it
         again.
         """
-        self._lanes.put_nowait(Told(key, work))
+        self.lanes.put_nowait(Told(key, work))
 
     async def known(self, message_ids: Sequence[str]) -> dict[str, State]:
         """Return the inbox's states of those of these messages that it knows."""
@@ -172,16 +172,16 @@ class MessageService:
     def statistics(self) -> ServiceStatistics:
         """Return this moment's figures."""
         return ServiceStatistics(
-            self._lanes.statistics(), self._consumer.statistics(), self._holds.statistics()
+            self.lanes.statistics(), self._consumer.statistics(), self.holds.statistics()
         )
 
     def _receive(self, delivery: Delivery) -> None:
-        self._lanes.put_nowait(self._routes.job(delivery.message, delivery))
+        self.lanes.put_nowait(self.routes.job(delivery.message, delivery))
         if delivery.problem is None:
             self._report.arrived(self._host.clock.wall() - delivery.message.timestamp)
 
     def _receive_held(self, message: Message) -> None:
-        self._lanes.put_nowait(self._routes.job(message, None))
+        self.lanes.put_nowait(self.routes.job(message, None))
 
     def _new_lanes(self) -> Lanes[Job | Told]:
         return Lanes(
@@ -192,13 +192,13 @@ class MessageService:
         )
 
     async def _work(self, context: ChildContext) -> None:
-        self._lanes = self._new_lanes()
+        self.lanes = self._new_lanes()
         self._incarnation = self._host.ids.new("inc")
         self._stopping = context.stopping
         async with anyio.create_task_group() as group:
-            group.start_soon(self._close_on, context.stopping, self._lanes)
+            group.start_soon(self._close_on, context.stopping, self.lanes)
             context.started()
-            await self._lanes.run(self._report.traced(self._take))
+            await self.lanes.run(self._report.traced(self._take))
             group.cancel_scope.cancel()
         await self._consumer.release()
 
@@ -219,7 +219,7 @@ class MessageService:
             await self._process(job)
         except (_Left, Superseded):
             if job.delivery is None and not self._stopping.is_set():
-                self._holds.tell_again(job.message.message_id)
+                self.holds.tell_again(job.message.message_id)
 
     async def _carry_out(self, told: Told) -> None:
         try:
@@ -264,7 +264,7 @@ class MessageService:
         fresh = not taken.held and not taken.resumed and taken.attempt == 0
         if fresh and route.hold_s > 0:
             due_at_ms = now_ms + int(route.hold_s * 1000)
-            self._holds.put(tx, taken, message, due_at_ms, now_ms)
+            self.holds.put(tx, taken, message, due_at_ms, now_ms)
             return None
         return taken, None if route.begin is None else route.begin(tx, message, now_ms)
 

@@ -19,6 +19,7 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client import metrics_core as families
 
+from runtime.log_tail import LogTail
 from runtime.redaction import describe_error, printable, where_raised
 from runtime.signals import EVENTS, METRICS, EventTable, Metric
 from runtime.tracing import Spans
@@ -71,8 +72,8 @@ class Telemetry:
     """The process's (or node's) metrics and log.
 
     ``metrics`` and ``events`` extend the runtime's own tables (see ``runtime.signals``). ``write``
-    takes one finished log line; ``wall`` is the host's clock, for the line's time. ``spans`` is
-    where spans go, None where nobody collects any.
+    takes one finished log line, and ``tail`` keeps the latest ones; ``wall`` is the host's clock,
+    for the line's time. ``spans`` is where spans go, None where nobody collects any.
     """
 
     def __init__(
@@ -92,6 +93,8 @@ class Telemetry:
         self._numbers: dict[_Key, float] = {}
         self._sources: dict[_Key, _Source] = {}
         self._histograms: dict[_Key, _Buckets] = {}
+        self.tail = LogTail()
+        self._wall = wall
         self._threshold = _LEVELS[log_level]
         self._log = _logger(wall, log_format, write or _to_stderr)
         self._registry = CollectorRegistry()
@@ -144,6 +147,7 @@ class Telemetry:
             return
         allowed = self._events.get(name, fields)
         shown = {key: _field(value) for key, value in fields.items() if key in allowed}
+        self.tail.add(self._wall(), level, name, shown)
         self._log.log(_LEVELS[level], name, **shown)
 
     def render(self) -> bytes:

@@ -28,6 +28,19 @@ async def settle() -> None:
 
 
 @dataclass
+class SetClock:
+    """A clock that goes when it is told to."""
+
+    now_s: float = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def wall(self) -> float:
+        return self.now_s
+
+
+@dataclass
 class World:
     """What an actor of these tests sees, over all its incarnations."""
 
@@ -405,3 +418,27 @@ async def test_the_default_batch_is_one_by_one(world: World) -> None:
     assert await told.answer() == "A"
     with pytest.raises(Rejection):
         await refused.answer()
+
+
+async def test_a_look_into_the_mailbox_tells_how_long_whoever_asks_still_waits(
+    world: World, ref: ActorRef[str], child: ChildSpec
+) -> None:
+    clock = SetClock()
+    deadlines = Deadlines(clock)
+    async with anyio.create_task_group() as timer:
+        timer.start_soon(deadlines.run)
+        async with serving(child, deadlines), anyio.create_task_group() as askers:
+            ref.tell("hold")
+            await settle()
+            askers.start_soon(ref.ask, "a", 5.0)
+            await settle()
+            ref.tell("b")
+            clock.now_s += 2.0
+            (asked, told) = ref.peek(8)
+            assert (asked[0], asked[1]) == ("a", pytest.approx(3.0, abs=0.06))
+            assert told == ("b", None)
+            assert ref.peek(1) == [asked]
+            world.hold.set()
+        assert ref.peek(8) == []
+        timer.cancel_scope.cancel()
+    assert world.log == ["start", "hold", "a", "b"]

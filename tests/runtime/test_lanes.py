@@ -2,6 +2,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 import anyio
 import pytest
@@ -14,6 +15,7 @@ from runtime.errors import MailboxClosed, MailboxFull, StoreBroken
 from runtime.lanes import Lanes
 
 Item = tuple[str, int]
+CONTEXT: ContextVar[str] = ContextVar("context")
 
 
 def lanes_of(lanes: int = 4, capacity: int = 64, key_max: int = 16) -> Lanes[Item]:
@@ -298,3 +300,36 @@ async def _check_order(items: list[Item], width: int) -> None:
     for key in "abcd":
         assert [i for i in done if i[0] == key] == [i for i in numbered if i[0] == key]
     assert lanes.statistics().depth == 0
+
+
+async def test_a_look_tells_what_is_at_work_and_what_waits_and_takes_nothing() -> None:
+    lanes, gate = lanes_of(lanes=2), Gate()
+    async with running(lanes, gate):
+        items = [("a", 0), ("a", 1), ("b", 0), ("c", 0), ("c", 1)]
+        for item in items:
+            lanes.put_nowait(item)
+        await settle()
+        at_work = [(("a", 0), True), (("b", 0), True)]
+        waiting = [(("a", 1), False), (("c", 0), False), (("c", 1), False)]
+        assert lanes.peek(20) == at_work + waiting
+        assert lanes.peek(3) == at_work + waiting[:1]
+        assert lanes.peek(1) == at_work[:1]
+        gate.let(*items)
+        await settle()
+        assert lanes.peek(20) == []
+        assert sorted(gate.done) == items
+
+
+async def test_a_lane_works_in_the_context_of_who_runs_the_lanes() -> None:
+    lanes, seen = lanes_of(), []
+
+    async def handle(_: Item) -> None:
+        seen.append(CONTEXT.get())
+
+    CONTEXT.set("runner")
+    async with running(lanes, handle):
+        await settle()
+        CONTEXT.set("sender")
+        lanes.put_nowait(("a", 0))
+        await settle()
+    assert seen == ["runner"]

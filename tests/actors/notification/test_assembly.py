@@ -29,7 +29,7 @@ def assembled(parties: Parties) -> Notification:
 async def test_every_event_that_it_subscribes_to_has_a_handler(tmp_path: Path) -> None:
     async with parties_in(tmp_path) as parties:
         notification = assembled(parties)
-        routed = notification.messages._routes._routes
+        routed = notification.messages.routes._routes
         assert sorted(routed) == sorted(SUBSCRIPTIONS["notification"])
         children = [child.name for child in notification.spec().children]
         assert children == ["messages-notification", "links"]
