@@ -7,11 +7,11 @@ from typing import cast
 from urllib.parse import urlsplit
 
 import msgspec
-from quart import Quart
+from quart import Blueprint, Quart
 
 from actors.asyncapi import describe_messages
 from actors.credentials import LOOPBACK
-from actors.dead_letters import message_service_operator
+from actors.dead_letters import Erase, message_service_operator
 from actors.domain.correspondence import Correspondence
 from actors.domain.order_events import OrderEvents
 from actors.domain.order_events import Service as Caller
@@ -37,8 +37,11 @@ from actors.shipping.rest import shipping_app
 from actors.status import StatusQuery
 from actors.topology import SUBSCRIPTIONS, topology
 from actors.traced import Traced
+from actors.tree_desk import TreeDesk, add_tree
 from runtime.child import ChildSpec
+from runtime.errands import Errands
 from runtime.http import App, HttpServer
+from runtime.service import MessageService
 
 Ready = Callable[[], dict[str, str]]
 CONNECTIONS_MAX = 4000  # of our own services: the gateway alone has one for each event stream
@@ -48,7 +51,8 @@ CALLERS: tuple[Caller, ...] = ("gateway", "payment", "shipping", "notification")
 class Apps:
     """Makes one server for each service; ``ready`` is what readiness of this process rests on.
 
-    ``process`` returns what each service's status shows of the whole process (supervision, broker).
+    ``process`` returns what each service's status shows of the whole process (supervision, broker),
+    ``tree`` is whom it supervises.
     """
 
     def __init__(
@@ -57,10 +61,12 @@ class Apps:
         ready: Ready,
         checks: tuple[str, ...],
         process: Callable[[], Mapping[str, object]],
+        tree: TreeDesk,
     ) -> None:
         self._world = world
         self._ready = ready
         self._process = process
+        self._tree = tree
         self._checks = {name: partial(self._check, name) for name in checks}
 
     def order_events(self, parts: OrderEventsParts) -> HttpServer:
@@ -75,18 +81,16 @@ class Apps:
             telemetry=self._world.telemetry,
         )
         app = rest.create_app(ports)
-        app.register_blueprint(
-            order_events_operator(
-                self._operator_token, parts, SUBSCRIPTIONS, self._world.host.clock
-            )
-        )
+        clock = self._world.host.clock
+        desk = order_events_operator(self._operator_token, parts, SUBSCRIPTIONS, clock)
+        self._add_desk(app, desk, parts.errands)
         return self._server("order-events", app, parts.wakeups.close)
 
     def payment(self, service: payment.Payment) -> HttpServer:
         """Serve health, metrics and status."""
         status = self._status(service.status)
         app = payment.payment_app(self._checks, self._world.telemetry, status)
-        app.register_blueprint(message_service_operator(self._operator_token, service.messages))
+        self._add_message_desk(app, service.messages)
         return self._server("payment", app)
 
     def shipping(self, service: shipping.Shipping) -> HttpServer:
@@ -99,9 +103,7 @@ class Apps:
             telemetry=self._world.telemetry,
             status=self._status(service.status),
         )
-        app.register_blueprint(
-            message_service_operator(self._operator_token, service.messages, service.erase)
-        )
+        self._add_message_desk(app, service.messages, service.erase)
         return self._server("shipping", app)
 
     def notification(self, service: notification.Notification) -> HttpServer:
@@ -114,9 +116,7 @@ class Apps:
             telemetry=self._world.telemetry,
             status=status,
         )
-        app.register_blueprint(
-            message_service_operator(self._operator_token, service.messages, service.service.erase)
-        )
+        self._add_message_desk(app, service.messages, service.service.erase)
         return self._server("notification", app)
 
     def gateway(
@@ -152,6 +152,16 @@ class Apps:
         )
         server = self._server("gateway", app, streams.stop)
         return server
+
+    def _add_message_desk(
+        self, app: Quart, service: MessageService, erase: Erase | None = None
+    ) -> None:
+        desk = message_service_operator(self._operator_token, service, erase)
+        self._add_desk(app, desk, service.errands)
+
+    def _add_desk(self, app: Quart, desk: Blueprint, errands: Errands) -> None:
+        add_tree(desk, errands, self._tree)
+        app.register_blueprint(desk)
 
     def _status(self, status: Callable[[], Awaitable[msgspec.Struct]]) -> StatusQuery:
         async def query() -> object:

@@ -8,21 +8,17 @@ has the same tree with the others left out, and reaches them over HTTP instead o
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
-from actors.apps import Apps, address_of, addresses, http_child
+from actors.apps import Apps, addresses, http_child
 from actors.desks import Address, HttpDesks
 from actors.domain.correspondence import Correspondence
-from actors.domain.order import Order
 from actors.domain.order_events import OrderEvents
 from actors.domain.order_events import Service as Caller
 from actors.domain.shipments import Shipments
 from actors.gateway import signals as gateway_signals
-from actors.gateway.auth import Authority
 from actors.gateway.console.backstage import Backstage
 from actors.gateway.console.login_links import LoginLinks
-from actors.gateway.pages.access import FIND_PATH, link_path
 from actors.gateway.streams import Streams
 from actors.messaging import BROKER_FILE, Messaging, World
 from actors.neighbours import EVENTS as NEIGHBOUR_EVENTS
@@ -33,21 +29,25 @@ from actors.order_events import schema
 from actors.order_events import signals as order_events_signals
 from actors.order_events.http_client import HttpOrderEvents
 from actors.order_events.parts import OrderEventsParts
+from actors.order_links import OrderLinks
 from actors.parties import Parties
 from actors.payment import assembly as payment
 from actors.payment import signals as payment_signals
+from actors.peeks import peeks_of
 from actors.samples import sampler_of
 from actors.services import CONSUMERS, ServiceName
 from actors.settings import shown_settings, url_at
 from actors.shipping import assembly as shipping
 from actors.shipping.http_client import HttpShipments
 from actors.topology import SUBSCRIPTIONS
+from actors.tree_desk import TreeDesk
 from runtime.child import ChildSpec, SupervisorSpec
 from runtime.database import Database
 from runtime.http import HttpServer
 from runtime.loop_lag import loop_lag_child
 from runtime.service import Surroundings
 from runtime.supervisor import Supervisor
+from runtime.waiting import Peek
 
 METRICS = (*gateway_signals.METRICS, *order_events_signals.METRICS, *payment_signals.METRICS)
 EVENTS = {
@@ -56,6 +56,7 @@ EVENTS = {
     **payment_signals.EVENTS,
     **NEIGHBOUR_EVENTS,
 }
+ROOT = "ordermill"
 FILES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "order-events": ("orders.db", schema.MIGRATIONS),
     "payment": (payment.FILE, payment.MIGRATIONS),
@@ -106,6 +107,12 @@ class System:
         self.notification = self._notification()
         self.login_links = LoginLinks(self._world.host)
         self.sampler = sampler_of(resources.services, self._world.host.clock, self._world.telemetry)
+        self.tree_desk = TreeDesk(
+            ROOT,
+            lambda path: self.supervisor.restart(path),
+            self._world.telemetry.tail,
+            self._peeks(),
+        )
         self.servers = self._servers(self._apps())
         self.supervisor = Supervisor(self.tree(), self._world.host, self._world.telemetry)
 
@@ -114,7 +121,7 @@ class System:
         limits, messaging = self._world.settings.runtime, self.messaging
         broker = None if messaging is None else messaging.broker
         return SupervisorSpec(
-            "ordermill",
+            ROOT,
             _present(
                 loop_lag_child(self._world.host.clock, self._world.telemetry),
                 self.sampler.child(),
@@ -210,26 +217,9 @@ class System:
         token = self._world.credentials.at_notification()
         return HttpCorrespondence(None if neighbour is None else neighbour.http, token)
 
-    def _order_url(self, order: Order) -> str | None:
-        """Return where a mail sends its reader: to the order itself, if the secret is here.
-
-        A notification service that runs without the gateway cannot make an order's link; its mails
-        lead to the page that asks for one.
-        """
-        settings, gateway = self._world.settings, self.servers.get("gateway")
-        if gateway is None:
-            base = settings.http.public_url
-            return f"{base}{FIND_PATH}" if base else None
-        base = address_of(settings.http, gateway.port)
-        return f"{base}{link_path(self._link_authority, order.id, order.created_at_ms)}"
-
-    @cached_property
-    def _link_authority(self) -> Authority:
-        return Authority(
-            secret=self._world.credentials.secret.reveal(),
-            ttl_s=self._world.settings.security.order_link_ttl_s,
-            wall=self._world.host.clock.wall,
-        )
+    def _gateway_port(self) -> int | None:
+        gateway = self.servers.get("gateway")
+        return None if gateway is None else gateway.port
 
     # The services
 
@@ -287,15 +277,21 @@ class System:
             self._orders_for("notification"),
             mailer,
             self._surroundings("notification", notification.FILE),
-            order_url=self._order_url,
+            order_url=OrderLinks(self._world, self._gateway_port).url,
         )
 
     def _surroundings(self, queue: str, file: str) -> Surroundings:
         assert self.messaging is not None, "whoever consumes has a link"
         return self.messaging.surroundings(queue, self.databases[file])
 
+    def _peeks(self) -> Mapping[str, Peek]:
+        fed = (self.payment, self.shipping, self.notification)
+        messages = [service.messages for service in fed if service is not None]
+        return peeks_of(self.order_events, messages, self._world.host.clock)
+
     def _apps(self) -> Apps:
-        return Apps(self._world, self.ready, tuple(self.ready()), self._process)
+        ready = self.ready
+        return Apps(self._world, ready, tuple(ready()), self._process, self.tree_desk)
 
     def _process(self) -> Mapping[str, object]:
         """Return what the status of any service shows of the process that it runs in."""
@@ -311,6 +307,7 @@ class System:
             links=self.login_links,
             here=self._resources.services,
             process=self._process,
+            tree=self.tree_desk,
             settings=tuple(shown_settings(settings, self._world.sources)),
             subscriptions=SUBSCRIPTIONS,
             outbox_warn_s=settings.outbox.warn_age_s,

@@ -31,6 +31,7 @@ from actors.gateway.streams import Streams
 from actors.messaging import World
 from actors.notification.http_client import HttpCorrespondence
 from actors.settings import Api, Http, Settings
+from actors.tree_desk import TreeDesk
 from bench.order_store import OrderStore, with_order_store
 from bench.supervised import Ground
 
@@ -81,13 +82,15 @@ async def _serve(ground: Ground, orders: OrderEvents, stopping: anyio.Event) -> 
     settings = Settings(http=Http(port=0), api=Api(rate_per_min=0))
     credentials = await load_credentials(settings, ground.host, ("gateway",))
     world = World(settings, ground.host, ground.telemetry, credentials)
-    apps = Apps(world, dict[str, str], (), dict)
+    tree = cast("TreeDesk", None)
+    apps = Apps(world, dict[str, str], (), dict, tree)
     nobody = cast("Shipments", None), HttpCorrespondence(None, "")
     backstage = Backstage(
         desks=cast("Desks", None),
         links=LoginLinks(ground.host),
         here=("gateway",),
         process=dict,
+        tree=tree,
         settings=(),
         subscriptions={},
         outbox_warn_s=settings.outbox.warn_age_s,

@@ -18,6 +18,7 @@ from actors.gateway.operation import COMMON, Access, Operation
 from actors.gateway.problem_table import PROBLEMS
 from actors.gateway.problems import FieldError
 from actors.services import CONSUMERS
+from actors.tree_desk import PATH_PATTERN
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 Object = dict[str, Json]
@@ -49,6 +50,11 @@ PARAMETERS: dict[str, tuple[str, Object, str]] = {
     "queue": ("query", {"enum": list(CONSUMERS)}, "Only messages of this service's queue."),
     "message_queue": ("path", {"enum": list(CONSUMERS)}, "The service that has parked it."),
     "message_id": ("path", {"type": "string"}, "The message's id."),
+    "actor": (
+        "query",
+        {"type": "string", "pattern": PATH_PATTERN, "maxLength": 300},
+        "Only whoever has this path in a tree, such as ordermill/payment-service.",
+    ),
     "q": ("query", {"type": "string", "maxLength": 300}, "An id, a number, or an e-mail address."),
     "idle": ("query", _WHOLE, "Only orders that have waited for a service for so many seconds."),
     "limit": ("query", {"type": "integer", "minimum": 1, "maximum": 100}, "Rows at most."),

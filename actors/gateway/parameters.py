@@ -8,6 +8,7 @@ from actors.domain.event_json import unix_ms
 from actors.domain.order import STATUSES
 from actors.gateway.auth import is_order_id
 from actors.gateway.problems import FieldError, invalid
+from actors.tree_desk import PATH_PATTERN
 from runtime.errors import Unprocessable
 
 T = TypeVar("T", bound=str)
@@ -49,6 +50,13 @@ def order_id(name: str, text: str) -> str:
     """Return an order's id; Rejection(validation-failed) for what can be none."""
     if not is_order_id(text):
         raise invalid(FieldError("pattern", "must be an order's id", parameter=name))
+    return text
+
+
+def actor(name: str, text: str) -> str:
+    """Return a path in a supervision tree; Rejection(validation-failed) for what can be none."""
+    if len(text) > 300 or not re.fullmatch(PATH_PATTERN, text):
+        raise invalid(FieldError("pattern", "must be an actor's path", parameter=name))
     return text
 
 

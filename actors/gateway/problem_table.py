@@ -207,6 +207,23 @@ _TABLE = (
         retry=True,
     ),
     Problem(
+        "not-running",
+        409,
+        "Its supervisor is not running",
+        "Whoever is below a supervisor starts along with it, and it is not running now.",
+        "An actor is to start again while its supervisor is stopped, or waits before it starts.",
+        "Wait until its supervisor runs, or have that one start again.",
+        retry=True,
+    ),
+    Problem(
+        "ambiguous",
+        409,
+        "Several processes have this path",
+        "Where services run apart, an actor of the same path may be in more than one process.",
+        "An actor is to start again, and no service names its process.",
+        "Send `service`: any service of the process that is meant.",
+    ),
+    Problem(
         "precondition-required",
         428,
         "If-Match is required",

@@ -63,7 +63,7 @@ class OrderEventsParts:
         self._telemetry = telemetry
         self._batch_max = batch_max
         self._retention_s = idempotency_retention_s
-        self._deadline_s = deadline_s
+        self.deadline_s = deadline_s
         telemetry.gauge("mailbox_depth", lambda: self.ref.statistics().depth, actor="order-events")
         telemetry.gauge(
             "mailbox_rejected_total", lambda: self.ref.statistics().rejected, actor="order-events"
@@ -77,7 +77,7 @@ class OrderEventsParts:
             self.wakeups,
             self.latest,
             service=service,
-            deadline_s=self._deadline_s,
+            deadline_s=self.deadline_s,
         )
 
     def status(self) -> dict[str, object]:

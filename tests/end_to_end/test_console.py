@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from actors.parties import Parties
 from tests.harness.apart import Apart
+from tests.harness.browser_client import BrowserClient
 from tests.harness.chromium import DESK, PHONE, axe_violations, chromium, overflow, visit
 from tests.harness.operator_pages import browser_at, log_in
 from tests.harness.parties import WilfulProvider
@@ -18,6 +19,7 @@ from tests.harness.system import live_system, order_body
 from tests.harness.waiting import eventually
 
 WITHIN_MS = 30_000
+LANES = "/ops/actors/ordermill/payment-service/payment/messages-payment/lanes-payment"
 LETTER = re.compile("Dead letter.*payment has parked")
 PAGES = (
     *("", "/orders", "/dead-letters", "/dead-letters/work", "/events", "/outbox", "/topology"),
@@ -129,13 +131,19 @@ async def test_services_of_their_own_are_seen_and_one_that_is_away_is_named(
                 return "ready 0, later 0, parked 1" in table
 
             await eventually(parked)
+
+            async def everybody_tells() -> bool:
+                table = (await pages.get("/ops/topology")).root.one(id="live-places").text
+                return "?" not in table
+
+            await eventually(everybody_tells)
             topology = await pages.get("/ops/topology")
-            assert "?" not in topology.root.one(id="live-places").text
             assert len(topology.root.one(id="live-trees").all("ul")) == 5, "five processes"
             overview = await pages.get("/ops")
             letter = await pages.get(overview.link(": payment has parked order-created"))
             assert placed.json()["id"] in letter.text
 
+            assert "message.dead queue=payment" in (await pages.get(LANES)).text
             apart.kill("payment")
             away = await pages.get("/ops")
             assert "payment is unreachable since" in away.text
@@ -148,5 +156,35 @@ async def test_services_of_their_own_are_seen_and_one_that_is_away_is_named(
 
             await eventually(back)
             assert "payment has parked order-created" in (await pages.get("/ops")).text
+            await _restart_apart(pages, client, token)
     finally:
         apart.close()
+
+
+async def _restart_apart(pages: BrowserClient, client: httpx.AsyncClient, token: str) -> None:
+    """Restart somebody in another process, and somebody in the gateway's own."""
+    page = await pages.get(LANES)
+    assert "What waits" in page.text
+    assert "restarts" not in page.text
+    done = await pages.submit(page.form(LANES), reason="it looked odd")
+    assert "The restart has begun" in done.text
+
+    async def restarted() -> bool:
+        return "1 restart" in (await pages.get(LANES)).text
+
+    await eventually(restarted)
+    operator = {"authorization": f"Bearer {token}"}
+    body = {"path": "ordermill/loop-lag"}
+    several = await client.post("/v1/admin/actors/restart", json=body, headers=operator)
+    assert several.status_code == 409
+    assert several.json()["type"].endswith("/problems/ambiguous")
+    ours = {**body, "service": "gateway"}
+    told = await client.post("/v1/admin/actors/restart", json=ours, headers=operator)
+    assert told.status_code == 202
+    audit = (await client.get("/v1/admin/audit", headers=operator)).json()["data"]
+    deeds = {(row["service"], row["target"], row["outcome"]) for row in audit}
+    path = LANES.removeprefix("/ops/actors/")
+    assert {
+        ("payment", path, "begun"),
+        ("order-events", "gateway: ordermill/loop-lag", "begun"),
+    } <= deeds

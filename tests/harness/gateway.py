@@ -42,9 +42,11 @@ from actors.notification.maildir import Maildir
 from actors.order_events.parts import OrderEventsParts
 from actors.status import Check
 from actors.topology import SUBSCRIPTIONS, topology
+from actors.tree_desk import TreeDesk
 from runtime.database import open_database
 from runtime.errors import Unavailable
 from runtime.host import Host, Ids, production_host
+from runtime.log_tail import LogTail
 from runtime.node import NodeStatus
 from runtime.telemetry import Telemetry
 from tests.harness.browser_client import BrowserClient, Response
@@ -294,6 +296,7 @@ def _backstage(http: httpx.AsyncClient, links: LoginLinks, clock: SetClock) -> B
         links=links,
         here=("gateway",),
         process=lambda: {"supervision": tree, "broker": []},
+        tree=TreeDesk(tree.name, lambda _: None, LogTail(), {}),
         settings=(SettingShown("mode", "test", "test", "what for"),),
         subscriptions=SUBSCRIPTIONS,
         outbox_warn_s=30.0,

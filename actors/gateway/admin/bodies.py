@@ -11,10 +11,12 @@ from actors.gateway.console.backstage import LinkShown
 from actors.gateway.console.troubles import Trouble
 from actors.gateway.replies import SummaryReply
 from actors.services import ServiceName
+from actors.tree_desk import ActorReply, RestartActor
 from runtime.amqp.dead_letters import DeadLetter
 from runtime.amqp.depths import QueueDepth
+from runtime.child import Strategy
 from runtime.errands import Progress
-from runtime.node import NodeStatus
+from runtime.node import Crash, NodeStatus, State
 from runtime.outbox import RelayStatistics
 
 Troubles = Annotated[list[str], Meta(description="Why something is missing here, if it is.")]
@@ -44,6 +46,37 @@ class TopologyReply(msgspec.Struct, frozen=True, kw_only=True):
     links: list[LinkShown]
     supervision: list[NodeStatus]
     troubles: Troubles
+
+
+class ActorShown(msgspec.Struct, frozen=True, kw_only=True):
+    """An actor or a supervisor: its path, and which services its process runs.
+
+    ``crashes`` are the latest ones, newest first. ``strategy`` is a supervisor's. ``looked`` is
+    null unless somebody was asked for by path.
+    """
+
+    path: str
+    services: list[ServiceName]
+    kind: Literal["supervisor", "child"]
+    strategy: Strategy | None
+    state: State
+    restarts: int
+    last_error: str | None
+    crashes: tuple[Crash, ...]
+    looked: ActorReply | None
+
+
+class ActorsReply(msgspec.Struct, frozen=True):
+    """Whoever is in the trees, process by process, parents first."""
+
+    data: list[ActorShown]
+    troubles: Troubles
+
+
+class RestartRequest(RestartActor, frozen=True):
+    """Who is to start again, and why; ``service`` names the process where several have the path."""
+
+    service: ServiceName | None = None
 
 
 class FoundReply(msgspec.Struct, frozen=True):

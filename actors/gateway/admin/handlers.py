@@ -5,6 +5,7 @@ The functions are the console's, so a program and a person are told and can do t
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ from actors.domain.events import EVENT_TYPES
 from actors.domain.operating import EventsPage, OrdersFound
 from actors.gateway import parameters
 from actors.gateway.admin.bodies import (
+    ActorShown,
+    ActorsReply,
     BeginRequest,
     DealRequest,
     DealtReply,
@@ -25,6 +28,7 @@ from actors.gateway.admin.bodies import (
     MailboxReply,
     OverviewReply,
     ParkedReply,
+    RestartRequest,
     SettingsReply,
     StopRequest,
     TopologyReply,
@@ -32,12 +36,13 @@ from actors.gateway.admin.bodies import (
     WorksReply,
 )
 from actors.gateway.auth import bearer, require_staff, unauthorized
-from actors.gateway.console import letters
+from actors.gateway.console import letters, staff
 from actors.gateway.console.backstage import KEEPERS, Asked, Backstage, asked_all
 from actors.gateway.console.events import POSITION_MAX, EventPages
 from actors.gateway.console.letters import Pick
 from actors.gateway.console.overview import look
 from actors.gateway.console.records import Deed, deeds_of
+from actors.gateway.console.staff import Found
 from actors.gateway.console.topology import ask_places
 from actors.gateway.console.troubles import processes, troubles
 from actors.gateway.context import Gateway, header, json_reply
@@ -47,6 +52,7 @@ from actors.gateway.reads import PAGE_MAX
 from actors.gateway.replies import summary_reply
 from actors.operators import Why
 from actors.services import CONSUMERS, ServiceName
+from actors.tree_desk import ActorReply
 from runtime.outbox import RelayStatistics
 
 Handler = Callable[..., Awaitable[Response]]
@@ -54,6 +60,7 @@ MAILS_MAX = 50
 _BEGIN = msgspec.json.Decoder(BeginRequest)
 _STOP = msgspec.json.Decoder(StopRequest)
 _WHY = msgspec.json.Decoder(Why)
+_RESTART = msgspec.json.Decoder(RestartRequest)
 _DEAL = msgspec.json.Decoder(DealRequest)
 
 
@@ -71,6 +78,8 @@ class Admin:
         return {
             "admin_overview": self._for_staff(self._overview),
             "admin_topology": self._for_staff(self._topology),
+            "admin_actors": self._for_staff(self._actors),
+            "admin_restart": self._for_staff(self._restart, edit=True),
             "admin_orders": self._for_staff(self._orders),
             "admin_events": self._for_staff(self._events),
             "admin_stream": self._for_staff(self._stream),
@@ -127,6 +136,28 @@ class Admin:
             troubles=_troubles(statuses, depths),
         )
         return json_reply(reply)
+
+    async def _actors(self) -> Response:
+        path = request.args.get("actor")
+        if path is not None:
+            path = parameters.actor("actor", path)
+        return await self._found(path)
+
+    async def _found(self, path: str | None, status: int = 200) -> Response:
+        found, statuses = await staff.find(self._backstage, path)
+        looks = [] if path is None else [await staff.look(self._backstage, one) for one in found]
+        told = _troubles(statuses, {str(i): look for i, look in enumerate(looks)})
+        if not (found or told):
+            raise not_found()
+        shown = [
+            _actor(one, look.answer if look else None) for one, look in zip_longest(found, looks)
+        ]
+        return json_reply(ActorsReply(shown, told), status)
+
+    async def _restart(self) -> Response:
+        wanted = await read(_RESTART)
+        await staff.restart(self._backstage, wanted.path, wanted.service or "", wanted.reason)
+        return await self._found(wanted.path, 202)
 
     async def _orders(self) -> Response:
         given = request.args
@@ -251,6 +282,21 @@ def _consumer(queue: str) -> ServiceName:
 
 def _limit() -> int:
     return parameters.whole("limit", request.args.get("limit", str(PAGE_MAX)), 1, PAGE_MAX)
+
+
+def _actor(found: Found, looked: ActorReply | None) -> ActorShown:
+    node = found.place.node
+    return ActorShown(
+        path=found.place.path,
+        services=found.services,
+        kind=node.kind,
+        strategy=node.strategy,
+        state=node.state,
+        restarts=node.restarts,
+        last_error=node.last_error,
+        crashes=node.crashes,
+        looked=looked,
+    )
 
 
 def _deed(row: Deed) -> DeedReply:

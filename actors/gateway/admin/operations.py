@@ -4,6 +4,7 @@ from actors.dead_letters import LetterReply
 from actors.domain.event_json import EventJson
 from actors.domain.operating import EventsPage
 from actors.gateway.admin.bodies import (
+    ActorsReply,
     BeginRequest,
     DealRequest,
     DealtReply,
@@ -12,6 +13,7 @@ from actors.gateway.admin.bodies import (
     MailboxReply,
     OverviewReply,
     ParkedReply,
+    RestartRequest,
     SettingsReply,
     StopRequest,
     TopologyReply,
@@ -44,6 +46,29 @@ ADMIN: tuple[Operation, ...] = (
         access="staff",
         reply=TopologyReply,
         problems=_LOOKS,
+    ),
+    Operation(
+        id="admin_actors",
+        method="GET",
+        path="/v1/admin/actors",
+        summary="Everybody in the supervision trees, or whoever has a path",
+        tag="admin",
+        access="staff",
+        reply=ActorsReply,
+        parameters=("actor",),
+        problems=(*_LOOKS, "not-found", "validation-failed"),
+    ),
+    Operation(
+        id="admin_restart",
+        method="POST",
+        path="/v1/admin/actors/restart",
+        summary="Have an actor or a supervisor stop and start again; that is only begun",
+        tag="admin",
+        access="operator",
+        body=RestartRequest,
+        reply=ActorsReply,
+        status=202,
+        problems=(*_ACTS, "not-found", "not-running", "ambiguous"),
     ),
     Operation(
         id="admin_orders",

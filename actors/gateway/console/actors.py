@@ -1,79 +1,113 @@
 """One place in a supervision tree: how it is, what it died of, and what waits in it.
 
-Whoever runs in several processes under one name is shown once for each of them.
+Whoever runs in several processes under one name is shown once for each of them. It can be started
+again from here: that is only begun, and the page shows how it goes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 from quart import Response
 
-from actors.gateway.console.backstage import Asked, ProcessStatus, statuses_of
+from actors.gateway.console import staff
+from actors.gateway.console.backstage import Asked, ProcessStatus
 from actors.gateway.console.console import Console
 from actors.gateway.console.session import Session
-from actors.gateway.console.troubles import processes
+from actors.gateway.console.staff import Found, Place, places
 from actors.gateway.pages.durations import duration
+from actors.gateway.pages.forms import Form
 from actors.gateway.problems import not_found
-from runtime.node import NodeStatus
+from actors.tree_desk import ActorReply
+from runtime.errors import Rejection, Unavailable
+from runtime.restarts import affected
 from runtime.service import ServiceStatistics
 
 Statuses = Mapping[str, Asked[ProcessStatus]]
-_HTTP = "http-"
-
-
-class Place(msgspec.Struct, frozen=True):
-    """A node with its place in its tree: the names from the root on, and how deep that is."""
-
-    node: NodeStatus
-    path: str
-    depth: int
+PATH = "/ops/actors/"
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A node, which services its process runs, what is right below it, and its figures."""
+    """A node, which services its process runs, what is right below it, and its figures.
+
+    ``service`` names its process; ``looked`` is what waits there and what was logged lately.
+    ``heir`` is whether it can be started again: the root cannot. ``taken`` are the siblings that
+    its restart takes along.
+    """
 
     process: str
+    service: str
     place: Place
     below: list[Place]
     figures: dict[str, str]
+    looked: Asked[ActorReply]
+    heir: bool
+    taken: list[str]
 
 
 class ActorPages:
-    """Shows one actor, or one supervisor."""
+    """Shows one actor, or one supervisor, and has it started again."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     async def show(self, session: Session, path: str) -> Response:
         """Show whoever has this path in the tree of a process."""
-        backstage = self._console.backstage
-        statuses = await statuses_of(backstage.desks)
-        shown = [
-            Shown(_process_name(process), place, _below(place), figures(place, statuses))
-            for process in processes(backstage.own_status(), statuses)
-            for place in places(process.supervision)
-            if place.path == path
-        ]
+        return await self._show(session, path)
+
+    async def restart(self, session: Session, form: Form, path: str) -> Response:
+        """Have whoever has this path in the named service's process start again."""
+        service, reason = form.text("service"), form.text("reason")
+        try:
+            await staff.restart(self._console.backstage, path, service, reason)
+        except (Rejection, Unavailable) as error:
+            if isinstance(error, Rejection) and error.status_hint == 404:
+                raise not_found() from error
+            return await self._show(session, path, str(error), error.status_hint)
+        return self._console.site.see_other(f"{PATH}{path}?done=restart")
+
+    async def _show(
+        self, session: Session, path: str, trouble: str = "", status_code: int = 200
+    ) -> Response:
+        found, statuses = await staff.find(self._console.backstage, path)
         troubles = [asked.trouble for asked in statuses.values() if asked.trouble]
-        if not shown and not troubles:
+        if not found and not troubles:
             raise not_found()
         return self._console.page(
             session,
             "actor.html",
-            200 if shown else 503,
+            status_code if found else 503,
             name=path.rpartition("/")[2],
             above=_above(path),
-            shown=shown,
+            shown=[await self._shown(one, statuses) for one in found],
             troubles=list(dict.fromkeys(troubles)),
+            trouble=trouble,
+            done=self._console.argument("done") == "restart",
+        )
+
+    async def _shown(self, found: Found, statuses: Statuses) -> Shown:
+        place = found.place
+        return Shown(
+            process=", ".join(found.services),
+            service=found.services[0] if found.services else "",
+            place=place,
+            below=_below(place),
+            figures=figures(place, statuses),
+            looked=await staff.look(self._console.backstage, found),
+            heir=place.depth > 0,
+            taken=_taken(found),
         )
 
 
-def places(node: NodeStatus, above: str = "", depth: int = 0) -> Iterator[Place]:
-    """Yield every node with its place, parents first."""
-    path = f"{above}/{node.name}" if above else node.name
-    yield Place(node, path, depth)
-    for child in node.children:
-        yield from places(child, path, depth + 1)
+def _taken(found: Found) -> list[str]:
+    """Return who is stopped and started along with it, by the strategy of its supervisor."""
+    above, _, name = found.place.path.rpartition("/")
+    for place in places(found.process.supervision):
+        if place.path == above and place.node.strategy is not None:
+            names = [child.name for child in place.node.children]
+            index = names.index(name)
+            felled = affected(place.node.strategy, index, len(names))
+            return [names[i] for i in felled if i != index]
+    return []
 
 
 def figures(place: Place, statuses: Statuses) -> dict[str, str]:
@@ -138,9 +172,3 @@ def _below(place: Place) -> list[Place]:
 def _above(path: str) -> list[tuple[str, str]]:
     names = path.split("/")
     return [(names[i], "/".join(names[: i + 1])) for i in range(len(names) - 1)]
-
-
-def _process_name(process: ProcessStatus) -> str:
-    """Return which services a process runs, by those of them that listen."""
-    names = (place.node.name for place in places(process.supervision))
-    return ", ".join(name.removeprefix(_HTTP) for name in names if name.startswith(_HTTP))

@@ -15,6 +15,7 @@ import msgspec
 from actors.domain.operating import SettingShown
 from actors.gateway.console.login_links import LoginLinks
 from actors.services import SERVICES, ServiceName
+from actors.tree_desk import TreeDesk
 from runtime.database import DatabaseStatistics
 from runtime.errors import Rejection, Unavailable
 from runtime.mailbox import MailboxStatistics
@@ -79,14 +80,16 @@ class Desks(Protocol):
 class Backstage:
     """What the console has besides the gateway.
 
-    ``here`` are the services of this process, ``process`` what it says of itself; ``subscriptions``
-    are the event types that each queue is meant to get. An outbox is late after ``outbox_warn_s``.
+    ``here`` are the services of this process, ``process`` what it says of itself, ``tree`` whom it
+    supervises; ``subscriptions`` are the event types that each queue is meant to get. An outbox is
+    late after ``outbox_warn_s``.
     """
 
     desks: Desks
     links: LoginLinks
     here: tuple[ServiceName, ...]
     process: Callable[[], Mapping[str, object]]
+    tree: TreeDesk
     settings: tuple[SettingShown, ...]
     subscriptions: Mapping[str, Sequence[str]]
     outbox_warn_s: float

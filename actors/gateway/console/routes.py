@@ -37,6 +37,7 @@ CONSOLE: tuple[Page, ...] = (
     Page("ops_flush", "POST", "/ops/outbox/flush"),
     Page("ops_topology", "GET", "/ops/topology"),
     Page("ops_actor", "GET", "/ops/actors/{path:path}"),
+    Page("ops_restart", "POST", "/ops/actors/{path:path}"),
     Page("ops_audit", "GET", "/ops/audit"),
     Page("ops_config", "GET", "/ops/config"),
     Page("ops_letters", "GET", "/ops/dead-letters"),
@@ -54,7 +55,7 @@ def console_handlers(site: Site, backstage: Backstage, streams: StreamReads) -> 
     sessions, console = Sessions(site, backstage.links), Console(site, backstage)
     overview, letters = OverviewPages(console), DeadLetterPages(console)
     events, orders, order = EventPages(console, streams), OrdersPages(console), OrderPages(console)
-    records = RecordPages(console)
+    records, actors = RecordPages(console), ActorPages(console)
     open_to_all: dict[str, Handler] = {
         "ops_login": sessions.show,
         "ops_log_in": sessions.log_in,
@@ -69,7 +70,7 @@ def console_handlers(site: Site, backstage: Backstage, streams: StreamReads) -> 
         "ops_event": events.show,
         "ops_outbox": records.outbox,
         "ops_topology": TopologyPages(console).show,
-        "ops_actor": ActorPages(console).show,
+        "ops_actor": actors.show,
         "ops_audit": records.audit,
         "ops_config": records.config,
         "ops_letters": letters.index,
@@ -78,6 +79,7 @@ def console_handlers(site: Site, backstage: Backstage, streams: StreamReads) -> 
     }
     acting: dict[str, Shown] = {
         "ops_flush": records.flush,
+        "ops_restart": actors.restart,
         "ops_review": letters.review,
         "ops_stop": letters.stop,
         "ops_deal": letters.deal,

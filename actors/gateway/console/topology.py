@@ -13,7 +13,6 @@ from quart import Response
 
 from actors.dead_letters import QueuesReply
 from actors.domain.events import EVENT_TYPES
-from actors.gateway.console.actors import places
 from actors.gateway.console.backstage import (
     Asked,
     Desks,
@@ -24,6 +23,7 @@ from actors.gateway.console.backstage import (
 from actors.gateway.console.chart import time_of_day
 from actors.gateway.console.console import Console
 from actors.gateway.console.session import Session
+from actors.gateway.console.staff import places
 from actors.gateway.console.troubles import processes
 from actors.gateway.pages.durations import duration
 from actors.samples import PUBLISHED

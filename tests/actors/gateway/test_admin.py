@@ -19,6 +19,7 @@ HERE = (
     "admin_work",
     "admin_overview",
     "admin_topology",
+    "admin_actors",
     "admin_letters",
     "admin_audit",
     "admin_settings",
@@ -28,6 +29,7 @@ HERE = (
 STOP = "/v1/admin/dead-letters/stop"
 BODIES = {
     "admin_flush": {},
+    "admin_restart": {"path": "ordermill/payment-service"},
     "admin_replay": DEAL,
     "admin_discard": DEAL,
     "admin_begin": {"action": "replay", **DEAL},
@@ -78,6 +80,7 @@ async def test_services_that_are_away_are_named_or_it_is_503(world: World, row: 
     [
         *("orders?status=lost", "orders?idle=-1", "orders?cursor=0", "orders?limit=101"),
         *("events?type=lost", "events?order=1", "events?after=x", "events?limit=0"),
+        *("actors?actor=", "actors?actor=A%20B", f"actors?actor={'a' * 301}"),
         *("dead-letters?queue=gateway", "dead-letters?type=x", "audit?limit=1000"),
         f"orders?q={'a' * 301}",
     ],
