@@ -1,8 +1,6 @@
-"""Results for people: a table in Markdown, and one HTML page that needs no other file."""
+"""Results for people: tables, and those of the README in Markdown."""
 
-import html
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from bench.budget import budget
 from bench.results import CaseResult, Results
@@ -95,54 +93,3 @@ def with_table(readme: str, table: str) -> str:
     if not begin or not end:
         raise ValueError(f"the file has no part between {BEGIN} and {END}")
     return f"{before}{begin}\n{table}\n{end}{after}"
-
-
-def page(results: Results, judged: Sequence[Judged], figures: Sequence[Path]) -> str:
-    """Return the HTML page, with the figures in it."""
-    drawn = {path.stem: path.read_text() for path in figures}
-    parts = [
-        "<h1>ordermill: how fast</h1>",
-        f"<p>{html.escape(rounds_of(results))}</p>",
-        "<h2>Targets</h2>",
-        _html_table(targets_table(judged)),
-    ]
-    for name, case in results.cases.items():
-        parts.append(f"<h2>{html.escape(name)}: {html.escape(case.title)}</h2>")
-        parts.append(_html_table(budget_table(case) if name == "budget" else case_table(case)))
-        extra = figures_table(case)
-        if name != "budget" and len(extra) > 1:
-            parts.append(_html_table(extra))
-        wanted = (name, f"{name}-cpu", f"{name}-latency")
-        parts += [_inline(drawn[figure]) for figure in wanted if figure in drawn]
-    return _PAGE.format(body="\n".join(parts))
-
-
-def _html_table(rows: Sequence[Row]) -> str:
-    def line(row: Row, cell: str) -> str:
-        return "".join(f"<{cell}>{html.escape(text)}</{cell}>" for text in row)
-
-    head, *body = rows
-    lines = "\n".join(f"<tr>{line(row, 'td')}</tr>" for row in body)
-    return f"<table><thead><tr>{line(head, 'th')}</tr></thead><tbody>\n{lines}\n</tbody></table>"
-
-
-def _inline(svg: str) -> str:
-    return svg[svg.index("<svg") :]
-
-
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>ordermill: how fast</title>
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 62rem;
-  margin: 2rem auto; padding: 0 1rem }}
-table {{ border-collapse: collapse; margin: 1rem 0; font-size: 13px }}
-td, th {{ border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left }}
-svg {{ max-width: 100%; height: auto }}
-</style>
-{body}
-</html>
-"""

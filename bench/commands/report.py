@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from bench.report import markdown, page, with_table
+from bench.page import page
+from bench.report import markdown, with_table
 from bench.results import load_results
 from bench.rivals.missing import explained
 from bench.targets import judge
