@@ -38,7 +38,11 @@ _SPEAKS_HTML = ["application/json", "text/html"]
 
 _PLAIN = """<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{title} · Ordermill</title></head>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title} · Ordermill</title></head>
 <body>
 <h1>{title}</h1>
 <p>{help}</p>

@@ -32,6 +32,7 @@ VISITOR_COOKIE = "visitor"
 VISITOR_S_MAX = 90 * 24 * 3600
 FORM_TOKEN = "csrf"  # noqa: S105 - the name of a field
 _HTML = "text/html; charset=utf-8"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Site:
@@ -204,10 +205,12 @@ def moment_text(at_ms: int, now_ms: int) -> str:
     >>> moment_text(1_700_000_000_000, 1_700_000_060_000)
     '22:13:20 UTC'
     >>> moment_text(1_700_000_000_000, 1_800_000_000_000)
-    '2023-11-14, 22:13 UTC'
+    '14 Nov 2023, 22:13 UTC'
     """
     at, now = rfc3339(at_ms), rfc3339(now_ms)
-    return f"{at[11:19]} UTC" if at[:10] == now[:10] else f"{at[:10]}, {at[11:16]} UTC"
+    if at[:10] == now[:10]:
+        return f"{at[11:19]} UTC"
+    return f"{int(at[8:10])} {_MONTHS[int(at[5:7]) - 1]} {at[:4]}, {at[11:16]} UTC"
 
 
 def _line_total(line: Line) -> str:

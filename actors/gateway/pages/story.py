@@ -40,11 +40,11 @@ LABELS = {
 }
 PATHS = {"update_payment": "payment", "update_shipping_address": "address", "cancel": "cancel"}
 WHY = {
-    "payment-locked": "Payment has begun",
-    "shipping-locked": "We have begun to pack",
-    "cancellation-locked": "We have begun to pack",
-    "order-cancelled": "The order is cancelled",
-    "order-already-cancelled": "The order is cancelled",
+    "payment-locked": "Payment began",
+    "shipping-locked": "We began to pack",
+    "cancellation-locked": "We began to pack",
+    "order-cancelled": "The order was cancelled",
+    "order-already-cancelled": "The order was cancelled",
 }
 READ_ONLY = "This link only shows the order"
 ACTORS = {

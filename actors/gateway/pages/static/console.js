@@ -1,6 +1,7 @@
 "use strict";
 // The console without reloading: the page is asked for again, and its live regions are put in place
 // of the old ones. Every few seconds, and as soon as the log has something new, where it is followed.
+// `tick` is site.js's: it says how long ago a time was.
 
 const EVERY_MS = 5000;
 const SOON_MS = 700;
@@ -96,6 +97,7 @@ class Watch {
       if (focused?.id) document.getElementById(focused.id)?.focus();
       else if (focused?.href) [...region.querySelectorAll("a")].find((link) => link.href === focused.href)?.focus();
     }
+    tick();
   }
 }
 

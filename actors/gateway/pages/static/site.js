@@ -20,7 +20,8 @@ function tick() {
   for (const time of all("time[data-time]")) time.textContent = ago(new Date(time.dateTime));
   for (const time of all("time[data-until]")) {
     const left = Math.ceil((Date.parse(time.dateTime) - Date.now()) / 1000);
-    time.textContent = left > 0 ? `in ${left} s` : "now";
+    const minutes = left >= 60 ? `${Math.floor(left / 60)} min ` : "";
+    time.textContent = left > 0 ? `in ${minutes}${left % 60} s` : "now";
   }
 }
 

@@ -46,7 +46,7 @@ async def test_an_action_that_is_not_allowed_says_why_and_leads_nowhere(
     (locked,) = page.root.all("a", aria_disabled="true")
     assert "href" not in locked.attributes
     why = page.root.one("p", id=locked.attributes["aria-describedby"])
-    assert "Payment has begun" in why.text
+    assert "Payment began" in why.text
 
 
 async def test_the_link_opens_the_order_in_another_browser_and_is_gone_at_once(
