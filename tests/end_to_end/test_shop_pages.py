@@ -10,8 +10,9 @@ import msgspec
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from actors.gateway.pages.routes import PAGES
 from actors.parties import Parties
-from tests.harness.chromium import DESK, PHONE, axe_violations, chromium, overflow, visit
+from tests.harness.chromium import PHONE, assert_sound, chromium, visit
 from tests.harness.command import FREE_PORTS, Serving
 from tests.harness.embedded import EmbeddedServer
 from tests.harness.parties import Gate, WilfulProvider
@@ -23,6 +24,25 @@ from tests.harness.system import live_system
 pytestmark = pytest.mark.browser
 
 WITHIN_MS = 30_000
+EMPTY = ("/cart", "/demo/mailbox")
+SEEN: dict[str, tuple[str, ...]] = {
+    "page_products": ("/",),
+    "page_product": ("/products/MUG-1",),
+    "page_cart": ("/cart",),
+    "page_checkout": ("/checkout",),
+    "page_order": ("/orders/{order}",),
+    "page_payment": ("/orders/{order}/payment",),
+    "page_address": ("/orders/{order}/address",),
+    "page_cancel": ("/orders/{order}/cancel",),
+    "page_find": ("/orders/find", "/orders/find?asked=1"),
+    "page_mailbox": ("/demo/mailbox",),
+    "page_test_cards": ("/help/test-cards",),
+    "page_api": ("/docs/api",),
+    "page_broker": ("/docs/events",),
+    "page_problems": ("/problems", "/problems/shipping-locked"),
+    "not found": ("/nowhere",),
+}
+"""Where each page is looked at, by its id in the table of pages."""
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +159,7 @@ async def test_the_address_is_changed_in_its_window_and_refused_after_it(
         await system.wait_for(order, "shipping-prepared")
         await page.fill("#line1", "Somewhere else 1")
         await page.get_by_role("button", name="Deliver there").click()
-        await expect(page.locator(".locked")).to_contain_text("We have begun to pack")
+        await expect(page.locator(".locked")).to_contain_text("We began to pack")
         await expect(page.get_by_role("alert")).to_contain_text("The order has moved on")
         await page.get_by_role("link", name="Back to the order").click()
         await expect(page.locator("address")).to_contain_text("Unter den Linden 77")
@@ -278,31 +298,41 @@ async def test_every_page_is_accessible_and_as_wide_as_its_window(
         live_system(tmp_path) as system,
         visit(browser, system.running.url, color_scheme=scheme) as page,
     ):
+        for path in EMPTY:
+            await page.goto(path)
+            await assert_sound(page, f"{path}, with nothing in it")
         order = await buy(page)
         await says(page, "Your parcel is packed.")
         await fill_cart(page)
-        await assert_pages_are_sound(page, f"/orders/{order}")
+        for path in [path for paths in SEEN.values() for path in paths]:
+            await page.goto(path.format(order=order))
+            await assert_sound(page, path)
+        await page.goto("/checkout")
+        await page.check("#type-card")
+        await page.get_by_role("button", name="Order and pay").click()
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await assert_sound(page, "the checkout with errors")
 
 
-async def assert_pages_are_sound(page: Page, order: str) -> None:
-    paths = [
-        *("/", "/products/MUG-1", "/cart", "/checkout", "/orders/find", "/orders/find?asked=1"),
-        *("/demo/mailbox", "/help/test-cards", "/problems/shipping-locked", "/nowhere"),
-        *("/docs/api", "/docs/events", "/problems"),
-        *(order, f"{order}/payment", f"{order}/address", f"{order}/cancel"),
-    ]
-    for path in paths:
-        await page.goto(path)
-        await assert_sound(page, path)
-    await page.goto("/checkout")
-    await page.check("#type-card")
-    await page.get_by_role("button", name="Order and pay").click()
-    await expect(page.get_by_role("alert")).to_be_visible()
-    await assert_sound(page, "the checkout with errors")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_what_can_be_changed_is_accessible_and_as_wide_as_its_window(
+    browser: Browser, tmp_path: Path, scheme: str
+) -> None:
+    async with (
+        live_system(tmp_path, payment={"hold_s": 3600.0}) as system,
+        visit(browser, system.running.url, color_scheme=scheme) as page,
+    ):
+        order = await buy(page)
+        await expect(page.locator("#live-hold")).to_contain_text("Payment begins in")
+        await assert_sound(page, "an order that is held")
+        for name in ("payment", "address", "cancel"):
+            await page.goto(f"/orders/{order}/{name}")
+            await assert_sound(page, f"the form to change: {name}")
+        await page.get_by_role("button", name="Cancel the order").click()
+        await says(page, "Cancelled.")
+        await assert_sound(page, "a cancelled order")
 
 
-async def assert_sound(page: Page, where: str) -> None:
-    assert await axe_violations(page) == [], where
-    for size in ({"width": 320, "height": 640}, PHONE, DESK):
-        await page.set_viewport_size(size)
-        assert await overflow(page) == 0, f"{where} at {size['width']} px"
+def test_every_page_is_among_those_that_are_looked_at() -> None:
+    shown = {page.id for page in PAGES if page.method == "GET" and page.document}
+    assert set(SEEN) - {"not found"} == shown - {"open_link"}, "a link leads on to its order"

@@ -73,7 +73,7 @@ async def test_the_address_is_changed_in_its_window_and_refused_after_it(
         await system.wait_for(order, "shipping-prepared")
         await page.fill("#line1", "Somewhere else 1")
         await page.get_by_role("button", name="Deliver there").click()
-        await expect(page.locator(".locked")).to_contain_text("We have begun to pack")
+        await expect(page.locator(".locked")).to_contain_text("We began to pack")
         await page.get_by_role("link", name="Back to the order").click()
         await expect(page.locator("address")).to_contain_text("Unter den Linden 77")
         await expect(page.locator(".three [aria-disabled=true]")).to_have_count(3)

@@ -11,6 +11,9 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 PATIENCE_MS = 30_000
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+NARROW = {"width": 320, "height": 640}
+FINGER_PX = 44
+"""A finger needs this much height; Apple's guidelines and WCAG 2.5.5 say so."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -84,3 +87,32 @@ async def overflow(page: Page) -> int:
     """Return by how many pixels the page is wider than its window."""
     width: int = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     return max(width, 0)
+
+
+async def small_targets(page: Page) -> list[str]:
+    """Return what is too low for a finger; links within a sentence have the lines' own height."""
+    found: list[str] = await page.evaluate(_SMALL, FINGER_PX)
+    return found
+
+
+async def assert_sound(page: Page, where: str) -> None:
+    """Fail where somebody could not use the page: at any width, by finger, with or without eyes."""
+    for size in (NARROW, PHONE, DESK):
+        await page.set_viewport_size(size)
+        found = [f"too wide by {pixels} px"] if (pixels := await overflow(page)) else []
+        if size is not NARROW:
+            found += await axe_violations(page)
+        if size is PHONE:
+            found += await small_targets(page)
+        assert not found, f"{where} at {size['width']} px: {found}"
+
+
+_SMALL = """(least) => [...document.querySelectorAll("a[href], button, input, select, summary")]
+  .map((element) => element.closest("label:is(.chip, .tick *)") ?? element)
+  .filter((element) => {
+    const { width, height } = element.getBoundingClientRect();
+    const shown = element.checkVisibility({ visibilityProperty: true }) && width > 1 && height > 1;
+    const inline = getComputedStyle(element).display === "inline";
+    return shown && !inline && !element.matches(".skip") && height < least - 0.5;
+  })
+  .map((element) => `${element.outerHTML.slice(0, 120)} is ${element.offsetHeight} px high`)"""

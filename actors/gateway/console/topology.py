@@ -31,7 +31,7 @@ from actors.services import CONSUMERS, ServiceName
 from runtime.amqp.depths import QueueDepth
 
 UNKNOWN = "?"
-BOX_WIDTH, BOX_HEIGHT, ROW, COLUMN, MARGIN = 164, 108, 128, 196, 8
+BOX_WIDTH, BOX_HEIGHT, ROW, COLUMN, MARGIN = 164, 114, 134, 196, 8
 
 Statuses = Mapping[str, Asked[ProcessStatus]]
 Depths = Mapping[str, Asked[list[QueueDepth]]]
