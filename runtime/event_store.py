@@ -6,6 +6,7 @@ Nothing here decides whether an event is allowed: guards are the caller's, in th
 """
 
 import sqlite3
+from collections.abc import Iterable
 
 import msgspec
 
@@ -202,47 +203,23 @@ def event_by_id(connection: sqlite3.Connection, event_id: str) -> StoredEvent | 
 
 
 def load_all(
-    connection: sqlite3.Connection,
-    after_position: int = 0,
-    limit: int = 1000,
-    *,
-    stream: str | None = None,
-    type_: str | None = None,
+    connection: sqlite3.Connection, after_position: int = 0, limit: int = 1000
 ) -> list[StoredEvent]:
     """Return at most ``limit`` events of all streams after this position, ascending.
 
-    There is one writer, so a position that is visible never gets a smaller one after it. With
-    ``stream`` or ``type_`` only the events of that stream, of that type.
+    There is one writer, so a position that is visible never gets a smaller one after it.
     """
-    filters = {"stream = ?": stream, "type = ?": type_}
-    given = {clause: value for clause, value in filters.items() if value is not None}
     rows = connection.execute(
-        f"{_SELECT} WHERE {' AND '.join(['position > ?', *given])} ORDER BY position LIMIT ?",
-        (after_position, *given.values(), limit),
+        f"{_SELECT} WHERE position > ? ORDER BY position LIMIT ?", (after_position, limit)
     )
     return [StoredEvent(*row) for row in rows]
 
 
-def load_latest(
-    connection: sqlite3.Connection,
-    before_position: int,
-    limit: int = 1000,
-    *,
-    stream: str | None = None,
-    type_: str | None = None,
-) -> list[StoredEvent]:
-    """Return the last ``limit`` events of all streams before this position, ascending.
-
-    ``stream`` and ``type_`` are those of `load_all`.
-    """
-    filters = {"stream = ?": stream, "type = ?": type_}
-    given = {clause: value for clause, value in filters.items() if value is not None}
-    where = " AND ".join(["position < ?", *given])
-    rows = connection.execute(
-        f"{_SELECT} WHERE {where} ORDER BY position DESC LIMIT ?",
-        (before_position, *given.values(), limit),
-    )
-    return [StoredEvent(*row) for row in rows][::-1]
+def events_at(connection: sqlite3.Connection, positions: Iterable[int]) -> list[StoredEvent]:
+    """Return the events at these positions, in the order given; those that are not there, not."""
+    query = f"{_SELECT} WHERE position = ?"
+    rows = [connection.execute(query, (position,)).fetchone() for position in positions]
+    return [StoredEvent(*row) for row in rows if row is not None]
 
 
 def load_streams(

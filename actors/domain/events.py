@@ -158,6 +158,7 @@ _TABLE = (
     EventType("shipped", Shipped, SHIPPING_SERVICE, "shipping"),
 )
 EVENT_TYPES: dict[str, EventType] = {row.name: row for row in _TABLE}
+APPS: tuple[str, ...] = tuple(dict.fromkeys(row.app_id for row in _TABLE))
 TYPE_OF_BODY: dict[type[Body], EventType] = {row.body: row for row in _TABLE}
 
 

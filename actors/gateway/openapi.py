@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from actors.domain.event_json import EventJson
-from actors.domain.events import EVENT_TYPES
+from actors.domain.events import APPS, EVENT_TYPES
 from actors.domain.order import STATUSES
 from actors.gateway.operation import COMMON, Access, Operation
 from actors.gateway.problem_table import PROBLEMS
@@ -45,6 +45,7 @@ PARAMETERS: dict[str, tuple[str, Object, str]] = {
     ),
     "before": ("query", _WHOLE, "Only events before this position, the last ones of them."),
     "type": ("query", {"enum": list(EVENT_TYPES)}, "Only events, or messages, of this type."),
+    "app": ("query", {"enum": list(APPS)}, "Only events that this service has stated."),
     "order": ("query", _ORDER_ID, "Only events of this order."),
     "event_id": ("path", {"type": "string"}, "The event's id."),
     "queue": ("query", {"enum": list(CONSUMERS)}, "Only messages of this service's queue."),
@@ -60,7 +61,7 @@ PARAMETERS: dict[str, tuple[str, Object, str]] = {
     "limit": ("query", {"type": "integer", "minimum": 1, "maximum": 100}, "Rows at most."),
     "status": ("query", {"enum": [name for name, _ in STATUSES]}, "Only orders of this status."),
     "email": ("query", {"type": "string"}, "Only orders of this e-mail address."),
-    "since": ("query", _TIME, "Only orders placed at or after this time."),
+    "since": ("query", _TIME, "Only orders placed, or events recorded, at or after this time."),
     "cursor": ("query", {**_WHOLE, "minimum": 1}, "next_cursor of the page before."),
     "If-Match": (
         "header",

@@ -30,11 +30,11 @@ from actors.status import answer
 from runtime import event_store, outbox
 from runtime.errands import Done
 from runtime.errors import Rejection
+from runtime.event_log import POSITION_MAX, Narrowed, load_page, position_before
 from runtime.host import Clock
 from runtime.inbox import REPLAYED
 from runtime.transaction import Transaction
 
-POSITION_MAX = 2**53
 NAMED_MAX = 20
 WAIT_S_MAX = 30
 IDLE_S_MAX = 10**8
@@ -63,9 +63,10 @@ def order_events_operator(
 ) -> Blueprint:
     """Return the operator's routes of order-events.
 
-    ``GET /events?after=&limit=&order=&type=&wait=`` events by position, after waiting at most
-    ``wait`` seconds for the first one; ``?before=`` instead of ``after`` and ``wait``: the last
-    ones before a position; ``GET /events/{id}`` one of them. ``GET /orders?q=&status=&idle=
+    ``GET /events?after=&limit=&order=&type=&app=&since=&wait=`` events by position, recorded at
+    ``since`` (Unix milliseconds) or later, stated by ``app``, after waiting at most ``wait`` s for
+    the first one; with ``before=`` the last ones before a position; ``GET /events/{id}`` one of
+    them. ``GET /orders?q=&status=&idle=
     &before=&limit=`` what `actors.order_events.searching` finds; ``GET /figures`` how the orders
     stand. ``GET /outbox`` the relay's figures; ``POST /outbox/flush`` wakes it;
     ``POST /outbox/reoffer`` with `Reoffer`. For erasures see `actors.order_events.forgetting`.
@@ -81,14 +82,9 @@ def order_events_operator(
 def _add_log(routes: Blueprint, parts: OrderEventsParts) -> None:
     @routes.get("/events")
     async def events() -> Response:
-        after, limit = number("after", 0, POSITION_MAX), number("limit", 100)
-        order, type_ = request.args.get("order"), request.args.get("type")
-        if "before" in request.args:
-            before = number("before", 0, POSITION_MAX)
-            latest = partial(_latest, before, max(1, limit), order, type_)
-            return answer(await parts.database.read(latest))
-        look = partial(_page, after, max(1, limit), order, type_)
-        wait_s = number("wait", 0, WAIT_S_MAX)
+        limit, wait_s = max(1, number("limit", 100)), number("wait", 0, WAIT_S_MAX)
+        wanted, since_ms = _narrowed(), number("since", 0, POSITION_MAX)
+        look = partial(_page, wanted, since_ms, limit, "before" in request.args)
         with parts.wakeups.watch(ALL) as committed:
             page = await parts.database.read(look)
             if not page.data and wait_s:
@@ -171,24 +167,32 @@ def _enqueue(tx: Transaction, offer: Offer, subscriptions: Subscriptions) -> Non
     outbox.enqueue(tx, stored.stream, "", offer.queue, message_again)
 
 
+def _narrowed() -> Narrowed:
+    """Return which events are asked for. Who states a type of event is the same at any time."""
+    type_, app = request.args.get("type"), request.args.get("app")
+    types = [
+        row.name
+        for row in EVENT_TYPES.values()
+        if type_ in (None, row.name) and app in (None, row.app_id)
+    ]
+    return Narrowed(
+        after=number("after", 0, POSITION_MAX),
+        before=number("before", POSITION_MAX, POSITION_MAX),
+        stream=request.args.get("order"),
+        types=None if type_ is None and app is None else types,
+    )
+
+
 def _page(
-    after: int,
-    limit: int,
-    order: str | None,
-    type_: str | None,
-    connection: sqlite3.Connection,
+    wanted: Narrowed, since_ms: int, limit: int, newest: bool, connection: sqlite3.Connection
 ) -> EventsPage:
-    stored = event_store.load_all(connection, after, limit, stream=order, type_=type_)
+    if since_ms:
+        floor = position_before(connection, since_ms)
+        wanted = msgspec.structs.replace(wanted, after=max(wanted.after, floor))
+    stored = load_page(connection, wanted, limit, newest=newest)
     # Nothing more behind a page that is not full: go on after what was looked through.
-    last = stored[-1].position if stored else max(after, event_store.last_position(connection))
-    return EventsPage([event_json(event_from(event)) for event in stored], last)
-
-
-def _latest(
-    before: int, limit: int, order: str | None, type_: str | None, connection: sqlite3.Connection
-) -> EventsPage:
-    stored = event_store.load_latest(connection, before, limit, stream=order, type_=type_)
-    last = stored[-1].position if stored else 0
+    behind = 0 if newest else max(wanted.after, event_store.last_position(connection))
+    last = stored[-1].position if stored else behind
     return EventsPage([event_json(event_from(event)) for event in stored], last)
 
 

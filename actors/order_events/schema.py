@@ -4,7 +4,7 @@ Each entry leads from one schema version to the next; an entry that was released
 """
 
 from actors.order_events import erasures, idempotency, order_list, vault
-from runtime import audit, event_store, outbox
+from runtime import audit, event_log, event_store, outbox
 
 ORDER_NUMBERS = """
 CREATE TABLE order_number (next INTEGER NOT NULL);
@@ -20,4 +20,5 @@ MIGRATIONS: tuple[str, ...] = (
     + ORDER_NUMBERS,
     audit.SCHEMA,
     erasures.SCHEMA,
+    event_log.INDEX,
 )

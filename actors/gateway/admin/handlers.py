@@ -13,7 +13,7 @@ import msgspec
 from quart import Response, request
 
 from actors.domain.event_json import EventJson, rfc3339
-from actors.domain.events import EVENT_TYPES
+from actors.domain.events import APPS, EVENT_TYPES
 from actors.domain.operating import EventsPage, OrdersFound
 from actors.gateway import parameters
 from actors.gateway.admin.bodies import (
@@ -178,6 +178,10 @@ class Admin:
         params: dict[str, str | int] = {"limit": _limit()}
         if (type_ := given.get("type")) is not None:
             params["type"] = parameters.choice("type", type_, tuple(EVENT_TYPES))
+        if (app := given.get("app")) is not None:
+            params["app"] = parameters.choice("app", app, APPS)
+        if (since := given.get("since")) is not None:
+            params["since"] = parameters.time_ms("since", since)
         if (order := given.get("order")) is not None:
             params["order"] = parameters.order_id("order", order)
         if "after" in given:

@@ -89,7 +89,7 @@ ADMIN: tuple[Operation, ...] = (
         tag="admin",
         access="staff",
         reply=EventsPage,
-        parameters=("after", "before", "type", "order", "limit"),
+        parameters=("after", "before", "type", "app", "order", "since", "limit"),
         problems=(*_LOOKS, "validation-failed"),
     ),
     Operation(

@@ -4,6 +4,7 @@ The first page begins with the oldest event, the last one ends with the newest; 
 both, and of what is between, stay what they are.
 """
 
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from urllib.parse import quote, urlencode
@@ -12,7 +13,7 @@ import msgspec
 from quart import Response, request
 
 from actors.domain.event_json import EventJson
-from actors.domain.events import EVENT_TYPES
+from actors.domain.events import APPS, EVENT_TYPES
 from actors.domain.operating import EventsPage
 from actors.gateway import parameters
 from actors.gateway.auth import is_order_id
@@ -28,6 +29,7 @@ PAGE = 100
 WAIT_S_MAX = 30
 LIST_PATH = "/ops/events"
 POSITION_MAX = 2**53
+_MINUTE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -44,6 +46,8 @@ class EventPages:
         chosen = _filters()
         after, before = request.args.get("after"), request.args.get("before")
         params: dict[str, str | int] = {"limit": PAGE, **chosen}
+        if since := chosen.get("since"):
+            params["since"] = _minute_ms(since)
         if after is not None:
             params["after"] = parameters.whole("after", after)
         else:
@@ -58,6 +62,7 @@ class EventPages:
             rows=rows,
             chosen=chosen,
             types=list(EVENT_TYPES),
+            apps=APPS,
             newest=after is None and before is None,
             position=0 if found.answer is None else found.answer.last,
             places=_places(chosen, rows),
@@ -110,12 +115,25 @@ def _frame(event: EventJson) -> bytes:
 
 
 def _filters() -> dict[str, str]:
-    """Return the filters that can be meant: a type that there is, an id that can be one."""
-    type_, order = request.args.get("type", ""), request.args.get("order", "").strip()
-    chosen = {"type": type_ if type_ in EVENT_TYPES else "", "order": order}
+    """Return the filters that can be meant: types, services and minutes that there are, and ids."""
+    type_, app = request.args.get("type", ""), request.args.get("app", "")
+    order, since = request.args.get("order", "").strip(), request.args.get("since", "")
+    chosen = {
+        "type": type_ if type_ in EVENT_TYPES else "",
+        "app": app if app in APPS else "",
+        "order": order,
+        "since": since,
+    }
     if order and not is_order_id(order):
         raise not_found()
+    if since:
+        _minute_ms(since)
     return {name: text for name, text in chosen.items() if text}
+
+
+def _minute_ms(text: str) -> int:
+    """Return the time that a browser's field without a time zone means: in UTC, as shown here."""
+    return parameters.time_ms("since", f"{text}:00Z" if _MINUTE.fullmatch(text) else text)
 
 
 def _places(chosen: dict[str, str], rows: list[EventJson]) -> dict[str, str]:

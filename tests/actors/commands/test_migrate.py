@@ -24,7 +24,8 @@ def execute(path: Path, script: str) -> None:
 
 def age(path: Path) -> None:
     """Make an order store what the first version has written: without what came later."""
-    execute(path, "DROP TABLE audit; DROP TABLE erasures; PRAGMA user_version = 1;")
+    later = "DROP TABLE audit; DROP TABLE erasures; DROP INDEX events_by_type;"
+    execute(path, f"{later} PRAGMA user_version = 1;")
 
 
 def held(folder: Path) -> dict[str, bytes]:
@@ -60,7 +61,7 @@ def test_an_older_store_is_copied_brought_up_to_date_and_verified(
     assert operator.run("events", "verify").returncode == 2
     before = held(data)
     tried = operator.ok("store", "migrate", "--dry-run")
-    assert "orders.db              schema 1 -> 3" in tried
+    assert f"orders.db              schema 1 -> {len(MIGRATIONS)}" in tried
     assert "nothing was changed" in tried
     assert version(data / "orders.db") == 1
     assert held(data) == before
@@ -70,12 +71,12 @@ def test_an_older_store_is_copied_brought_up_to_date_and_verified(
     assert version(was / "orders.db") == 1
     assert {path.name for path in was.iterdir()} == set(SCHEMAS)
     assert operator.ok("events", "verify").startswith("ok")
-    assert "schema 3" in operator.ok("store", "migrate")
+    assert f"schema {len(MIGRATIONS)}" in operator.ok("store", "migrate")
     assert set(held(data)) == set(before), "nothing is left of a run that had nothing to do"
     with operator.up():
         (row,) = operator.json("audit", "list")["data"]
         assert (row["action"], row["reason"]) == ("store-migrate", "to 0.2")
-        assert row["outcome"] == "orders.db 1 to 3"
+        assert row["outcome"] == f"orders.db 1 to {len(MIGRATIONS)}"
         operator.place("--wait", "prepared")
 
 
@@ -117,4 +118,6 @@ def test_what_cannot_be_migrated_is_found_by_the_dry_run(
     (copies,) = (tmp_path / "data").glob("before-migration-*")
     assert version(copies / "orders.db") == 1
     execute(path, "DROP TABLE erasures;")
-    assert "schema 2 -> 3" in operator.ok("store", "migrate", "--backup", str(tmp_path / "two"))
+    assert f"schema 2 -> {len(MIGRATIONS)}" in operator.ok(
+        "store", "migrate", "--backup", str(tmp_path / "two")
+    )

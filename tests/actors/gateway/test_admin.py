@@ -79,6 +79,7 @@ async def test_services_that_are_away_are_named_or_it_is_503(world: World, row: 
     "query",
     [
         *("orders?status=lost", "orders?idle=-1", "orders?cursor=0", "orders?limit=101"),
+        *("events?app=lost", "events?since=today"),
         *("events?type=lost", "events?order=1", "events?after=x", "events?limit=0"),
         *("actors?actor=", "actors?actor=A%20B", f"actors?actor={'a' * 301}"),
         *("dead-letters?queue=gateway", "dead-letters?type=x", "audit?limit=1000"),

@@ -110,6 +110,17 @@ async def test_the_log_is_paged_both_ways_and_filtered(tmp_path: Path) -> None:
         assert positions(" ".join(cells)) == list(range(1, 101))
         one = await browser.get(f"/ops/events?type=payment-captured&order={orders[3].id}")
         assert len(one.root.all("td", data_name="Position")) == 1
+        for query, count in (
+            ("app=shipping-service", 42),
+            ("app=shipping-service&type=shipping-prepared", 21),
+            ("app=shipping-service&type=order-created", 0),
+            ("since=2000-01-01T00:00&type=order-created", 21),
+            ("since=2999-01-01T00:00", 0),
+        ):
+            page = await browser.get(f"/ops/events?{query}")
+            assert (query, len(page.root.all("td", data_name="Position"))) == (query, count)
+        assert "since=2999" in page.link("Earlier"), "the filters stay from page to page"
+        assert (await browser.get("/ops/events?since=yesterday")).status == 422
         event = await browser.get(one.root.all("td", data_name="Position")[0].one("a")
                                   .attributes["href"])  # fmt: skip
         assert event.title == "payment-captured/v1"
