@@ -37,11 +37,13 @@ class RoundFailed(Exception):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How to run a case: how often, at which scale, and who takes part (all, if ``only`` is empty).
 
-    ``load`` replaces what the contenders choose; ``work`` is a folder on the disk to measure.
+    ``operations`` replaces the number of a round, ``load`` what the contenders choose; ``work`` is
+    a folder on the disk to measure.
     """
 
     repeats: int = 5
     scale: float = 1.0
+    operations: int | None = None
     only: tuple[str, ...] = ()
     long: bool = False
     load: Load | None = None
@@ -123,13 +125,14 @@ def _run(
 ) -> Sample:
     broker, kept = shared
     operations = case.operations_long or case.operations if plan.long else case.operations
+    operations = plan.operations or max(1, int(operations * contender.share * plan.scale))
     folder = Path(tempfile.mkdtemp(prefix=f"{case.name}-", dir=plan.work)).resolve()
     try:
         return run_round(
             Round(
                 case=case.name,
                 contender=contender.name,
-                operations=max(1, int(operations * contender.share * plan.scale)),
+                operations=operations,
                 folder=folder,
                 kept=kept,
                 load=plan.load,

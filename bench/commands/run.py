@@ -17,6 +17,7 @@ from bench.targets import judge
 from bench.text import case_lines, summary_lines, target_lines
 from bench.thresholds import Threshold
 from runtime.errors import ConfigurationError
+from sim.commands.options import Duration
 
 FAILED = 1
 
@@ -26,6 +27,7 @@ FAILED = 1
 @click.option("--repeat", type=click.IntRange(1), default=5, show_default=True, help="Rounds.")
 @click.option("--scale", type=float, default=1.0, help="Operations a round, times this.")
 @click.option("--rate", type=float, help="Open loop: operations a second on a schedule.")
+@click.option("--duration", type=Duration(), help="With --rate: how long a round takes (20s, 2m).")
 @click.option("--closed", "open_max", type=click.IntRange(1), help="Closed loop: N at a time.")
 @click.option("--only", multiple=True, metavar="CONTENDER", help="Not the others. Repeatable.")
 @click.option("--threshold", multiple=True, metavar="EXPR", help="'p99 < 50ms', 'errors == 0'.")
@@ -39,6 +41,7 @@ def run(
     repeat: int,
     scale: float,
     rate: float | None,
+    duration: float | None,
     open_max: int | None,
     only: tuple[str, ...],
     threshold: tuple[str, ...],
@@ -56,7 +59,15 @@ def run(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     limits = [Threshold.parse(text) for text in threshold]
     load = _load(rate, open_max)
-    plan = Plan(repeats=repeat, scale=scale, only=only, long=long, load=load, work=work)
+    plan = Plan(
+        repeats=repeat,
+        scale=scale,
+        operations=_operations(rate, duration),
+        only=only,
+        long=long,
+        load=load,
+        work=work,
+    )
     try:
         results = _measure(_known(cases), plan, file)
     except RoundFailed as failure:
@@ -97,6 +108,16 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
         if name not in CASES:
             raise ConfigurationError(f"there is no case {name}", hint=f"one of {', '.join(CASES)}")
     return names or CASES
+
+
+def _operations(rate: float | None, duration_s: float | None) -> int | None:
+    if duration_s is None:
+        return None
+    if rate is None:
+        raise ConfigurationError(
+            "--duration needs --rate", hint="a closed loop is as long as its operations: --scale"
+        )
+    return max(1, int(rate * duration_s))
 
 
 def _load(rate: float | None, open_max: int | None) -> Load | None:

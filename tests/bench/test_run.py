@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench import rounds
 from bench.case import Round, load_case
 from bench.progress import Progress
+from bench.results import Results
 from bench.rounds import Plan, RoundFailed, run_case, run_round
 from bench.sample import Sample
 from tests.harness.command import run
@@ -45,6 +47,7 @@ def test_a_must_that_was_not_measured_is_not_met(tmp_path: Path) -> None:
         (("run", "ask", "--only", "nobody"), "ask has no nobody"),
         (("run", "ask", "--rate", "5", "--closed", "5"), "exclude each other"),
         (("run", "ask", "--rate", "0"), "must be above 0"),
+        (("run", "ask", "--duration", "2s"), "--duration needs --rate"),
         (("run", "ask", "--threshold", "p99"), "not of the form"),
         (("compare", "missing.json", "missing.json"), "missing.json cannot be read"),
     ],
@@ -65,6 +68,15 @@ def test_a_round_that_fails_says_what_happened(tmp_path: Path) -> None:
     )
     with pytest.raises(RoundFailed, match="unable to open database file"):
         run_round(task)
+
+
+def test_a_rate_and_a_duration_say_how_many_operations_a_round_has(tmp_path: Path) -> None:
+    asked = ("bench", "run", "append", "--only", "ordermill", "--repeat", "1", "--format", "json")
+    done = run(*asked, "--rate", "200", "--duration", "0.5s", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (sample,) = msgspec.json.decode(done.stdout, type=Results).samples("append", "ordermill")
+    assert sample.operations == 100
+    assert sample.wall_s > 0.4
 
 
 @pytest.mark.parametrize("name", ["aiosqlite", "ordermill"])
