@@ -11,11 +11,15 @@ import msgspec
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The status and the body of an answer, and the cookie that it sets, ``name=value``."""
+    """The status and the body of an answer, and the cookie that it sets, ``name=value``.
+
+    ``last``: the server closes the connection after it.
+    """
 
     status: int
     body: bytes
     cookie: str = ""
+    last: bool = False
 
 
 class Client:
@@ -49,36 +53,42 @@ class Client:
         reader, writer = await self._connection()
         writer.write(request)
         answer = await _answer(reader)
-        self._idle.append((reader, writer))
+        if answer.last:
+            await _close(writer)
+        else:
+            self._idle.append((reader, writer))
         return answer
 
     async def close(self) -> None:
         """Close the connections."""
         while self._idle:
-            _, writer = self._idle.pop()
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            await _close(self._idle.pop()[1])
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while self._idle:
             reader, writer = self._idle.pop()
             if not reader.at_eof():
                 return reader, writer
-            writer.close()  # the server had waited long enough
-            with suppress(OSError):
-                await writer.wait_closed()
+            await _close(writer)  # the server had waited long enough
         return await asyncio.open_connection(self._host, self._port)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _answer(reader: asyncio.StreamReader) -> Answer:
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.split(b"\r\n")
-    length, cookie = 0, ""
+    length, cookie, last = 0, "", False
     for line in lines[1:]:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
         elif name.lower() == b"set-cookie":
             cookie = value.partition(b";")[0].strip().decode()
-    return Answer(int(lines[0].split()[1]), await reader.readexactly(length), cookie)
+        elif name.lower() == b"connection":
+            last = value.strip().lower() == b"close"
+    return Answer(int(lines[0].split()[1]), await reader.readexactly(length), cookie, last)
