@@ -17,6 +17,7 @@ The law of this file:
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import cast
 
 import h11
@@ -64,8 +65,9 @@ class StrictRequests(h11.Connection):
         event = super().next_event()
         if type(event) is h11.Request:
             head = waiting[: len(waiting) - len(self.trailing_data[0])]
-            if head.count(b"\n") > HEAD_LINES_MAX:
-                raise h11.RemoteProtocolError("too many header lines", error_status_hint=431)
+            # h11 bounds a head that has not come to its end only.
+            if len(head) > HEAD_BYTES_MAX or head.count(b"\n") > HEAD_LINES_MAX:
+                raise h11.RemoteProtocolError("too long a head", error_status_hint=431)
             if not _HEAD.fullmatch(head):
                 raise h11.RemoteProtocolError("a head that proxies may read differently")
         return event
@@ -322,10 +324,7 @@ class Connection(TCPServer):
     async def _close(self) -> None:
         if self._end is None:
             self._end = self.loop.call_later(LINGER_S, self.abort)
-        try:
-            self.writer.close()
+        self.writer.close()
+        with suppress(OSError):  # the client was faster
             await self.writer.wait_closed()
-        except OSError:
-            pass  # the client was faster
-        finally:
-            self._end.cancel()
+        self._end.cancel()  # not if we are cancelled: then the timer is all that still ends it

@@ -11,7 +11,7 @@ from anyio.abc import SocketStream
 
 from runtime import http, http_connection
 from runtime.http import HttpServer
-from runtime.http_connection import HEAD_LINES_MAX
+from runtime.http_connection import HEAD_BYTES_MAX, HEAD_LINES_MAX
 from tests.harness.raw_http import HOST, ask, until_answered, until_closed
 from tests.harness.running import running
 from tests.harness.waiting import until
@@ -165,6 +165,16 @@ async def test_the_lines_of_a_head_are_limited(server: HttpServer, lines: int) -
     fields = b"a:\r\n" * (lines - 3)
     status, _, _ = await ask(server.port, b"GET / HTTP/1.1\r\n" + HOST + fields + b"\r\n")
     assert status == (200 if lines == HEAD_LINES_MAX else 431)
+
+
+@pytest.mark.parametrize("size", [HEAD_BYTES_MAX, HEAD_BYTES_MAX + 1])
+async def test_the_bytes_of_a_head_are_limited_also_where_its_end_is_there(
+    server: HttpServer, size: int
+) -> None:
+    head = b"GET / HTTP/1.1\r\n" + HOST + b"X: \r\n\r\n"
+    padded = head.replace(b"X: ", b"X: " + b"a" * (size - len(head)))
+    status, _, _ = await ask(server.port, padded)
+    assert status == (200 if size == HEAD_BYTES_MAX else 431)
 
 
 @pytest.mark.parametrize(
