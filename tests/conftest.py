@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from bench.rabbitmq import server_home
 from tests.harness.distribution import LongFirst, rank
-from tests.harness.rabbitmq import RabbitMQ, server_home
+from tests.harness.rabbitmq import RabbitMQ
 
 # Shared and noisy machines: how long an example takes says nothing about what it tests.
 settings.register_profile("ordermill", deadline=None)

@@ -15,8 +15,8 @@ import pytest
 import runtime.broker
 from actors.domain.events import EVENT_TYPES
 from actors.domain.rules import GUARDS
+from bench.ports import free_port
 from tests.harness.command import environment, up
-from tests.harness.ports import free_port
 from tests.harness.rabbitmq import RabbitMQ
 
 ROOT = Path(__file__).parent.parent

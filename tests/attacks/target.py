@@ -11,9 +11,9 @@ import msgspec
 from actors.credentials import Credentials
 from actors.domain.order_events import Service
 from actors.services import SERVICES, ServiceName
+from bench.ports import free_port
 from runtime.setting import Secret
 from tests.harness.command import MAIN, environment
-from tests.harness.ports import free_port
 from tests.harness.waiting import until
 
 KEYS = {"gateway": "http", "order-events": "order_events"}

@@ -11,9 +11,9 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from bench.rabbitmq import server_home
 from tests.chaos.campaign import run
 from tests.chaos.outcome import Outcome, Plan
-from tests.harness.rabbitmq import server_home
 
 CAMPAIGNS = {
     "together": Plan(seed=0, kills=120, orders=600),

@@ -16,10 +16,10 @@ from typing import Protocol
 
 import msgspec
 
+from bench.ports import free_port
 from sim.judges.evidence import reading
 from tests.chaos.post_office import FILE as POST_OFFICE
 from tests.harness.command import environment
-from tests.harness.ports import free_port
 from tests.harness.rabbitmq import RabbitMQ
 
 READY_S_MAX = 90.0

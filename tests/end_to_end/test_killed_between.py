@@ -12,8 +12,8 @@ import pytest
 
 from actors.domain.events import PaymentAuthInProgress
 from actors.domain.order_events import OrderQuery
+from bench.ports import free_port
 from tests.harness.apart import Apart, ApartSystem
-from tests.harness.ports import free_port
 from tests.harness.proxy import Proxy, proxy_to
 from tests.harness.system import order_body
 from tests.harness.waiting import eventually

@@ -12,11 +12,11 @@ from playwright.async_api import Browser, Page, expect
 
 from actors.gateway.pages.routes import PAGES
 from actors.parties import Parties
+from bench.ports import free_port
 from tests.harness.chromium import PHONE, assert_sound, chromium, visit
 from tests.harness.command import FREE_PORTS, Serving
 from tests.harness.embedded import EmbeddedServer
 from tests.harness.parties import Gate, WilfulProvider
-from tests.harness.ports import free_port
 from tests.harness.proxy import proxy_to
 from tests.harness.shop_window import WHO, buy, fill_cart, fill_checkout
 from tests.harness.system import live_system

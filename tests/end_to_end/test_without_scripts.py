@@ -11,11 +11,11 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from actors.parties import Parties
+from bench.ports import free_port
 from tests.harness.chromium import chromium, visit
 from tests.harness.command import FREE_PORTS, Serving
 from tests.harness.embedded import EmbeddedServer
 from tests.harness.parties import Gate, WilfulProvider
-from tests.harness.ports import free_port
 from tests.harness.proxy import proxy_to
 from tests.harness.shop_window import buy, fill_cart, fill_checkout
 from tests.harness.system import live_system

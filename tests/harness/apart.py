@@ -12,9 +12,9 @@ from actors.domain.order_events import Service
 from actors.messaging import EMBEDDED
 from actors.order_events.http_client import HttpOrderEvents
 from actors.services import SERVICES
+from bench.ports import free_port
 from runtime.setting import Secret
 from tests.harness.command import Serving, run
-from tests.harness.ports import free_port
 from tests.harness.system import LiveSystem
 
 BROKER = "broker"

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.ports import free_port
 from tests.harness.command import Serving, run, serving
-from tests.harness.ports import free_port
 
 TABLES = ("http", "order_events", "payment", "shipping", "notification")
 QUIET = """

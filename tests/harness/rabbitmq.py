@@ -1,37 +1,16 @@
-"""A private RabbitMQ node for tests: own folder, ports, name, cookie and epmd; nothing shared.
+"""A private RabbitMQ node for tests: `bench.rabbitmq`, and what only tests do to one."""
 
-The law of this file: a node never touches the machine's own RabbitMQ (its configuration, data,
-cookie or epmd), and both processes are children that die with `kill` or with the test run.
-"""
-
-import os
-import shutil
 import signal
-import socket
 import subprocess
-import tempfile
-import time
 from collections.abc import Iterable
-from contextlib import closing
-from pathlib import Path
 
 import pika
 from pika.exceptions import AMQPError
 
+from bench import rabbitmq
 from tests.harness.console import STARTING, Console
-from tests.harness.ports import free_port
 
-START_S_MAX = 90.0
 STOP_S_MAX = 30.0
-
-_CONFIGURATION = """\
-loopback_users = none
-listeners.tcp.1 = 127.0.0.1:{port}
-num_acceptors.tcp = 2
-disk_free_limit.absolute = 1MB
-log.file.level = warning
-consumer_timeout = 1800000
-"""
 
 # What these commands of rabbitmqctl call.
 DEEDS = {
@@ -47,63 +26,21 @@ DEEDS = {
 }
 
 
-def server_home() -> Path | None:
-    """Folder of the installed server's scripts (``sbin``), or None where there is none."""
-    named = os.environ.get("RABBITMQ_HOME")
-    roots = [Path(named)] if named else sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_*"))
-    found = [root / "sbin" for root in roots if (root / "sbin" / "rabbitmq-server").exists()]
-    return found[-1] if found and shutil.which("erl") and shutil.which("epmd") else None
-
-
-class RabbitMQ:
-    """One node. ``start`` waits until a client can log in; ``stop`` is graceful, ``kill`` is not.
+class RabbitMQ(rabbitmq.RabbitMQ):
+    """One node. `start` waits until a client can log in; `stop` is graceful, `kill` is not.
 
     After `stop` or `kill`, `start` brings the same node back with the data it kept.
     """
 
-    host = "127.0.0.1"
-    user = "guest"
-    password = "guest"
-
     def __init__(self) -> None:
-        home = server_home()
-        assert home is not None, "no RabbitMQ server is installed here"
-        self._sbin = home
-        self._root = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
-        self.port = free_port()
-        self._epmd_port = free_port()
-        self.node = f"ordermill-{self.port}@localhost"
-        self._epmd: subprocess.Popen[bytes] | None = None
-        self._server: subprocess.Popen[bytes] | None = None
+        super().__init__()
         self._console: Console | None = None
-        self._vhosts_made = 0
         self._cleaned_vhost = ""
-        self._environment = self._write_files()
 
     @property
     def url(self) -> str:
         """The address of the default virtual host, with user and password."""
         return f"amqp://{self.user}:{self.password}@{self.host}:{self.port}/"
-
-    @property
-    def pid(self) -> int:
-        """Process id of the running server (the Erlang VM itself, not a wrapper)."""
-        assert self._server is not None, "the node is not running"
-        return self._server.pid
-
-    def start(self) -> None:
-        """Start the node and wait until it takes a login; RuntimeError with its log if not."""
-        assert self._server is None, "the node is already running"
-        if self._epmd is None:
-            self._epmd = self._spawn(["epmd", "-port", str(self._epmd_port)], "epmd.out")
-        self._server = self._spawn([str(self._sbin / "rabbitmq-server")], "server.out")
-        limit = time.monotonic() + START_S_MAX
-        while not self._takes_login():
-            if self._server.poll() is not None or time.monotonic() > limit:
-                text = self.log()
-                self.kill()
-                raise RuntimeError(f"RabbitMQ did not start:\n{text[-4000:]}")
-            time.sleep(0.1)
 
     def stop(self) -> None:
         """Shut the node down in good order; its data stays."""
@@ -113,35 +50,14 @@ class RabbitMQ:
                 self._server.wait(STOP_S_MAX)
             except subprocess.TimeoutExpired:
                 self._server.kill()
-        self._reap_server()
+        self.kill()
 
     def kill(self) -> None:
         """Kill the node at once (SIGKILL); its data stays."""
-        if self._server is not None:
-            self._server.kill()
-        self._reap_server()
-
-    def close(self) -> None:
-        """Kill the node and remove everything it wrote."""
-        self.kill()
-        if self._epmd is not None:
-            self._epmd.kill()
-            self._epmd.wait()
-            self._epmd = None
-        shutil.rmtree(self._root, ignore_errors=True)
-
-    def control(self, *arguments: str) -> str:
-        """Run ``rabbitmqctl`` with these arguments (about a second) and return what it printed."""
-        done = subprocess.run(
-            [str(self._sbin / "rabbitmqctl"), "--quiet", "--node", self.node, *arguments],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
-        return done.stdout
+        super().kill()
+        if self._console is not None:
+            self._console.close()
+            self._console = None
 
     def evaluate(self, expression: str) -> str:
         """Evaluate an Erlang expression in the node and return it printed (about a millisecond)."""
@@ -158,19 +74,6 @@ class RabbitMQ:
         """Do what an operator does with ``rabbitmqctl``, faster: see `DEEDS` for what."""
         self.evaluate(DEEDS[deed].format(vhost=vhost, port=client_port, argument=argument))
 
-    def vhost(self) -> str:
-        """Return the name of a virtual host that nobody has used."""
-        name = f"v{self._vhosts_made}"
-        self._vhosts_made += 1
-        user = f'<<"{self.user}">>'
-        every = '<<".*">>'
-        self.evaluate(
-            f'begin ok = rabbit_vhost:add(<<"{name}">>, <<>>, [], {user}), '
-            f'ok = rabbit_auth_backend_internal:set_permissions({user}, <<"{name}">>, '
-            f"{every}, {every}, {every}, {user}) end."
-        )
-        return name
-
     def clean_vhost(self) -> str:
         """Return the name of a virtual host where nothing is left of who had it before.
 
@@ -186,66 +89,9 @@ class RabbitMQ:
             self._console = Console(self.host, int(self.control("eval", STARTING)))
         return self._console
 
-    def log(self) -> str:
-        """Everything the node has printed or logged so far."""
-        files = [self._root / "server.out", *sorted((self._root / "log").glob("*.log"))]
-        return "\n".join(file.read_text(errors="replace") for file in files if file.exists())
-
-    def _write_files(self) -> dict[str, str]:
-        root = self._root
-        (root / "rabbitmq.conf").write_text(_CONFIGURATION.format(port=self.port))
-        (root / "enabled_plugins").write_text("[].\n")
-        (root / "rabbitmq-env.conf").write_text("")
-        cookie = root / ".erlang.cookie"
-        cookie.write_text(f"cookie{self.port}")
-        cookie.chmod(0o400)
-        return {
-            "PATH": os.environ["PATH"],
-            "LANG": "C.UTF-8",
-            "HOME": str(root),
-            "ERL_EPMD_PORT": str(self._epmd_port),
-            "ERL_EPMD_ADDRESS": self.host,
-            "RABBITMQ_NODENAME": self.node,
-            "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_DIST_PORT": str(free_port()),
-            "RABBITMQ_BASE": str(root),
-            "RABBITMQ_MNESIA_BASE": str(root / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(root / "log"),
-            "RABBITMQ_CONFIG_FILE": str(root / "rabbitmq"),
-            "RABBITMQ_CONF_ENV_FILE": str(root / "rabbitmq-env.conf"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(root / "enabled_plugins"),
-            "RABBITMQ_PID_FILE": str(root / "server.pid"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
-            # The script then becomes the Erlang VM instead of its parent: `pid` is the server.
-            "RUNNING_UNDER_SYSTEMD": "true",
-        }
-
-    def _spawn(self, command: list[str], output: str) -> subprocess.Popen[bytes]:
-        # A session of its own keeps a Ctrl-C in the terminal from killing the node before us.
-        with (self._root / output).open("ab") as sink:
-            return subprocess.Popen(
-                command,
-                env=self._environment,
-                cwd=self._root,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def _reap_server(self) -> None:
-        if self._console is not None:
-            self._console.close()
-            self._console = None
-        if self._server is not None:
-            self._server.wait()
-            self._server = None
-
-    def _takes_login(self) -> bool:
-        with closing(socket.socket()) as probe:
-            probe.settimeout(1.0)
-            if probe.connect_ex((self.host, self.port)):
-                return False
+    def _is_ready(self) -> bool:
+        if not super()._is_ready():
+            return False
         try:
             pika.BlockingConnection(pika.URLParameters(self.url)).close()
         except (AMQPError, OSError):

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 
 from actors.commands.reloading import Watch
+from bench.ports import free_port
 from tests.harness.command import FREE_PORTS, PATIENCE_S, serving
-from tests.harness.ports import free_port
 from tests.harness.system import order_body
 
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from actors.services import SERVICES
+from bench.ports import free_port
 from tests.harness.command import FREE_PORTS, PATIENCE_S, Serving, run, serving
-from tests.harness.ports import free_port
 from tests.harness.system import order_body
 
 NAMES = ("broker", *SERVICES)
