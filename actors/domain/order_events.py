@@ -109,7 +109,7 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
 
 
 class Personal(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a vault reference stands for; all None once the order was erased."""
+    """What vault references stand for; all None once the order was erased."""
 
     customer: Customer | None = None
     address: Address | None = None
@@ -178,8 +178,8 @@ class OrderEvents(Protocol):
         """Return events after a version; with ``wait_s`` wait that long for the first one."""
         ...
 
-    async def personal(self, order_id: str, ref: str) -> Personal:
-        """Read one vault entry that this client's service is entitled to; Rejection(forbidden)."""
+    async def personal(self, order_id: str, *refs: str) -> Personal:
+        """Read vault entries that this client's service is entitled to; Rejection(forbidden)."""
         ...
 
     async def orders(self, query: OrderQuery) -> list[OrderSummary]:

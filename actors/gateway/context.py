@@ -149,12 +149,14 @@ class Gateway:
         self, order: Order, *, customer: Customer | None = None, address: Address | None = None
     ) -> OrderReply:
         """Render an order; what is not given is read from the vault."""
-        if customer is None:
-            entry = await self.order_events.personal(order.id, order.customer_ref)
-            customer = entry.customer
-        if address is None:
-            entry = await self.order_events.personal(order.id, order.address_ref)
-            address = entry.address
+        refs = [
+            ref
+            for ref, given in ((order.customer_ref, customer), (order.address_ref, address))
+            if given is None
+        ]
+        if refs:
+            entry = await self.order_events.personal(order.id, *refs)
+            customer, address = customer or entry.customer, address or entry.address
         return order_reply(order, customer, address)
 
 

@@ -132,10 +132,10 @@ class LocalOrderEvents:
         """Return events of all orders after a position, ascending and without a gap."""
         return await self._look(ALL, partial(_all_events, after, _bounded(limit)), wait_s)
 
-    async def personal(self, order_id: str, ref: str) -> Personal:
-        """Read one vault entry; Rejection ``forbidden`` or ``not-found``."""
+    async def personal(self, order_id: str, *refs: str) -> Personal:
+        """Read vault entries; Rejection ``forbidden`` or ``not-found``."""
         return await self._database.read(
-            lambda connection: vault.read(connection, order_id, ref, self._service)
+            lambda connection: vault.read(connection, order_id, refs, self._service)
         )
 
     async def orders(self, query: OrderQuery) -> list[OrderSummary]:

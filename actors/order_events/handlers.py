@@ -153,8 +153,8 @@ class Api:
         return _json(EventsReply([event_json(event) for event in found]))
 
     async def personal(self, caller: Client, order_id: str) -> Response:
-        """Show what the vault reference ``ref`` stands for."""
-        return _json(await caller.personal(order_id, request.args.get("ref", "")))
+        """Show what the vault references ``ref`` stand for, one or more."""
+        return _json(await caller.personal(order_id, *(request.args.getlist("ref") or ("",))))
 
     async def erase(self, caller: Client, order_id: str) -> Response:
         """Erase the personal data of a settled order: 204."""

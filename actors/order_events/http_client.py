@@ -5,6 +5,7 @@ with the same key or event id. A wrong token is nobody's business decision, so i
 a consumer puts its messages back, and does not drop them as refused.
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -41,7 +42,7 @@ from actors.order_events.wire import (
 from runtime.errors import DeadlineExceeded, Rejection, Unavailable, Unprocessable
 
 T = TypeVar("T")
-_Params = dict[str, str | int | float]
+_Params = dict[str, str | int | float | Sequence[str]]
 
 _ROUTES: dict[type[Command], tuple[str, str]] = {
     PlaceOrder: ("POST", ""),
@@ -121,10 +122,10 @@ class HttpOrderEvents:
         """Return events of all orders after a position, ascending and without a gap."""
         return await self._events("/events", after, limit, wait_s)
 
-    async def personal(self, order_id: str, ref: str) -> Personal:
-        """Read one vault entry; Rejection ``forbidden`` or ``not-found``."""
+    async def personal(self, order_id: str, *refs: str) -> Personal:
+        """Read vault entries; Rejection ``forbidden`` or ``not-found``."""
         path = f"{_one(order_id)}/personal"
-        return await self._call("GET", path, Personal, params={"ref": ref})
+        return await self._call("GET", path, Personal, params={"ref": refs})
 
     async def orders(self, query: OrderQuery) -> list[OrderSummary]:
         """Return at most ``limit`` rows of the order list."""

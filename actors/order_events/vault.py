@@ -7,7 +7,8 @@ of the order list: it lives and dies with the row.
 """
 
 import sqlite3
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import msgspec
 
@@ -69,8 +70,19 @@ def email_key(email: str) -> str:
     return email.lower()
 
 
-def read(connection: sqlite3.Connection, order_id: str, ref: str, service: Service) -> Personal:
-    """Return what ``ref`` of this order stands for; Rejection not-found or forbidden."""
+def read(
+    connection: sqlite3.Connection, order_id: str, refs: Iterable[str], service: Service
+) -> Personal:
+    """Return what ``refs`` of this order stand for; Rejection not-found or forbidden."""
+    found: dict[str, Any] = {}
+    for ref in refs:
+        found.update(_entry(connection, order_id, ref, service))
+    return Personal(**found)
+
+
+def _entry(
+    connection: sqlite3.Connection, order_id: str, ref: str, service: Service
+) -> dict[str, Any]:
     row = connection.execute(
         "SELECT kind, data FROM vault WHERE ref = ? AND order_id = ?", (ref, order_id)
     ).fetchone()
@@ -81,12 +93,12 @@ def read(connection: sqlite3.Connection, order_id: str, ref: str, service: Servi
         message = f"The {service} service may not read this kind of personal data."
         raise Rejection("forbidden", message, status_hint=403)
     if data is None:
-        return Personal()
+        return {}
     if kind == "customer":
-        return Personal(customer=msgspec.json.decode(data, type=Customer))
+        return {"customer": msgspec.json.decode(data, type=Customer)}
     if kind == "address":
-        return Personal(address=msgspec.json.decode(data, type=Address))
-    return Personal(payment_token=data.decode())
+        return {"address": msgspec.json.decode(data, type=Address)}
+    return {"payment_token": data.decode()}
 
 
 def erase(connection: sqlite3.Connection, order_id: str) -> None:

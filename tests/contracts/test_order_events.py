@@ -444,6 +444,15 @@ async def test_each_service_reads_the_personal_data_it_needs(clients: Clients) -
                 assert (refusal.code, refusal.status_hint) == ("forbidden", 403)
 
 
+async def test_several_references_are_read_at_once_or_not_at_all(clients: Clients) -> None:
+    order = await _placed(clients)
+    read = clients("gateway").personal
+    whole = await read(order.id, order.customer_ref, order.address_ref)
+    assert whole == Personal(Customer("Ada Lovelace", "ada@example.org"), sample_address())
+    refusal = await _refusal(read(order.id, order.customer_ref, order.payment.ref))
+    assert refusal.code == "forbidden"
+
+
 async def test_a_reference_is_good_for_its_own_order_only(clients: Clients) -> None:
     order, other = await _placed(clients), await _placed(clients)
     refusal = await _refusal(clients("gateway").personal(order.id, other.customer_ref))

@@ -33,8 +33,8 @@ class OrderPages:
         principal = self._access.admit(order_id)
         gateway, now_ms = self._gateway, self._site.now_ms()
         order, events = await history(gateway, order_id)
-        personal = await gateway.order_events.personal(order_id, order.customer_ref)
-        address = await gateway.order_events.personal(order_id, order.address_ref)
+        refs = order.customer_ref, order.address_ref
+        personal = await gateway.order_events.personal(order_id, *refs)
         edit = principal.rights == "edit"
         return self._site.page(
             "order.html",
@@ -47,7 +47,7 @@ class OrderPages:
             entries=story.timeline(events),
             card=story.card_text(order.payment),
             email=None if personal.customer is None else masked_email(personal.customer.email),
-            address=address.address,
+            address=personal.address,
             link=self._link(order) if edit else None,
             mails=await self._mails(order_id),
             again=edit and (order.cancelled or status(order) == "payment_failed"),

@@ -215,7 +215,7 @@ async def test_an_erased_customer_is_a_recorded_skip(tmp_path: Path) -> None:
         class Erased:
             order = parties.shop.notification.order
 
-            async def personal(self, _order_id: str, _ref: str) -> Personal:
+            async def personal(self, _order_id: str, *_refs: str) -> Personal:
                 return Personal()
 
         service = parties.service()

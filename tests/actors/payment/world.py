@@ -145,8 +145,8 @@ class ScriptedOrders:
             name, lambda: self._orders.order(order_id, at_version=at_version, at_ms=at_ms)
         )
 
-    async def personal(self, order_id: str, ref: str) -> Personal:
-        return await self._script.call("personal", lambda: self._orders.personal(order_id, ref))
+    async def personal(self, order_id: str, *refs: str) -> Personal:
+        return await self._script.call("personal", lambda: self._orders.personal(order_id, *refs))
 
     async def refunds_due(self) -> list[str]:
         return await self._orders.refunds_due()

@@ -180,7 +180,7 @@ async def test_a_missing_address_is_for_a_person_to_look_at(tmp_path: Path) -> N
             append = parties.shop.shipping.append
             order = parties.shop.shipping.order
 
-            async def personal(self, _order_id: str, _ref: str) -> Personal:
+            async def personal(self, _order_id: str, *_refs: str) -> Personal:
                 return Personal()
 
         service = parties.service()
