@@ -1,7 +1,9 @@
 """The services that this process reaches over HTTP, because other processes run them.
 
 A neighbour that is away stops nobody: whoever asks it is told `Unavailable` and asks again. Whether
-it answers is asked once a second, so that readiness tells it without a customer having to find out.
+it answers is asked again and again, so that readiness tells it without a customer having to find
+out: every few seconds while it does (each look is a request, and there are many pairs of
+neighbours), every second while it does not, because then somebody waits.
 """
 
 import ssl
@@ -20,7 +22,8 @@ from runtime.host import Clock
 from runtime.signals import EventTable
 from runtime.telemetry import Telemetry
 
-LOOK_S = 1.0
+LOOK_S = 5.0
+AWAY_LOOK_S = 1.0
 LOOK_S_MAX = 2.0
 # Hypercorn closes a connection that was idle for 5 s; we must not be just about to use it then.
 IDLE_S_MAX = 2.0
@@ -69,7 +72,7 @@ class Neighbour:
     async def _keep_looking(self) -> None:
         while True:
             await self._look()
-            await anyio.sleep(LOOK_S)
+            await anyio.sleep(LOOK_S if self._answers else AWAY_LOOK_S)
 
     async def _look(self) -> None:
         try:

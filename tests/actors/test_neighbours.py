@@ -8,7 +8,14 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from actors.neighbours import EVENTS, Neighbour, neighbour_client, neighbour_url
+from actors.neighbours import (
+    AWAY_LOOK_S,
+    EVENTS,
+    LOOK_S,
+    Neighbour,
+    neighbour_client,
+    neighbour_url,
+)
 from actors.settings import OrderEventsHttp, Shipping
 from runtime.errors import ConfigurationError
 from runtime.host import Clock
@@ -72,6 +79,24 @@ async def test_it_tells_since_when_it_is_away_and_each_change_once() -> None:
     assert lines[1]["down_s"] == 3
     assert lines[2]["error"] == "it answered 500"
     assert set(door.asked) == {"/healthz"}
+
+
+async def test_one_that_is_away_is_looked_for_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    door, clock = Door(), StillClock()
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        door.answer = httpx.Response(200)
+        if len(pauses) == 2:
+            raise TimeoutError
+
+    monkeypatch.setattr("actors.neighbours.anyio.sleep", sleep)
+    async with neighbour(door, clock, []) as found:
+        with pytest.raises(TimeoutError):
+            await found._keep_looking()
+    assert pauses == [AWAY_LOOK_S, LOOK_S]
+    assert AWAY_LOOK_S < LOOK_S
 
 
 def test_where_it_is_follows_from_its_url_or_its_port() -> None:
