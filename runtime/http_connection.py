@@ -12,6 +12,8 @@ The law of this file:
   ever; one whose request was answered before all of it had arrived is heard out for a moment, so
   that it can read the answer; and what is left unread blocks nobody (Hypercorn waits for room in an
   application's queue, or for the turn of a second request, although both are over).
+- What is sent in one turn of the event loop leaves together: head and body of an answer are one
+  write, and most often one packet.
 """
 
 import asyncio
@@ -185,6 +187,7 @@ class Connection(TCPServer):
         writer.transport.set_write_buffer_limits(BUFFER_BYTES)
         self._http: Http1 | None = None
         self._used = used
+        self._joined: list[bytes] = []
         self._idle: asyncio.TimerHandle | None = None
         self._end: asyncio.TimerHandle | None = None
 
@@ -199,7 +202,8 @@ class Connection(TCPServer):
         self.writer.close()
 
     def abort(self) -> None:
-        """Close it now; what was not sent is lost."""
+        """Close it now; what the kernel has not taken is lost."""
+        self._flush()
         self.writer.transport.abort()
 
     async def run(self) -> None:
@@ -269,7 +273,7 @@ class Connection(TCPServer):
                 await asyncio.sleep(0)  # whoever sends on and on must hear that nobody listens
                 await self._protocol.handle(Closed())
                 return
-            self.writer.write(data)
+            self._join(data)
             if transport.is_closing() or not transport.get_write_buffer_size():
                 return
             stalled = self.loop.call_later(STALL_S, transport.abort)
@@ -279,6 +283,18 @@ class Connection(TCPServer):
                 await self._protocol.handle(Closed())
             finally:
                 stalled.cancel()
+
+    def _join(self, data: bytes) -> None:
+        if not self._joined:
+            self.loop.call_soon(self._flush)
+        self._joined.append(data)
+        if sum(map(len, self._joined)) >= BUFFER_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        data, self._joined = b"".join(self._joined), []
+        if data and not self.writer.transport.is_closing():
+            self.writer.write(data)
 
     @property
     def _protocol(self) -> Http1:
@@ -311,6 +327,7 @@ class Connection(TCPServer):
             return
         self._end = self.loop.call_later(LINGER_S, self.abort)
         await self._protocol.finish()
+        self._flush()
         if not self._protocol.was_cut_short:
             self.writer.close()
             return
@@ -324,6 +341,7 @@ class Connection(TCPServer):
     async def _close(self) -> None:
         if self._end is None:
             self._end = self.loop.call_later(LINGER_S, self.abort)
+        self._flush()
         self.writer.close()
         with suppress(OSError):  # the client was faster
             await self.writer.wait_closed()

@@ -18,6 +18,8 @@ from sim.incarnation import CURRENT, NOBODY, Incarnation
 from sim.weather import Path, Weather
 
 _HIGH_WATER, _LOW_WATER = 64 * 1024, 16 * 1024
+_KERNEL_BYTES = 16 * 1024
+"""So much is on its way without being in a transport's own buffer: the kernels hold it."""
 
 
 class Tap(Protocol):
@@ -108,8 +110,8 @@ class End(asyncio.Transport):
         return True
 
     def get_write_buffer_size(self) -> int:
-        """Return the bytes that the peer has not taken yet."""
-        return self._in_flight
+        """Return the bytes that neither the peer nor a kernel has taken yet."""
+        return max(0, self._in_flight - _KERNEL_BYTES)
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """Return when writing pauses and resumes."""

@@ -1,5 +1,6 @@
 """One connection over a real socket: what is read, what is refused, and that it always ends."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -135,6 +136,24 @@ async def test_what_cannot_be_read_or_is_read_in_two_ways_is_a_problem(
     assert body == b'{"type":"about:blank","title":"Bad Request","status":400}'
     assert headers["connection"] == "close"
     assert app.in_work == 0
+
+
+async def test_head_and_body_of_an_answer_are_one_write(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bytes] = []
+    write = asyncio.StreamWriter.write
+
+    def noted(writer: asyncio.StreamWriter, data: bytes) -> None:
+        written.append(data)
+        write(writer, data)
+
+    monkeypatch.setattr(asyncio.StreamWriter, "write", noted)
+    status, _, body = await ask(server.port, b"GET /here HTTP/1.1\r\n" + HOST + b"\r\n")
+    assert (status, body) == (200, b"GET /here HTTP/1.1")
+    (answer,) = written
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(body)
 
 
 async def test_a_head_in_any_pieces_is_the_same_head(server: HttpServer) -> None:
