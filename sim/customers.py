@@ -66,6 +66,7 @@ class _Customer:
         self._name = f"o{order.number}"
         self._order_id = ""
         self._token = ""
+        self._seen = "", ""
         self._idle: list[Client] = []
 
     async def run(self) -> None:
@@ -146,13 +147,17 @@ class _Customer:
                 pause_s = min(1.5 * pause_s, LOOK_S_MAX)
 
     async def _status(self, client: Client) -> str:
+        """Return the order's status; as a browser does, he asks for what he has not seen yet."""
+        tag, seen = self._seen
+        headers = {**self._headers(self._token), **({"If-None-Match": tag} if tag else {})}
         try:
-            answer = await client.request(
-                "GET", f"/v1/orders/{self._order_id}", headers=self._headers(self._token)
-            )
+            answer = await client.request("GET", f"/v1/orders/{self._order_id}", headers=headers)
         except NoAnswer:
             return ""
-        return str(answer.json().get("status", "")) if answer.status == 200 else ""
+        if answer.status == 200:
+            self._seen = answer.headers["etag"], str(answer.json()["status"])
+            return self._seen[1]
+        return seen if answer.status == 304 else ""
 
     async def _insist(
         self,
