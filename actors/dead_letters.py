@@ -115,24 +115,7 @@ def message_service_operator(
     """
     routes = operator_routes(token, service.errands)
     letters = service.dead_letters
-    looks: Looks[Wanted, Seen] = Looks(service.errands, letters.look)
-    counts: Looks[None, list[QueueDepth]] = Looks(service.errands, partial(_count, service.depths))
-
-    @routes.get("/queues")
-    async def queues() -> Response:
-        return answer(QueuesReply(await counts.ask(None)))
-
-    @routes.get("/dead-letters")
-    async def find() -> Response:
-        wanted = Wanted(type=request.args.get("type"), max=number("limit", 500))
-        return answer(LettersReply((await looks.ask(wanted)).letters))
-
-    @routes.get("/dead-letters/<message_id>")
-    async def show(message_id: str) -> Response:
-        message = (await looks.ask(Wanted((message_id,), max=1))).first
-        if message is None:
-            raise Rejection("not-found", "No such message is parked here.", status_hint=404)
-        return answer(_shown(message))
+    _add_looks(routes, service)
 
     @routes.post("/dead-letters/<any(replay,discard):action>")
     async def deal(action: str) -> Response:
@@ -155,6 +138,27 @@ def message_service_operator(
     if erase is not None:
         _add_erasure(routes, service, erase)
     return routes
+
+
+def _add_looks(routes: Blueprint, service: MessageService) -> None:
+    looks: Looks[Wanted, Seen] = Looks(service.errands, service.dead_letters.look)
+    counts: Looks[None, list[QueueDepth]] = Looks(service.errands, partial(_count, service.depths))
+
+    @routes.get("/queues")
+    async def queues() -> Response:
+        return answer(QueuesReply(await counts.ask(None)))
+
+    @routes.get("/dead-letters")
+    async def find() -> Response:
+        wanted = Wanted(type=request.args.get("type"), max=number("limit", 500))
+        return answer(LettersReply((await looks.ask(wanted)).letters))
+
+    @routes.get("/dead-letters/<message_id>")
+    async def show(message_id: str) -> Response:
+        message = (await looks.ask(Wanted((message_id,), max=1))).first
+        if message is None:
+            raise Rejection("not-found", "No such message is parked here.", status_hint=404)
+        return answer(_shown(message))
 
 
 async def _count(depths: Depths, _same: Sequence[None]) -> list[list[QueueDepth]]:
