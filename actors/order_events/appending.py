@@ -15,7 +15,7 @@ from actors.order_events import order_list
 from actors.order_events.stream import Folds, event_from
 from runtime import event_store, outbox
 from runtime.message import HeaderValue, Message
-from runtime.tracing import TRACEPARENT
+from runtime.tracing import TRACEPARENT, TRACESTATE
 from runtime.transaction import Transaction
 
 ORDER_CORRELATION = "x-order-correlation"
@@ -27,6 +27,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     correlation_id: str
     at_ms: int
     traceparent: str | None = None
+    tracestate: str | None = None
 
 
 class Log:
@@ -70,6 +71,7 @@ class Log:
             stream_correlation=began,
             recorded_at_ms=max(origin.at_ms, latest_ms),
             traceparent=origin.traceparent,
+            tracestate=origin.tracestate,
         )
         event = event_from(stored)
         event_store.add(tx, stored)
@@ -99,6 +101,8 @@ def message_from(stored: event_store.StoredEvent, row: EventType) -> Message:
     headers: dict[str, HeaderValue] = {ORDER_CORRELATION: stored.stream_correlation}
     if stored.traceparent is not None:
         headers[TRACEPARENT] = stored.traceparent
+        if stored.tracestate is not None:
+            headers[TRACESTATE] = stored.tracestate
     return Message(
         message_id=stored.event_id,
         type=row.message_type,

@@ -102,6 +102,7 @@ class LocalOrderEvents:
             correlation_id,
             expected_version,
             tracing.current(),
+            tracing.current_state(),
         )
         recorded = await self._ref.ask(request, self._deadline_s)
         assert isinstance(recorded, Recorded), "an event is answered with its record"

@@ -80,6 +80,7 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     correlation_id: str
     expected_version: int | None = None
     traceparent: str | None = None
+    tracestate: str | None = None
 
 
 Request = Execute | Replay | Append
@@ -158,7 +159,10 @@ def _carry_out(
     order_id = fresh.order_id if before is None else before.id
     _fill_vault(tx, order_id, command, fresh)
     origin = Origin(
-        correlation_id=intent.correlation_id, at_ms=fresh.at_ms, traceparent=intent.traceparent
+        correlation_id=intent.correlation_id,
+        at_ms=fresh.at_ms,
+        traceparent=intent.traceparent,
+        tracestate=intent.tracestate,
     )
     row = TYPE_OF_BODY[type(body)]
     try:
@@ -244,6 +248,7 @@ def _append(log: Log, request: Append, fresh: Fresh, tx: Transaction) -> Decisio
             correlation_id=request.correlation_id,
             at_ms=fresh.at_ms,
             traceparent=request.traceparent,
+            tracestate=request.tracestate,
         )
         event, _ = log.append(tx, order, request.order_id, request.id, request.body, row, origin)
     except (Rejection, sqlite3.IntegrityError):
