@@ -23,7 +23,7 @@ def measure(task: Round, shape: str) -> Sample:
     meter = Meter()
     outcomes: list[Outcome] = []
     with meter.running(), Pool(perform, (Task, Outcome), jobs=1) as pool:
-        for run, result in pool.in_order(_seeds(shape, task.operations + 1)):
+        for run, result in pool.in_order(seeds(shape, task.operations + 1)):
             assert not isinstance(result, Lost), f"{run}: {result}"
             outcomes.append(result)
     measured = outcomes[1:]
@@ -42,7 +42,8 @@ def measure(task: Round, shape: str) -> Sample:
     )
 
 
-def _seeds(shape: str, count: int) -> Iterator[Task]:
+def seeds(shape: str, count: int) -> Iterator[Task]:
+    """Yield the first so many runs whose worlds have this shape."""
     seed = 0
     while count:
         seed += 1
