@@ -237,7 +237,7 @@ def _states(path: Path) -> dict[str, str]:
 def _places(journal: Path) -> dict[str, list[Place]]:
     found: dict[str, list[Place]] = {}
     for queue, header, expires_at_ms in rows(journal, _MESSAGES):
-        message_id = str(frames.properties(header).get("message_id", ""))
+        message_id = frames.message_id(header)
         until_s = None if expires_at_ms is None else _seconds(expires_at_ms)
         found.setdefault(message_id, []).append(Place(queue, until_s))
     return found

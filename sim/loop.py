@@ -24,6 +24,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from typing import Any
+from weakref import ref
 from zlib import crc32
 
 from sim.closing import close_from_inside
@@ -79,6 +80,7 @@ class VirtualLoop(Nowhere):
         self._timers: list[tuple[float, int, SimHandle]] = []
         self._timer_serial = 0
         self._names: dict[object, int] = {}
+        self._tasks: list[ref[SimTask]] = []
         self._clock_resolution = 1e-9
         self.graveyard: list[object] = []
         self.set_exception_handler(self._note_mishap)
@@ -104,7 +106,9 @@ class VirtualLoop(Nowhere):
         context: Context | None = None,
     ) -> "asyncio.Task[Any]":
         """Start a task, of the incarnation whose context it is given (or that runs now)."""
-        return SimTask(coro, loop=self, name=name, context=context)
+        task = SimTask(coro, loop=self, name=name, context=context)
+        self._tasks.append(ref(task))
+        return task
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -259,12 +263,13 @@ class VirtualLoop(Nowhere):
 
     def tasks_of(self, owner: Incarnation) -> list[SimTask]:
         """Return the tasks of an incarnation that are not done, the oldest first."""
-        return sorted(
-            (one for one in self._all() if one.owner is owner), key=lambda one: one.serial
-        )
+        return [task for task in self._all() if task.owner is owner]
 
     def _all(self) -> list[SimTask]:
-        return [task for task in asyncio.all_tasks(self) if isinstance(task, SimTask)]
+        """Return the tasks that are not done, the oldest first; what is done is forgotten."""
+        left = [task for one in self._tasks if (task := one()) is not None and not task.done()]
+        self._tasks = [ref(task) for task in left]
+        return left
 
     def freeze(self, victim: Incarnation) -> None:
         """Stop it as SIGSTOP does: its timers pass, its data waits, and nothing of it runs."""
@@ -323,7 +328,7 @@ class VirtualLoop(Nowhere):
         try:
             last = 0
             while left := [one for one in self._all() if one.serial > last]:
-                for task in sorted(left, key=lambda one: one.serial):
+                for task in left:
                     last = task.serial
                     task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
                     asyncio.tasks._enter_task(self, task)  # noqa: SLF001

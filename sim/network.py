@@ -109,14 +109,11 @@ class Network:
 
     def must_wait(self, wire: Wire, end: End) -> bool:
         """Whether what ``end`` sends must not arrive now: its path is silent, or others wait."""
-        from_client = end is wire.client
-        nodes = wire.nodes if from_client else wire.nodes[::-1]
-        return self.path(*nodes).silent or (wire.number, from_client) in self.waiting
+        return end.path.silent or (wire.number, end is wire.client) in self.waiting
 
     def wait(self, wire: Wire, end: End, kind: str, data: bytes) -> None:
         """Keep what must not arrive now."""
-        nodes = wire.nodes if end is wire.client else wire.nodes[::-1]
-        self.path(*nodes).touched += 1
+        end.path.touched += 1
         self.waiting.setdefault((wire.number, end is wire.client), []).append((kind, data))
 
     def between(self, one: str, other: str) -> list[Wire]:
@@ -213,6 +210,7 @@ class Network:
         self.wires[wire.number] = wire
         wire.client, wire.server = End(wire, copy_context()), End(wire, server.context)
         wire.client.peer, wire.server.peer = wire.server, wire.client
+        wire.client.path, wire.server.path = self.path(here, there), self.path(there, here)
         self.trace.note(self.loop.time(), "connect", wire.number, here, there, server.port)
         if self.on_connect is not None:
             self.on_connect(wire)

@@ -7,7 +7,7 @@ the broker is dead nobody is at rest: what is held goes on when its time has com
 from collections.abc import Container
 
 from sim.client import Client, NoAnswer
-from sim.judges.evidence import rows
+from sim.judges.evidence import rows, tables
 from sim.judges.observed import Reading
 from sim.verdict import ledgers_of
 from sim.world import OPERATOR, SimulatedWorld
@@ -47,23 +47,20 @@ async def _version_at(client: Client, order_id: str, at: int) -> int:
 def _sizes(world: SimulatedWorld) -> dict[str, int]:
     """Return how many rows each ledger has, and how many messages were ever published."""
     ledgers = ledgers_of(world)
-    orders = ledgers.order_events / "orders.db"
-    tables = (
-        (orders, "events"),
-        (orders, "outbox"),
-        (orders, "idempotency"),
-        (ledgers.provider / "sandbox-provider.db", "operations"),
-        (ledgers.carrier / "carrier.db", "parcels"),
-        (ledgers.of("notification"), "mails"),
-        (ledgers.of("payment"), "inbox"),
-        (ledgers.of("shipping"), "inbox"),
-        (ledgers.of("notification"), "inbox"),
-    )
-    sizes = {
-        f"{path.stem}.{table}": rows(path, f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608
-        for path, table in tables
-        if path.exists()
+    counted = {
+        ledgers.order_events / "orders.db": ("events", "outbox", "idempotency"),
+        ledgers.provider / "sandbox-provider.db": ("operations",),
+        ledgers.carrier / "carrier.db": ("parcels",),
+        ledgers.of("payment"): ("inbox",),
+        ledgers.of("shipping"): ("inbox",),
+        ledgers.of("notification"): ("inbox", "mails"),
     }
+    sizes: dict[str, int] = {}
+    for path, names in counted.items():
+        if path.exists():
+            counts = tables(path, *(f"SELECT count(*) FROM {name}" for name in names))  # noqa: S608
+            for name, [(count,)] in zip(names, counts, strict=True):
+                sizes[f"{path.stem}.{name}"] = count
     sizes["mails"] = len(list((ledgers.mailer / "mail").glob("*/[!.]*")))
     sizes["published"] = len(world.witness.broker.published)
     return sizes

@@ -114,8 +114,11 @@ class SimConnection(sqlite3.Connection):
         except sqlite3.Error as error:
             drive.raised(error)
             raise
-        if drive.arms or (self.watch is not None and self.watch.wants(sql)):
-            self._applied(drive, sql, (parameters,), cursor)
+        watch = self.watch
+        if watch is not None and not watch.wants(sql):
+            watch = None
+        if watch is not None or drive.arms:
+            self._applied(drive, watch, sql, (parameters,), cursor)
         return cursor
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
@@ -131,7 +134,10 @@ class SimConnection(sqlite3.Connection):
         except sqlite3.Error as error:
             drive.raised(error)
             raise
-        self._applied(drive, sql, rows, cursor)
+        watch = self.watch
+        if watch is not None and not watch.wants(sql):
+            watch = None
+        self._applied(drive, watch, sql, rows, cursor)
         return cursor
 
     def _last_row_id(self, cursor: sqlite3.Cursor, rows: Sequence[Any]) -> int:
@@ -145,14 +151,21 @@ class SimConnection(sqlite3.Connection):
         with suppress(sqlite3.ProgrammingError):  # it is closed
             super().execute(f"PRAGMA max_page_count = {limit or _PAGES_MAX}")
 
-    def _applied(self, drive: Drive, sql: str, rows: Sequence[Any], cursor: sqlite3.Cursor) -> None:
+    def _applied(
+        self,
+        drive: Drive,
+        watch: Watch | None,
+        sql: str,
+        rows: Sequence[Any],
+        cursor: sqlite3.Cursor,
+    ) -> None:
         lost = drive.gone
         try:
             if drive.arms:
                 drive.statement(sql, "after", self)
         finally:
-            if self.watch is not None and not lost and self.watch.wants(sql):
-                self.watch.ran(
+            if watch is not None and not lost:
+                watch.ran(
                     sql,
                     rows,
                     cursor.rowcount,

@@ -44,6 +44,7 @@ class Weather(Protocol):
 
     loop: VirtualLoop
     trace: Trace
+    waiting: dict[tuple[int, bool], list[tuple[str, bytes]]]
 
     def stream(self, *names: str | int) -> random.Random:
         """Return the randomness of a connection."""

@@ -72,6 +72,8 @@ class End(asyncio.Transport):
         self.owner: Incarnation | None = context.get(CURRENT)
         self.protocol: Any = None
         self.peer: End = self
+        self.path: Path
+        self._socket: SocketStandIn | None = None
         self.last_arrival = 0.0
         self.gathering: list[bytes] = []
         self.lost = self.orphaned = False
@@ -85,8 +87,11 @@ class End(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return the socket stand-in, or one of its addresses."""
         own, peer = self.wire.addresses(self)
-        known = {"sockname": own, "peername": peer}
-        return SocketStandIn(own, peer, self) if name == "socket" else known.get(name, default)
+        if name == "socket":
+            if self._socket is None:
+                self._socket = SocketStandIn(own, peer, self)
+            return self._socket
+        return {"sockname": own, "peername": peer}.get(name, default)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Hand what arrives to this protocol from now on."""
@@ -265,7 +270,7 @@ class Wire:
 
     def send(self, end: End, kind: str, data: bytes) -> None:
         """Let something travel from ``end`` to its peer."""
-        path = self.network.path(*self._direction(end))
+        path = end.path
         if kind == "data":
             end.sent(len(data))
         if path.gather_s and kind == "data":
@@ -311,15 +316,17 @@ class Wire:
         data = b"".join(end.gathering)
         end.gathering.clear()
         if data:
-            self._travel(end, self.network.path(*self._direction(end)), "data", data)
+            self._travel(end, end.path, "data", data)
 
     def _travel(self, end: End, path: Path, kind: str, data: bytes) -> None:
         loop = self.loop
+        now = loop.time()
         side = 0 if end is self.client else 1
-        self.network.trace.note(loop.time(), "net", self.number, side, kind, len(data), crc32(data))
+        self.network.trace.note(now, "net", self.number, side, kind, len(data), crc32(data))
         least = path.latency_s_min
-        latency = least + (path.latency_s_max - least) * self._random.random()
-        at = max(loop.time() + latency, end.last_arrival)
+        at = now + least + (path.latency_s_max - least) * self._random.random()
+        if at < end.last_arrival:
+            at = end.last_arrival
         if path.bytes_per_s or path.late_s:
             path.touched += 1
             at += path.late_s * self._random.random()
@@ -330,12 +337,13 @@ class Wire:
         loop.call_at(at, self._arrive, end, kind, data, context=context)
 
     def _arrive(self, end: End, kind: str, data: bytes) -> None:
-        if end.peer.orphaned and self.network.has_kernel(self._direction(end)[1]):
+        peer, network = end.peer, self.network
+        if peer.orphaned and network.has_kernel(self._direction(end)[1]):
             self.loop.call_soon(end.arrive, "rst", b"", context=end.context)
-        elif self.network.must_wait(self, end):
-            self.network.wait(self, end, kind, data)
+        elif end.path.silent or (network.waiting and network.must_wait(self, end)):
+            network.wait(self, end, kind, data)
         else:
-            end.peer.arrive(kind, data)
+            peer.arrive(kind, data)
 
     def deliver(self, end: End, kind: str, data: bytes) -> None:
         """What had to wait on a silent path goes on."""

@@ -21,5 +21,4 @@ MIGRATIONS: tuple[str, ...] = (
     audit.SCHEMA,
     erasures.SCHEMA,
     event_log.INDEX,
-    event_store.TRACESTATE,
 )

@@ -6,6 +6,7 @@ rows, so that the same functions judge both.
 """
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -303,6 +304,7 @@ _HOLDS = "SELECT 1 FROM holds"
 _CALLS = "SELECT key FROM calls"
 # The old policy: it leaves a header alone until it is asked for, at a tenth of the cost.
 _HEAD = BytesHeaderParser(policy=compat32)
+_BLANK_LINE = re.compile(rb"(?<=\n)\r?\n")
 
 
 def _event(row: tuple[Any, ...]) -> EventRow:
@@ -316,8 +318,7 @@ def _parcel(row: tuple[Any, ...]) -> Parcel:
 
 
 def _mail(path: Path) -> MailFile:
-    with path.open("rb") as file:
-        head = _HEAD.parse(file)
+    head = _HEAD.parsebytes(_BLANK_LINE.split(path.read_bytes(), 1)[0])
     return MailFile(
         name=path.name.partition(":")[0],
         to=_text(head["To"]),

@@ -164,8 +164,7 @@ class ClientSide:
 
 
 def _address(frame: Frame, exchange: str, routing_key: str) -> Address:
-    message_id = str(frames.properties(frame.header).get("message_id", ""))
-    return Address(message_id, exchange, routing_key)
+    return Address(frames.message_id(frame.header), exchange, routing_key)
 
 
 def _headers(told: dict[str, Any]) -> dict[str, Any]:

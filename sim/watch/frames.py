@@ -114,6 +114,25 @@ _KINDS = (
     ("message_id", "s"), ("timestamp", "q"), ("type", "s"), ("user_id", "s"), ("app_id", "s"),
     ("cluster_id", "s"),
 )  # fmt: skip
+_ID = [name for name, _ in _KINDS].index("message_id")
+
+
+def message_id(header: bytes) -> str:
+    """Return the message's id alone, which is most often all that matters; empty if it has none."""
+    flags = int.from_bytes(header[12:14], "big")
+    if not flags & 1 << 15 - _ID:
+        return ""
+    position = 14
+    for number in range(_ID):
+        if flags & 1 << 15 - number:
+            kind = _KINDS[number][1]
+            if kind == "s":
+                position += 1 + header[position]
+            elif kind == "o":
+                position += 1
+            else:
+                position += 4 + _INDEX.unpack_from(header, position)[0]
+    return header[position + 1 : position + 1 + header[position]].decode(errors="replace")
 
 
 def properties(header: bytes) -> dict[str, Any]:

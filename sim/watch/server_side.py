@@ -83,8 +83,7 @@ class ServerSide:
 
     def _published(self, frame: Frame) -> None:
         exchange, routing_key = frames.short_texts(frame.payload, 2, 2)
-        message_id = str(frames.properties(frame.header).get("message_id", ""))
-        address = self._node, exchange, routing_key, message_id
+        address = self._node, exchange, routing_key, frames.message_id(frame.header)
         content = frame.header, frame.body
         self._publications.append(Publication(*self._clock(), *address, *content))
 

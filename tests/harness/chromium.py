@@ -95,19 +95,16 @@ async def small_targets(page: Page) -> list[str]:
     return found
 
 
-async def assert_sound(page: Page, where: str, *, by_finger: bool = True) -> None:
-    """Fail where somebody could not use the page: at any width, by finger, with or without eyes.
-
-    ``by_finger``: everything that can be hit is high enough; a chart's marks cannot be.
-    """
+async def assert_sound(page: Page, where: str) -> None:
+    """Fail where somebody could not use the page: at any width, by finger, with or without eyes."""
     for size in (NARROW, PHONE, DESK):
         await page.set_viewport_size(size)
         found = [f"too wide by {pixels} px"] if (pixels := await overflow(page)) else []
         if size is not NARROW:
             found += await axe_violations(page)
-        if size is PHONE and by_finger:
+        if size is PHONE:
             found += await small_targets(page)
-        assert not found, f"{where} at {size['width']} px: {found[:5]} of {len(found)}"
+        assert not found, f"{where} at {size['width']} px: {found}"
 
 
 _SMALL = """(least) => [...document.querySelectorAll("a[href], button, input, select, summary")]

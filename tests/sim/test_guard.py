@@ -51,6 +51,25 @@ def test_another_version_of_a_library_is_refused_by_name(monkeypatch: pytest.Mon
     monkeypatch.undo()
 
 
+def test_tasks_of_virtual_loops_are_known_to_their_loop_alone() -> None:
+    async def work() -> tuple[set[Any], int, int]:
+        loop: Any = asyncio.get_running_loop()
+        mine: Any = asyncio.current_task()
+        before = len(loop.tasks_of(mine.owner))
+        other = asyncio.ensure_future(asyncio.sleep(0))
+        between = len(loop.tasks_of(mine.owner))
+        await other
+        assert len(loop.tasks_of(mine.owner)) == before
+        return asyncio.all_tasks(), before, between
+
+    assert play(work) == (set(), 1, 2)
+
+    async def real() -> bool:
+        return asyncio.current_task() in asyncio.all_tasks()
+
+    assert asyncio.run(real())
+
+
 def test_clocks_show_virtual_time_inside_and_real_time_outside() -> None:
     async def work() -> tuple[float, float]:
         before = time.monotonic()

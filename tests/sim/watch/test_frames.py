@@ -51,6 +51,7 @@ def test_methods_and_contents_are_read_however_the_bytes_are_cut() -> None:
         assert first.body == b'{"order_id":"o"}'
         assert (second.channel, second.body) == (2, b"")
         assert frames.properties(second.header) == {"message_id": "m2"}
+        assert [frames.message_id(one.header) for one in (first, second)] == ["m1", "m2"]
 
 
 def test_properties_and_headers_are_read() -> None:
@@ -67,6 +68,7 @@ def test_properties_and_headers_are_read() -> None:
         app_id="order-event-service",
     )
     (found,) = Reader().feed(frame.marshal(commands.Basic.Publish(), 1) + raw)
+    assert frames.message_id(found.header) == "m"
     told = frames.properties(found.header)
     headers = told.pop("headers")
     assert (headers["x-attempt"], headers["x-requeued"]) == (3, True)
