@@ -159,7 +159,7 @@ def _away(world: SimulatedWorld, dead: Sequence[str]) -> list[str]:
         if not node.up
         or (name not in world.outside.nodes and world.witness.life(name).ready_at is None)
         or node.storage.waits_until_s > world.engine.now
-        or world.witness.restarting(name)
+        or world.witness.starting(name)
     ]
 
 

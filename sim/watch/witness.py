@@ -133,12 +133,13 @@ class Witness:
             if node in living:
                 self.children += _census(node, wanted, found())
 
-    def restarting(self, node: str) -> bool:
-        """Whether something in the tree of a node's process is to be started again soon."""
+    def starting(self, node: str) -> bool:
+        """Whether something in the tree of a node's process starts, or is to be started soon."""
         if node not in self._trees:
             return False
         wanted, found = self._trees[node]
-        return any(child.state == "restarting" for child in _census(node, wanted, found()))
+        children = _census(node, wanted, found())
+        return any(child.state in ("starting", "restarting") for child in children)
 
     # -- faults -----------------------------------------------------------------------------------
 
