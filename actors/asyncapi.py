@@ -20,7 +20,7 @@ from runtime.amqp.topology import Exchange, Queue, Topology, dead_queue, retry_t
 from runtime.inbox import REPLAYED
 from runtime.message import ATTEMPT, REQUEUED
 from runtime.outcomes import ERROR, HISTORY, ORIGIN_QUEUE, PARKED_AT, REASON
-from runtime.tracing import TRACEPARENT
+from runtime.tracing import TRACEPARENT, TRACESTATE
 
 _AMQP = "0.3.0"
 _TEXT: Object = {"type": "string"}
@@ -31,6 +31,7 @@ _TRUE: Object = {"const": True}
 HEADERS: Mapping[str, tuple[Object, str]] = {
     ORDER_CORRELATION: (_TEXT, "The id of the request that placed the order."),
     TRACEPARENT: (_TEXT, "W3C trace context of the request, if it had one."),
+    TRACESTATE: (_TEXT, "What came with it of other vendors, as it was."),
     REQUEUED: (_TRUE, "A consumer has put this copy back on purpose; its id is the same."),
     ATTEMPT: (_COUNT, "Attempts made before this delivery."),
     HISTORY: (_TEXT, "The latest failed attempts: number@seconds since the Unix epoch, error."),
@@ -57,6 +58,7 @@ CLOUD_EVENTS: Mapping[str, str] = {
     "subject": "order_id, in the body",
     "datacontenttype": "content_type",
     "traceparent": f"{TRACEPARENT}, a header",
+    "tracestate": f"{TRACESTATE}, a header",
     "data": "data, in the body",
 }
 _STREAM = next(row for row in OPERATIONS if row.id == "stream")

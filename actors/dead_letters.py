@@ -9,7 +9,7 @@ messages here, ``GET /trials?id=&id=`` how often they were tried.
 """
 
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -20,11 +20,12 @@ from actors.deeds import deed
 from actors.domain.values import refuse_issued_card_number, tidy_free_text
 from actors.operators import Why, decoded, number, operator_routes, order_named
 from actors.status import answer
-from runtime.amqp.dead_letters import DeadLetter, DeadLetters, Wanted
-from runtime.amqp.depths import QueueDepth
+from runtime.amqp.dead_letters import DeadLetter, DeadLetters, Seen, Wanted
+from runtime.amqp.depths import Depths, QueueDepth
 from runtime.errands import Done, Progress
 from runtime.errors import Rejection
 from runtime.inbox import State
+from runtime.looks import Looks
 from runtime.message import HeaderValue, Message
 from runtime.redaction import printable
 from runtime.service import MessageService
@@ -114,22 +115,7 @@ def message_service_operator(
     """
     routes = operator_routes(token, service.errands)
     letters = service.dead_letters
-
-    @routes.get("/queues")
-    async def queues() -> Response:
-        return answer(QueuesReply(await service.errands.look(service.depths.count)))
-
-    @routes.get("/dead-letters")
-    async def find() -> Response:
-        wanted = Wanted(type=request.args.get("type"), max=number("limit", 500))
-        return answer(LettersReply(await service.errands.look(partial(letters.find, wanted))))
-
-    @routes.get("/dead-letters/<message_id>")
-    async def show(message_id: str) -> Response:
-        message = await service.errands.look(partial(letters.show, message_id))
-        if message is None:
-            raise Rejection("not-found", "No such message is parked here.", status_hint=404)
-        return answer(_shown(message))
+    _add_looks(routes, service)
 
     @routes.post("/dead-letters/<any(replay,discard):action>")
     async def deal(action: str) -> Response:
@@ -152,6 +138,32 @@ def message_service_operator(
     if erase is not None:
         _add_erasure(routes, service, erase)
     return routes
+
+
+def _add_looks(routes: Blueprint, service: MessageService) -> None:
+    looks: Looks[Wanted, Seen] = Looks(service.errands, service.dead_letters.look)
+    counts: Looks[None, list[QueueDepth]] = Looks(service.errands, partial(_count, service.depths))
+
+    @routes.get("/queues")
+    async def queues() -> Response:
+        return answer(QueuesReply(await counts.ask(None)))
+
+    @routes.get("/dead-letters")
+    async def find() -> Response:
+        wanted = Wanted(type=request.args.get("type"), max=number("limit", 500))
+        return answer(LettersReply((await looks.ask(wanted)).letters))
+
+    @routes.get("/dead-letters/<message_id>")
+    async def show(message_id: str) -> Response:
+        message = (await looks.ask(Wanted((message_id,), max=1))).first
+        if message is None:
+            raise Rejection("not-found", "No such message is parked here.", status_hint=404)
+        return answer(_shown(message))
+
+
+async def _count(depths: Depths, _same: Sequence[None]) -> list[list[QueueDepth]]:
+    """Everybody asks the same."""
+    return [await depths.count()]
 
 
 def _add_work(routes: Blueprint, service: MessageService) -> None:

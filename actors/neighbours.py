@@ -120,6 +120,8 @@ class _Transport(httpx.AsyncHTTPTransport):
         traceparent = tracing.current()
         if traceparent is not None:
             request.headers[tracing.TRACEPARENT] = traceparent
+        if traceparent is not None and (state := tracing.current_state()) is not None:
+            request.headers[tracing.TRACESTATE] = state
         try:
             return await super().handle_async_request(request)
         except ValueError as error:

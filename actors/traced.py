@@ -10,11 +10,11 @@ from actors.guard import Headers
 from runtime import tracing
 from runtime.http import App, Event, Receive, Scope, Send
 from runtime.telemetry import Telemetry
-from runtime.tracing import TRACEPARENT, Span, Spans
+from runtime.tracing import TRACEPARENT, TRACESTATE, Span, Spans
 
 PROBES = ("/healthz", "/readyz", "/metrics")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
-_NAME = TRACEPARENT.encode()
+_NAME, _STATE = TRACEPARENT.encode(), TRACESTATE.encode()
 _PARAMETER = re.compile("<(?:[^:<>]+:)?([^<>]+)>")
 
 
@@ -36,14 +36,19 @@ class Traced:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = [value for name, value in cast("Headers", scope["headers"]) if name == _NAME]
+        headers = cast("Headers", scope["headers"])
+        given = [value for name, value in headers if name == _NAME]
         parent = tracing.well_formed(given[0].decode("latin-1")) if len(given) == 1 else None
-        tracing.follow(parent)
+        said = b",".join(value for name, value in headers if name == _STATE)
+        state = tracing.well_formed_state(said.decode("latin-1")) if parent else None
+        tracing.follow(parent, state)
         spans = self._telemetry.spans
         if spans is None or scope["path"] in PROBES:
             await self._app(scope, receive, send)
         else:
-            await self._in_span(self._begin(spans, scope, parent), scope, receive, send)
+            span = self._begin(spans, scope, parent)
+            tracing.follow(span, state)
+            await self._in_span(span, scope, receive, send)
 
     def _begin(self, spans: Spans, scope: Scope, parent: str | None) -> Span:
         method, path = cast("str", scope["method"]), cast("str", scope["path"])
@@ -72,7 +77,6 @@ class Traced:
                 span.end()
             await send(event)
 
-        tracing.follow(span)
         try:
             await self._app(scope, receive, watched)
         finally:

@@ -49,6 +49,7 @@ async def with_order_store(ground: Ground, work: Callable[[OrderStore], Awaitabl
             ground.host,
             ground.telemetry,
             on_appended=store.appended,
+            on_kept=store.latest.keep,
             wake_relay=lambda: None,
         )
         child = actor_child("order-events", writer, store.ref, batch_max=Settings().store.batch_max)

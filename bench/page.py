@@ -105,7 +105,7 @@ b.good, b.bad, b.quiet { white-space: nowrap; }
 table { position: relative; width: 100%; border-collapse: collapse; margin: .75rem 0;
   font-size: .9rem; }
 th, td { padding: .4rem 1rem .4rem 0; border-bottom: 1px solid var(--rule); text-align: left;
-  vertical-align: top; overflow-wrap: anywhere; }
+  vertical-align: top; overflow-wrap: break-word; }
 th { color: var(--quiet); font-weight: 600; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 figure { margin: 1rem 0; padding: .75rem; overflow-x: auto; border: 1px solid var(--rule);
@@ -116,8 +116,8 @@ svg { display: block; width: 100%; min-width: 36rem; max-width: 48rem; height: a
   thead { display: none; }
   table, tbody, tr, td { display: block; }
   tr { padding: .6rem 0; border-bottom: 1px solid var(--rule); }
-  td { padding: 0; border: 0; text-align: left; }
-  td:empty { display: none; }
+  td, td.number { padding: 0; border: 0; text-align: left; overflow-wrap: anywhere; }
+  td:empty { display: none !important; }
   td:not([data-name=""], :first-child) { display: grid;
     grid-template-columns: 8rem minmax(0, 1fr); }
   td:not([data-name=""], :first-child)::before { content: attr(data-name);

@@ -5,7 +5,6 @@ cookie or epmd), and both processes are children that die with `close`. The test
 (`tests.harness.rabbitmq`).
 """
 
-import os
 import shutil
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from bench.ports import free_port
 from runtime.errors import EnvironmentUnready
 
 START_S_MAX = 90.0
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CONFIGURATION = """\
 loopback_users = none
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -29,12 +29,8 @@ consumer_timeout = 1800000
 
 
 def server_home() -> Path | None:
-    """Folder of the installed server's scripts (``sbin``), or None where there is none.
-
-    ``RABBITMQ_HOME`` names the server's folder where it is not Debian's.
-    """
-    named = os.environ.get("RABBITMQ_HOME")
-    roots = [Path(named)] if named else sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_*"))
+    """Folder of the installed server's scripts (``sbin``), or None where there is none."""
+    roots = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_*"))
     found = [root / "sbin" for root in roots if (root / "sbin" / "rabbitmq-server").exists()]
     return found[-1] if found and shutil.which("erl") and shutil.which("epmd") else None
 
@@ -150,7 +146,7 @@ class RabbitMQ:
         cookie.write_text(f"cookie{self.port}")
         cookie.chmod(0o400)
         return {
-            "PATH": os.environ["PATH"],
+            "PATH": _PATH,
             "LANG": "C.UTF-8",
             "HOME": str(root),
             "ERL_EPMD_PORT": str(self._epmd_port),

@@ -23,6 +23,7 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("outbox: rows read and removed", "/runtime/outbox.py", ("_look", "_remove", "_count")),
     ("append", "/runtime/outbox.py", ("enqueue",)),
     ("append", "/runtime/stored.py", ()),
+    ("append", "/runtime/staged.py", ()),
     ("append", "/runtime/event_store.py", ("append", "add", "_head", "event_by_id")),
     ("fold", "/runtime/event_store.py", ()),
     ("fold", "/actors/order_events/stream.py", ()),

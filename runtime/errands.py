@@ -12,7 +12,7 @@ can be looked at meanwhile, and stopped. It does not outlive the process; its ro
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Literal, TypeVar, cast
+from typing import Literal
 
 import msgspec
 
@@ -25,8 +25,6 @@ from runtime.host import Clock
 
 WAITING_MAX = 32
 ANSWER_S_MAX = 60.0
-
-T = TypeVar("T")
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -95,9 +93,9 @@ class Errands:
         clerk = _Clerk(self._database, self._clock)
         return actor_child(self.ref.name, lambda: clerk, self.ref, batch_max=1)
 
-    async def look(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run ``work``, which changes nothing, when it is its turn."""
-        return cast("T", await self.ref.ask(Errand(work), ANSWER_S_MAX))
+    def tell(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Run ``look``, which changes nothing, when it is its turn; `MailboxFull`."""
+        self.ref.tell(Errand(look))
 
     async def carry_out(self, deed: Deed, work: Callable[[], Awaitable[Done]]) -> object:
         """Run ``work`` between two rows of the audit; return its answer.

@@ -35,16 +35,18 @@ BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER events_are_not_deleted BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 """
+TRACESTATE = "ALTER TABLE events ADD COLUMN tracestate TEXT;"
+"""To be added to `SCHEMA`."""
 
 _SELECT = (
     "SELECT position, stream, version, event_id, type, schema_version, data, app_id,"
-    " correlation_id, stream_correlation, recorded_at_ms, traceparent FROM events"
+    " correlation_id, stream_correlation, recorded_at_ms, traceparent, tracestate FROM events"
 )
 _ADD = Statement(
     "events",
     "INSERT INTO events (position, stream, version, event_id, type, schema_version, data, app_id,"
-    " correlation_id, stream_correlation, recorded_at_ms, traceparent)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    " correlation_id, stream_correlation, recorded_at_ms, traceparent, tracestate)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 )
 
 
@@ -52,7 +54,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event to append. ``data`` is JSON; equal bytes mean an equal event.
 
     ``correlation_id`` names the request or message that led to it, ``stream_correlation`` the one
-    that began the stream; ``traceparent`` is W3C Trace Context.
+    that began the stream; ``traceparent`` and ``tracestate`` are W3C Trace Context.
     """
 
     stream: str
@@ -64,6 +66,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str
     stream_correlation: str
     traceparent: str | None = None
+    tracestate: str | None = None
 
 
 class StoredEvent(msgspec.Struct, frozen=True, gc=False):
@@ -81,6 +84,7 @@ class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     stream_correlation: str
     recorded_at_ms: int
     traceparent: str | None
+    tracestate: str | None
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -123,6 +127,7 @@ def append(
         stream_correlation=event.stream_correlation,
         recorded_at_ms=max(recorded_at_ms, latest_ms),
         traceparent=event.traceparent,
+        tracestate=event.tracestate,
     )
     add(tx, stored)
     return Appended(stored, replayed=False)
@@ -165,6 +170,7 @@ def add(tx: Transaction, event: StoredEvent) -> None:
             event.stream_correlation,
             event.recorded_at_ms,
             event.traceparent,
+            event.tracestate,
         ),
     )
 

@@ -12,7 +12,7 @@ from runtime.message import Message
 from runtime.outcomes import Verdict
 from runtime.redaction import printable
 from runtime.telemetry import Telemetry
-from runtime.tracing import TRACEPARENT, Span, Spans
+from runtime.tracing import TRACEPARENT, TRACESTATE, Span, Spans
 
 Work = Callable[[Job | Told], Awaitable[None]]
 _COPIED: AbstractContextManager[None] = nullcontext()
@@ -27,23 +27,30 @@ class MessageReport:
         self._types = types
 
     def traced(self, work: Work) -> Work:
-        """Return ``work``, with each message in its trace; what no message led to is in none."""
+        """Return ``work``, with each message in its trace; work of its own begins one."""
 
         async def take(item: Job | Told) -> None:
+            spans = self._telemetry.spans
             if isinstance(item, Told):
                 tracing.follow(None)
-                await work(item)
+                with nullcontext() if spans is None else self._resuming(spans, item):
+                    await work(item)
                 return
-            origin = tracing.well_formed(item.message.headers.get(TRACEPARENT))
-            spans = self._telemetry.spans
+            headers = item.message.headers
+            origin = tracing.well_formed(headers.get(TRACEPARENT))
+            tracing.follow(origin, tracing.well_formed_state(headers.get(TRACESTATE)))
             if spans is None:
-                tracing.follow(origin)
                 await work(item)
                 return
             with tracing.inside(self._processing(spans, item.message, origin)):
                 await work(item)
 
         return take
+
+    def _resuming(self, spans: Spans, told: Told) -> AbstractContextManager[None]:
+        """Begin a trace: work of the service's own follows from nothing that anybody has sent."""
+        attributes = {"ordermill.key": printable(told.key)}
+        return tracing.inside(spans.begin(f"resume {self._queue}", "internal", None, attributes))
 
     def _processing(self, spans: Spans, message: Message, origin: str | None) -> Span:
         attributes: dict[str, str | int] = {

@@ -15,11 +15,12 @@ from opentelemetry.trace import (
     SpanKind,
     StatusCode,
     TraceFlags,
+    TraceState,
     set_span_in_context,
 )
 from opentelemetry.trace import Span as SdkSpan
 
-from runtime.tracing import Attributes, Kind, Span
+from runtime.tracing import Attributes, Kind, Span, current_state
 
 CLOSE_MS_MAX = 3000
 _KINDS: dict[Kind, SpanKind] = {
@@ -89,6 +90,10 @@ def _remote(parent: str | None) -> Context:
         return Context()
     _, trace_id, span_id, flags = parent.split("-")
     given = SpanContext(
-        int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16))
+        int(trace_id, 16),
+        int(span_id, 16),
+        is_remote=True,
+        trace_flags=TraceFlags(int(flags, 16)),
+        trace_state=TraceState.from_header([current_state() or ""]),
     )
     return set_span_in_context(NonRecordingSpan(given), Context())

@@ -54,13 +54,15 @@ class Staged:
         else:
             runs.append((statement, [row]))
 
-    def write(self) -> None:
-        """Write what is staged. Raises `NotTogether`, and what leaves the outcome unknown."""
-        if not self._tables:
-            return
-        tables, self._tables = self._tables, {}
+    def write(self, table: str | None = None) -> None:
+        """Write what is staged (for one table). Raises `NotTogether`, and what breaks a store."""
+        if table is None:
+            waiting, self._tables = self._tables, {}
+        else:
+            runs = self._tables.pop(table, None)
+            waiting = {} if runs is None else {table: runs}
         try:
-            for runs in tables.values():
+            for runs in waiting.values():
                 for statement, rows in runs:
                     self._connection.executemany(statement.sql, rows)
         except sqlite3.Error as error:

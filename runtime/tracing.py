@@ -5,6 +5,10 @@ follows from it - appended events, messages and their copies, requests to other 
 or not anybody collects spans. Where spans are collected, each one takes the place of the context it
 was begun in, for what follows from it.
 
+The ``tracestate`` that came with it, what other vendors have to say of the trace, goes along as it
+is. It is text of anybody's, kept as long as the event: what could be a person's data is let go of,
+as the recommendation permits (W3C Trace Context, 4.2 and 6.2).
+
 The context belongs to a task: tasks that work on one thing after another `follow` each of them.
 """
 
@@ -14,8 +18,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal, Protocol
 
+from runtime.redaction import printable
+
 TRACEPARENT = "traceparent"
 """The name of the HTTP header, and of the header of a message."""
+
+TRACESTATE = "tracestate"
+"""The name of the other one."""
+TRACESTATE_MAX = 512
 
 Kind = Literal["server", "client", "producer", "consumer", "internal"]
 Attributes = Mapping[str, str | int]
@@ -24,6 +34,13 @@ Attributes = Mapping[str, str | int]
 _WELL_FORMED = re.compile(
     "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
+
+
+# 3.3.1: up to 32 members, key=value; the key may have a vendor after an @.
+_MEMBER = (
+    r"[a-z0-9][a-z0-9_*/-]{0,255}(?:@[a-z][a-z0-9_*/-]{0,13})?=[!-+\--<>-~ ]{0,255}[!-+\--<>-~]"
+)
+_STATE = re.compile(rf"{_MEMBER}(?:[ \t]*,[ \t]*{_MEMBER}){{0,31}}")
 
 
 class Span(Protocol):
@@ -59,6 +76,7 @@ class Spans(Protocol):
         ...
 
 
+_STATE_NOW: ContextVar[str | None] = ContextVar("trace-state", default=None)
 _CURRENT: ContextVar[str | Span | None] = ContextVar("trace", default=None)
 
 
@@ -75,15 +93,38 @@ def well_formed(text: object) -> str | None:
     return None
 
 
-def follow(place: str | Span | None) -> None:
-    """Have what this task does from now on belong there: a traceparent, a span, or no trace."""
+def well_formed_state(text: object) -> str | None:
+    """Return a ``tracestate`` as it came from outside, if it is one that may be kept.
+
+    >>> well_formed_state("congo=t61rcWkgMzE,rojo=00f067aa0ba902b7")
+    'congo=t61rcWkgMzE,rojo=00f067aa0ba902b7'
+    >>> well_formed_state("user=ada@example.org"), well_formed_state("card=4242424242424242")
+    (None, None)
+    """
+    if not isinstance(text, str) or not 0 < len(text) <= TRACESTATE_MAX:
+        return None
+    kept = _STATE.fullmatch(text) and printable(text, TRACESTATE_MAX) == text
+    return text if kept else None
+
+
+def follow(place: str | Span | None, state: str | None = None) -> None:
+    """Have what this task does from now on belong there: a traceparent, a span, or no trace.
+
+    ``state`` is the ``tracestate`` that goes along.
+    """
     _CURRENT.set(place)
+    _STATE_NOW.set(None if place is None else state)
 
 
 def current() -> str | None:
     """Return the traceparent of what this task works on."""
     place = _CURRENT.get()
     return place if place is None or isinstance(place, str) else place.traceparent
+
+
+def current_state() -> str | None:
+    """Return the tracestate of what this task works on."""
+    return _STATE_NOW.get()
 
 
 def current_span() -> Span | None:

@@ -38,6 +38,12 @@ class Transaction:
             self._staged.write()
         return self._connection
 
+    def reading(self, table: str) -> sqlite3.Connection:
+        """Return the connection to who looks into this table alone: other rows may wait longer."""
+        if self._staged is not None:
+            self._staged.write(table)
+        return self._connection
+
     def write(self, statement: Statement, row: Row) -> None:
         """Write a row by ``statement``, together with those of the other works.
 

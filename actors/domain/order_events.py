@@ -19,6 +19,7 @@ from actors.domain.values import Address, Customer, Line, PaymentMethod, tidy_fr
 Service = Literal["gateway", "payment", "shipping", "notification"]
 # What AMQP can carry as a short string (255 bytes), with room to spare, in visible ASCII.
 CorrelationId = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}$(?!\n)")]
+_TRACESTATE = r"^[ -~]{1,512}$(?!\n)"
 _TRACEPARENT = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)"
 
 
@@ -82,7 +83,8 @@ class Intent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ``fingerprint`` is an HMAC of the decoded request body; it is present iff ``key`` is.
     ``expected_version`` comes from If-Match: a different version is refused (``version-mismatch``).
-    ``traceparent`` (W3C Trace Context) travels with the events and messages that follow.
+    ``traceparent`` and ``tracestate`` (W3C Trace Context) travel with the events and messages that
+    follow.
     """
 
     principal: str
@@ -92,6 +94,7 @@ class Intent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     fingerprint: str | None = None
     expected_version: int | None = None
     traceparent: Annotated[str, msgspec.Meta(pattern=_TRACEPARENT)] | None = None
+    tracestate: Annotated[str, msgspec.Meta(pattern=_TRACESTATE)] | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):

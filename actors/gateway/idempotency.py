@@ -84,4 +84,5 @@ class Intents:
             fingerprint=None if key is None else mac(self._fingerprint, _encode(body)).hex(),
             expected_version=expected_version,
             traceparent=tracing.current(),
+            tracestate=tracing.current_state(),
         )

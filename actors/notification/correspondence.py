@@ -20,6 +20,7 @@ from runtime.actor import Actor, ActorRef, actor_child
 from runtime.child import ChildSpec
 from runtime.database import Database
 from runtime.host import Clock
+from runtime.transaction import Transaction
 
 WAITING_MAX = 64
 ONE_A_S = 600
@@ -69,8 +70,13 @@ class LinkWriter(Actor[Wanted]):
             await self._mailer.erase(mail.key)  # the order was erased while we were sending
 
     async def _note(self, mail: MailId, state: mails.State, now_s: float) -> bool:
-        now_ms = int(now_s * 1000)
-        return await self._database.write(lambda tx: mails.note(tx, mail, state, now_ms))
+        """Note it; return whether the order was erased meanwhile."""
+
+        def work(tx: Transaction) -> bool:
+            mails.note(tx, mail, state, int(now_s * 1000))
+            return mails.erased(tx.connection, mail.order_id)
+
+        return await self._database.write(work)
 
 
 class LocalCorrespondence:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from runtime.staged import Statement
 from runtime.transaction import Transaction
 
 SCHEMA = """
@@ -28,6 +29,15 @@ CREATE TABLE erased (order_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, 
 
 State = Literal["sending", "sent", "skipped"]
 ERASED = "erased"
+
+
+_NOTE = Statement(
+    "mails",
+    "INSERT INTO mails (key, order_id, event_id, template, state, reason, at_ms)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE"
+    " SET state = excluded.state, reason = excluded.reason, at_ms = excluded.at_ms"
+    " WHERE state = 'sending'",
+)
 
 
 class MailId(msgspec.Struct, frozen=True):
@@ -61,16 +71,9 @@ def state_of(connection: sqlite3.Connection, key: str) -> State | None:
     return None if row is None else row[0]
 
 
-def note(tx: Transaction, mail: MailId, state: State, at_ms: int, reason: str = "") -> bool:
-    """Write the mail's state; return whether its order was erased."""
-    tx.connection.execute(
-        "INSERT INTO mails (key, order_id, event_id, template, state, reason, at_ms)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE"
-        " SET state = excluded.state, reason = excluded.reason, at_ms = excluded.at_ms"
-        " WHERE state = 'sending'",
-        (mail.key, mail.order_id, mail.event_id, mail.template, state, reason, at_ms),
-    )
-    return erased(tx.connection, mail.order_id)
+def note(tx: Transaction, mail: MailId, state: State, at_ms: int, reason: str = "") -> None:
+    """Write the mail's state."""
+    tx.write(_NOTE, (mail.key, mail.order_id, mail.event_id, mail.template, state, reason, at_ms))
 
 
 def erased(connection: sqlite3.Connection, order_id: str) -> bool:

@@ -52,10 +52,12 @@ def mail_of(message: Message) -> MailId:
 def begin(tx: Transaction, message: Message, now_ms: int) -> Begun:
     """Note that the mail is being sent, unless it was sent or skipped before."""
     mail = mail_of(message)
-    before = mails.state_of(tx.connection, mail.key)
+    connection = tx.reading("mails")
+    before = mails.state_of(connection, mail.key)
     if before in ("sent", "skipped"):
         return Begun(before, erased=False)
-    return Begun(before, mails.note(tx, mail, "sending", now_ms))
+    mails.note(tx, mail, "sending", now_ms)
+    return Begun(before, mails.erased(connection, mail.order_id))
 
 
 class NotificationService:

@@ -12,12 +12,15 @@ import msgspec
 from actors.domain.events import Body, Event, EventType, encode_body, encode_message
 from actors.domain.order import Order
 from actors.order_events import order_list
+from actors.order_events.latest import Kept
 from actors.order_events.stream import Folds, event_from
 from runtime import event_store, outbox
 from runtime.message import HeaderValue, Message
-from runtime.tracing import TRACEPARENT
+from runtime.staged import Statement
+from runtime.tracing import TRACEPARENT, TRACESTATE
 from runtime.transaction import Transaction
 
+_NEXT_NUMBER = Statement("order_number", "UPDATE order_number SET next = ?")
 ORDER_CORRELATION = "x-order-correlation"
 
 
@@ -27,18 +30,29 @@ class Origin(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     correlation_id: str
     at_ms: int
     traceparent: str | None = None
+    tracestate: str | None = None
 
 
 class Log:
-    """Appends for one writer. ``on_appended(order)`` and ``wake_relay()`` follow the commit."""
+    """Appends for one writer.
+
+    ``on_appended(order)``, ``on_kept(order id, reference, entry)`` and ``wake_relay()`` follow the
+    commit.
+    """
 
     def __init__(
-        self, folds: Folds, on_appended: Callable[[Order], None], wake_relay: Callable[[], None]
+        self,
+        folds: Folds,
+        on_appended: Callable[[Order], None],
+        on_kept: Callable[[str, str, Kept], None],
+        wake_relay: Callable[[], None],
     ) -> None:
         self.folds = folds
+        self.on_kept = on_kept
         self._on_appended = on_appended
         self._wake_relay = wake_relay
         self._position: int | None = None
+        self._number: int | None = None
 
     def append(
         self,
@@ -70,6 +84,7 @@ class Log:
             stream_correlation=began,
             recorded_at_ms=max(origin.at_ms, latest_ms),
             traceparent=origin.traceparent,
+            tracestate=origin.tracestate,
         )
         event = event_from(stored)
         event_store.add(tx, stored)
@@ -82,16 +97,26 @@ class Log:
             tx.on_commit(self._wake_relay)
         return event, order
 
+    def next_number(self, tx: Transaction) -> int:
+        """Return the number of a new order: they count up, one by one."""
+        tx.on_rollback(self._forget)
+        if self._number is None:
+            (self._number,) = tx.connection.execute("SELECT next FROM order_number").fetchone()
+        number: int = self._number
+        self._number = number + 1
+        tx.write(_NEXT_NUMBER, (self._number,))
+        return number
+
     def _next_position(self, tx: Transaction) -> int:
-        """Return the position after the last one; nobody else appends."""
-        tx.on_rollback(self._forget_position)
+        tx.on_rollback(self._forget)
         if self._position is None:
             self._position = event_store.last_position(tx.connection)
         self._position += 1
         return self._position
 
-    def _forget_position(self) -> None:
-        self._position = None
+    def _forget(self) -> None:
+        """Take the next position and number from the store again: nobody else writes them."""
+        self._position = self._number = None
 
 
 def message_from(stored: event_store.StoredEvent, row: EventType) -> Message:
@@ -99,6 +124,8 @@ def message_from(stored: event_store.StoredEvent, row: EventType) -> Message:
     headers: dict[str, HeaderValue] = {ORDER_CORRELATION: stored.stream_correlation}
     if stored.traceparent is not None:
         headers[TRACEPARENT] = stored.traceparent
+        if stored.tracestate is not None:
+            headers[TRACESTATE] = stored.tracestate
     return Message(
         message_id=stored.event_id,
         type=row.message_type,

@@ -102,6 +102,7 @@ class LocalOrderEvents:
             correlation_id,
             expected_version,
             tracing.current(),
+            tracing.current_state(),
         )
         recorded = await self._ref.ask(request, self._deadline_s)
         assert isinstance(recorded, Recorded), "an event is answered with its record"
@@ -133,7 +134,12 @@ class LocalOrderEvents:
         return await self._look(ALL, partial(_all_events, after, _bounded(limit)), wait_s)
 
     async def personal(self, order_id: str, *refs: str) -> Personal:
-        """Read vault entries; Rejection ``forbidden`` or ``not-found``."""
+        """Return vault entries; Rejection ``forbidden`` or ``not-found``."""
+        kept = self._latest.personal(order_id, refs)
+        if kept is not None:
+            for entry in kept:
+                vault.require_entitled(self._service, entry.kind)
+            return vault.together([entry.personal for entry in kept])
         return await self._database.read(
             lambda connection: vault.read(connection, order_id, refs, self._service)
         )
@@ -151,7 +157,7 @@ class LocalOrderEvents:
         if self._service not in COMMANDERS:
             message = f"The {self._service} service may not erase anything."
             raise Rejection("forbidden", message, status_hint=403)
-        await erase(self._database, order_id)
+        await erase(self._database, self._latest, order_id)
 
     async def _look(
         self, watched: str, query: Callable[[sqlite3.Connection], list[T]], wait_s: float

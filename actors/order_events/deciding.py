@@ -7,6 +7,7 @@ nothing is written before the last one is answered.
 """
 
 import sqlite3
+from functools import partial
 
 import msgspec
 
@@ -29,6 +30,7 @@ from actors.domain.order_events import (
     CancelOrder,
     Command,
     Intent,
+    Personal,
     PlaceOrder,
     Receipt,
     Recorded,
@@ -40,6 +42,7 @@ from actors.domain.order_events import (
 from actors.domain.values import total_of
 from actors.order_events import idempotency, vault
 from actors.order_events.appending import Log, Origin
+from actors.order_events.latest import Kept
 from actors.order_events.stream import event_from, order_at
 from runtime import event_store
 from runtime.errors import Rejection, Unprocessable
@@ -80,6 +83,7 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     correlation_id: str
     expected_version: int | None = None
     traceparent: str | None = None
+    tracestate: str | None = None
 
 
 Request = Execute | Replay | Append
@@ -123,8 +127,11 @@ def _execute(log: Log, request: Execute, fresh: Fresh, tx: Transaction) -> Decis
         return Decision(remembered)
     intent = request.intent
     command = _checked(request.command)
-    order_id = fresh.order_id if isinstance(command, PlaceOrder) else command.order_id
-    before = log.folds.order(tx, order_id)
+    if isinstance(command, PlaceOrder):
+        order_id, before = fresh.order_id, None
+    else:
+        order_id = command.order_id
+        before = log.folds.order(tx, order_id)
     try:
         _expect(before, intent.expected_version)
         rules.decide(before, _body(command, fresh, number=0))
@@ -132,14 +139,14 @@ def _execute(log: Log, request: Execute, fresh: Fresh, tx: Transaction) -> Decis
         return _refused(tx, intent, order_id, refusal, fresh.at_ms)
     event, order = _carry_out(log, tx, before, command, intent, fresh)
     accepted = idempotency.Accepted(order.id, order.version)
-    idempotency.remember(tx.connection, intent, order_id, accepted, fresh.at_ms)
+    idempotency.remember(tx, intent, order_id, accepted, fresh.at_ms)
     return Decision(Receipt(order, replayed=False), event)
 
 
 def _remembered(log: Log, request: Execute | Replay, tx: Transaction) -> Receipt | Rejection | None:
     if request.service not in COMMANDERS:
         raise _forbidden(f"The {request.service} service may not act for a customer.")
-    outcome = idempotency.find(tx.connection, request.intent)
+    outcome = idempotency.find(tx, request.intent)
     if isinstance(outcome, idempotency.Accepted):
         return Receipt(_order_then(log, tx, outcome), replayed=True)
     return None if outcome is None else outcome.rejection()
@@ -153,12 +160,15 @@ def _carry_out(
     intent: Intent,
     fresh: Fresh,
 ) -> tuple[Event, Order]:
-    number = _next_number(tx) if isinstance(command, PlaceOrder) else 0
+    number = log.next_number(tx) if isinstance(command, PlaceOrder) else 0
     body = _body(command, fresh, number)
     order_id = fresh.order_id if before is None else before.id
-    _fill_vault(tx, order_id, command, fresh)
+    _fill_vault(log, tx, order_id, command, fresh)
     origin = Origin(
-        correlation_id=intent.correlation_id, at_ms=fresh.at_ms, traceparent=intent.traceparent
+        correlation_id=intent.correlation_id,
+        at_ms=fresh.at_ms,
+        traceparent=intent.traceparent,
+        tracestate=intent.tracestate,
     )
     row = TYPE_OF_BODY[type(body)]
     try:
@@ -181,19 +191,17 @@ def _body(command: Command, fresh: Fresh, number: int) -> Body:
             return OrderCancelled(by, reason)
 
 
-def _fill_vault(tx: Transaction, order_id: str, command: Command, fresh: Fresh) -> None:
+def _fill_vault(log: Log, tx: Transaction, order_id: str, command: Command, fresh: Fresh) -> None:
+    def keep(ref: str, kind: vault.Kind, personal: Personal) -> None:
+        vault.keep(tx, order_id, ref, kind, personal)
+        tx.on_commit(partial(log.on_kept, order_id, ref, Kept(kind, personal)))
+
     if isinstance(command, PlaceOrder):
-        vault.keep_customer(tx.connection, order_id, fresh.customer_ref, command.customer)
+        keep(fresh.customer_ref, "customer", Personal(customer=command.customer))
     if isinstance(command, PlaceOrder | UpdateShippingAddress):
-        vault.keep_address(tx.connection, order_id, fresh.address_ref, command.shipping_address)
+        keep(fresh.address_ref, "address", Personal(address=command.shipping_address))
     if isinstance(command, PlaceOrder | UpdatePayment):
-        vault.keep_payment(tx.connection, order_id, fresh.payment_ref, command.payment)
-
-
-def _next_number(tx: Transaction) -> int:
-    (number,) = tx.connection.execute("SELECT next FROM order_number").fetchone()
-    tx.connection.execute("UPDATE order_number SET next = next + 1")
-    return int(number)
+        keep(fresh.payment_ref, "payment", Personal(payment_token=command.payment.token))
 
 
 def _checked(command: Command) -> Command:
@@ -217,7 +225,7 @@ def _refused(
 ) -> Decision:
     if refusal.code == "not-found":  # there is no order that the record could belong to
         raise refusal
-    idempotency.remember(tx.connection, intent, order_id, refusal, at_ms)
+    idempotency.remember(tx, intent, order_id, refusal, at_ms)
     return Decision(refusal)
 
 
@@ -244,6 +252,7 @@ def _append(log: Log, request: Append, fresh: Fresh, tx: Transaction) -> Decisio
             correlation_id=request.correlation_id,
             at_ms=fresh.at_ms,
             traceparent=request.traceparent,
+            tracestate=request.tracestate,
         )
         event, _ = log.append(tx, order, request.order_id, request.id, request.body, row, origin)
     except (Rejection, sqlite3.IntegrityError):

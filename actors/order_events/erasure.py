@@ -8,24 +8,26 @@ import sqlite3
 from functools import partial
 
 from actors.order_events import idempotency, vault
+from actors.order_events.latest import Latest
 from actors.order_events.stream import order_at
 from runtime.database import Database
 from runtime.errors import Rejection, StoreUnavailable
 from runtime.transaction import Transaction
 
 
-async def erase(database: Database, order_id: str) -> None:
-    """Empty the order's vault rows and take their bytes off the disk.
+async def erase(database: Database, latest: Latest, order_id: str) -> None:
+    """Empty the order's vault rows and take their bytes off the disk, and out of ``latest``.
 
     Rejection ``not-found`` or ``not-settled``; `StoreUnavailable` while a reader, or a full disk,
     keeps the old bytes in the write-ahead log: the data is gone for every reader, so repeat it.
     """
-    await database.write(partial(_erase, order_id))
+    await database.write(partial(_erase, latest, order_id))
     if not await database.checkpoint():
         raise StoreUnavailable("the write-ahead log is being read: the old bytes are still in it")
 
 
-def _erase(order_id: str, tx: Transaction) -> None:
+def _erase(latest: Latest, order_id: str, tx: Transaction) -> None:
+    tx.on_commit(partial(latest.forget, order_id))
     require_settled(tx.connection, order_id)
     idempotency.erase(tx.connection, order_id)
     vault.erase(tx.connection, order_id)

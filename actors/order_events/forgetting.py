@@ -52,6 +52,7 @@ def add_erasures(routes: Blueprint, parts: OrderEventsParts, clock: Clock) -> No
 class _Work:
     def __init__(self, parts: OrderEventsParts, clock: Clock) -> None:
         self._database = parts.database
+        self._latest = parts.latest
         self._clock = clock
 
     async def begin(self, order_id: str) -> Done:
@@ -68,7 +69,7 @@ class _Work:
             await self._database.read(
                 lambda reader: erasures.require_turn(reader, order_id, "store")
             )
-            await erase(self._database, order_id)
+            await erase(self._database, self._latest, order_id)
 
         def finish(tx: Transaction) -> Erasure:
             return erasures.finish(tx, order_id, step, at_ms)

@@ -12,6 +12,8 @@ import msgspec
 
 from actors.domain.order_events import Intent
 from runtime.errors import Rejection
+from runtime.staged import Statement
+from runtime.transaction import Transaction
 
 SCHEMA = """
 CREATE TABLE idempotency (
@@ -54,7 +56,10 @@ class Refused(msgspec.Struct, frozen=True):
 Outcome = Accepted | Refused
 
 
-def find(connection: sqlite3.Connection, intent: Intent) -> Outcome | None:
+_REMEMBER = Statement("idempotency", "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+
+
+def find(tx: Transaction, intent: Intent) -> Outcome | None:
     """Return what was decided under the intent's key, or None.
 
     The same key with another body or another expected version is another request: Rejection
@@ -62,11 +67,15 @@ def find(connection: sqlite3.Connection, intent: Intent) -> Outcome | None:
     """
     if intent.key is None:
         return None
-    row = connection.execute(
-        "SELECT fingerprint, expected_version, order_id, version, rejection FROM idempotency"
-        " WHERE principal = ? AND route = ? AND key = ?",
-        (intent.principal, intent.route, intent.key),
-    ).fetchone()
+    row = (
+        tx.reading("idempotency")
+        .execute(
+            "SELECT fingerprint, expected_version, order_id, version, rejection FROM idempotency"
+            " WHERE principal = ? AND route = ? AND key = ?",
+            (intent.principal, intent.route, intent.key),
+        )
+        .fetchone()
+    )
     if row is None:
         return None
     fingerprint, expected_version, order_id, version, rejection = row
@@ -79,18 +88,14 @@ def find(connection: sqlite3.Connection, intent: Intent) -> Outcome | None:
 
 
 def remember(
-    connection: sqlite3.Connection,
-    intent: Intent,
-    order_id: str,
-    outcome: Accepted | Rejection,
-    at_ms: int,
+    tx: Transaction, intent: Intent, order_id: str, outcome: Accepted | Rejection, at_ms: int
 ) -> None:
     """Store the outcome under the intent's key, if it has one."""
     if intent.key is None:
         return
     assert intent.fingerprint is not None, "an intent with a key has a fingerprint"
-    connection.execute(
-        "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    tx.write(
+        _REMEMBER,
         (
             intent.principal,
             intent.route,

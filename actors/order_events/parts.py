@@ -106,6 +106,7 @@ class OrderEventsParts:
             self._host,
             self._telemetry,
             on_appended=self._appended,
+            on_kept=self.latest.keep,
             wake_relay=self.relay.wake,
         )
 

@@ -21,4 +21,5 @@ MIGRATIONS: tuple[str, ...] = (
     audit.SCHEMA,
     erasures.SCHEMA,
     event_log.INDEX,
+    event_store.TRACESTATE,
 )

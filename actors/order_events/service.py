@@ -12,6 +12,7 @@ from actors.domain.events import Event
 from actors.domain.order import Order
 from actors.order_events.appending import Log
 from actors.order_events.deciding import Decision, Execute, Fresh, Request, decide
+from actors.order_events.latest import Kept
 from actors.order_events.spans import begin_append, end_append
 from actors.order_events.stream import Folds
 from runtime.actor import Actor, Envelope
@@ -33,12 +34,13 @@ class OrderEventsActor(Actor[Request]):
         telemetry: Telemetry,
         *,
         on_appended: Callable[[Order], None],
+        on_kept: Callable[[str, str, Kept], None],
         wake_relay: Callable[[], None],
     ) -> None:
         self._database = database
         self._host = host
         self._telemetry = telemetry
-        self._log = Log(Folds(), on_appended, wake_relay)
+        self._log = Log(Folds(), on_appended, on_kept, wake_relay)
 
     async def receive_batch(self, batch: Sequence[Envelope[Request]]) -> None:
         """Decide all requests in one commit; one that raises fails alone."""

@@ -7,14 +7,16 @@ of the order list: it lives and dies with the row.
 """
 
 import sqlite3
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 
-from actors.domain.order_events import PaymentDetails, Personal, Service
+from actors.domain.order_events import Personal, Service
 from actors.domain.values import Address, Customer
 from runtime.errors import Rejection
+from runtime.staged import Statement
+from runtime.transaction import Transaction
 
 Kind = Literal["customer", "address", "payment"]
 
@@ -39,30 +41,23 @@ ENTITLED: dict[Service, tuple[Kind, ...]] = {
 }
 
 
-def keep_customer(
-    connection: sqlite3.Connection, order_id: str, ref: str, customer: Customer
-) -> None:
-    """Store who ordered."""
-    data = msgspec.json.encode(customer)
-    _insert(connection, (ref, order_id, "customer", data, email_key(customer.email)))
+_KEEP = Statement(
+    "vault", "INSERT INTO vault (ref, order_id, kind, data, email) VALUES (?, ?, ?, ?, ?)"
+)
 
 
-def keep_address(connection: sqlite3.Connection, order_id: str, ref: str, address: Address) -> None:
-    """Store a shipping address."""
-    _insert(connection, (ref, order_id, "address", msgspec.json.encode(address), None))
+def keep(tx: Transaction, order_id: str, ref: str, kind: Kind, personal: Personal) -> None:
+    """Store what ``ref`` stands for: who ordered, an address, or the provider's token of a card.
 
-
-def keep_payment(
-    connection: sqlite3.Connection, order_id: str, ref: str, payment: PaymentDetails
-) -> None:
-    """Store the provider's token of a card; brand and last four are in the event."""
-    _insert(connection, (ref, order_id, "payment", payment.token.encode(), None))
-
-
-def _insert(connection: sqlite3.Connection, row: tuple[str, str, Kind, bytes, str | None]) -> None:
-    connection.execute(
-        "INSERT INTO vault (ref, order_id, kind, data, email) VALUES (?, ?, ?, ?, ?)", row
-    )
+    Of a card, brand and last four are in the event.
+    """
+    if personal.customer is not None:
+        data, email = msgspec.json.encode(personal.customer), email_key(personal.customer.email)
+        tx.write(_KEEP, (ref, order_id, kind, data, email))
+    elif personal.address is not None:
+        tx.write(_KEEP, (ref, order_id, kind, msgspec.json.encode(personal.address), None))
+    elif personal.payment_token is not None:
+        tx.write(_KEEP, (ref, order_id, kind, personal.payment_token.encode(), None))
 
 
 def email_key(email: str) -> str:
@@ -70,35 +65,44 @@ def email_key(email: str) -> str:
     return email.lower()
 
 
+def together(parts: Sequence[Personal]) -> Personal:
+    """Return in one what several references of an order stand for."""
+    return Personal(
+        customer=next((part.customer for part in parts if part.customer), None),
+        address=next((part.address for part in parts if part.address), None),
+        payment_token=next((part.payment_token for part in parts if part.payment_token), None),
+    )
+
+
 def read(
     connection: sqlite3.Connection, order_id: str, refs: Iterable[str], service: Service
 ) -> Personal:
     """Return what ``refs`` of this order stand for; Rejection not-found or forbidden."""
-    found: dict[str, Any] = {}
-    for ref in refs:
-        found.update(_entry(connection, order_id, ref, service))
-    return Personal(**found)
+    return together([_entry(connection, order_id, ref, service) for ref in refs])
 
 
-def _entry(
-    connection: sqlite3.Connection, order_id: str, ref: str, service: Service
-) -> dict[str, Any]:
+def _entry(connection: sqlite3.Connection, order_id: str, ref: str, service: Service) -> Personal:
     row = connection.execute(
         "SELECT kind, data FROM vault WHERE ref = ? AND order_id = ?", (ref, order_id)
     ).fetchone()
     if row is None:
         raise Rejection("not-found", "The order has no such reference.", status_hint=404)
     kind, data = row
+    require_entitled(service, kind)
+    if data is None:
+        return Personal()
+    if kind == "customer":
+        return Personal(customer=msgspec.json.decode(data, type=Customer))
+    if kind == "address":
+        return Personal(address=msgspec.json.decode(data, type=Address))
+    return Personal(payment_token=data.decode())
+
+
+def require_entitled(service: Service, kind: Kind) -> None:
+    """Raise Rejection(forbidden) where the service has no need of this kind of personal data."""
     if kind not in ENTITLED[service]:
         message = f"The {service} service may not read this kind of personal data."
         raise Rejection("forbidden", message, status_hint=403)
-    if data is None:
-        return {}
-    if kind == "customer":
-        return {"customer": msgspec.json.decode(data, type=Customer)}
-    if kind == "address":
-        return {"address": msgspec.json.decode(data, type=Address)}
-    return {"payment_token": data.decode()}
 
 
 def erase(connection: sqlite3.Connection, order_id: str) -> None:

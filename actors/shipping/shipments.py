@@ -28,6 +28,7 @@ class Ship(msgspec.Struct, frozen=True):
     tracking: str
     correlation_id: str
     traceparent: str | None = None
+    tracestate: str | None = None
 
 
 class ShippingDesk(Actor[Ship]):
@@ -45,7 +46,7 @@ class ShippingDesk(Actor[Ship]):
     async def _answer(self, envelope: Envelope[Ship]) -> None:
         """Point of no return: the append's commit. Whoever asks again is told the original."""
         ship = envelope.message
-        tracing.follow(ship.traceparent)
+        tracing.follow(ship.traceparent, ship.tracestate)
         event_id = Ids.derived("evt", ship.order_id, "shipped", ship.carrier, ship.tracking)
         try:
             recorded = await self._order_events.append(
@@ -74,7 +75,8 @@ class AskedShipments:
         self, order_id: str, carrier: str, tracking: str, correlation_id: str
     ) -> Recorded:
         """Note that the parcel was taken; see `Shipments.shipped`."""
-        ship = Ship(order_id, carrier, tracking, correlation_id, tracing.current())
+        trace = tracing.current(), tracing.current_state()
+        ship = Ship(order_id, carrier, tracking, correlation_id, *trace)
         recorded = await self._desk.ask(ship, self._deadline_s)
         assert isinstance(recorded, Recorded), "a request is answered with its record"
         return recorded

@@ -7,7 +7,8 @@ given back keeps its id, says ``x-replayed``, and has its attempts before it aga
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import anyio
 import msgspec
@@ -64,6 +65,19 @@ class Wanted(msgspec.Struct, frozen=True):
         return named and self.type in (None, letter.type.rpartition("/v")[0])
 
 
+class Seen:
+    """The answer to one question: ``letters``, oldest first, and the ``first`` of them as it is."""
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+        self.first: Message | None = None
+
+    def add(self, letter: DeadLetter, message: Message) -> None:
+        """Take in the next one."""
+        self.first = self.first or message
+        self.letters.append(letter)
+
+
 Deal = Callable[[DeadLetter, Message], Awaitable[bool]]
 """What to do with a letter; True takes it out of the queue."""
 
@@ -77,20 +91,24 @@ class DeadLetters:
         self._publisher = publisher
         self._looking = looking
 
-    async def find(self, wanted: Wanted) -> list[DeadLetter]:
-        """Return the first ``max`` of those wanted, oldest first, among the first 5000 there."""
-        return await self._visit(wanted, _leave)
+    async def look(self, questions: Sequence[Wanted]) -> list[Seen]:
+        """Return, for each question, the first ``max`` of those wanted, among the first 5000 there.
 
-    async def show(self, message_id: str) -> Message | None:
-        """Return the whole message, or None where it is not there (any more)."""
-        shown: list[Message] = []
-
-        async def keep(_: DeadLetter, message: Message) -> bool:
-            shown.append(message)
-            return False
-
-        await self._visit(Wanted((message_id,), max=1), keep)
-        return shown[0] if shown else None
+        However many questions, the queue is gone through once.
+        """
+        answers = [Seen() for _ in questions]
+        open_ = list(zip(questions, answers, strict=True))
+        async with self._looking_through() as look:
+            while look.held < LOOK_MAX:
+                open_ = [(wanted, seen) for wanted, seen in open_ if len(seen.letters) < wanted.max]
+                found = await look.next() if open_ else None
+                if found is None:
+                    break
+                letter, message = self._read(found)
+                for wanted, seen in open_:
+                    if wanted.takes(letter):
+                        seen.add(letter, message)
+        return answers
 
     async def replay(self, wanted: Wanted) -> list[DeadLetter]:
         """Give those wanted back to their queue; return them.
@@ -110,13 +128,18 @@ class DeadLetters:
         return await self._visit(wanted, _take)
 
     async def _visit(self, wanted: Wanted, deal: Deal) -> list[DeadLetter]:
+        async with self._looking_through() as look:
+            return await self._look_through(look, wanted, deal)
+
+    @asynccontextmanager
+    async def _looking_through(self) -> AsyncIterator[Look]:
         if self._link.state.state != "connected":
             raise BrokerLost(f"not connected to the broker ({self._link.state.reason})")
         async with self._looking:
             session = await self._link.session()
             look = Look(session, await session.channel(plain), self.queue)
             try:
-                return await self._look_through(look, wanted, deal)
+                yield look
             finally:
                 await look.put_back()
 
@@ -166,10 +189,6 @@ def replayed_copy(message: Message) -> Message:
         name: value for name, value in message.headers.items() if name not in _OF_THE_PAST
     }
     return msgspec.structs.replace(message, headers={**headers, REPLAYED: True})
-
-
-async def _leave(_: DeadLetter, __: Message) -> bool:
-    return False
 
 
 async def _take(_: DeadLetter, __: Message) -> bool:

@@ -77,7 +77,7 @@ def number_of(command: str) -> int:
 
 def money(amount: object, currency: object = "EUR") -> str:
     """Return an amount in minor units as people write it."""
-    return f"{currency} {int(str(amount)) / 100:.2f}"
+    return f"{int(str(amount)) / 100:.2f} {currency}"
 
 
 def lasted(seconds: float) -> str:

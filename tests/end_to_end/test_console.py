@@ -28,7 +28,7 @@ SEEN: dict[str, tuple[str, ...]] = {
     "ops_orders": ("/ops/orders", "/ops/orders?q=nobody@example.org"),
     "ops_order": (
         *(f"/ops/orders/{{order}}?view={view}" for view in ("story", "lanes", "raw")),
-        *("/ops/orders/{order}?at=2", "/ops/orders/{poisoned}"),
+        *("/ops/orders/{order}?at=2", "/ops/orders/{poisoned}", "/ops/orders/{waiting}"),
     ),
     "ops_events": ("/ops/events", "/ops/events?after=0"),
     "ops_event": ("/ops/events/{event}",),
@@ -106,17 +106,19 @@ async def test_every_page_fits_its_window_and_can_be_used_by_all(
     browser: Browser, tmp_path: Path, scheme: str
 ) -> None:
     async with (
-        live_system(tmp_path) as system,
+        live_system(tmp_path, retry={"tiers_s": [600]}) as system,
         visit(browser, system.running.url, color_scheme=scheme) as page,
     ):
         poisoned = await system.place("pm_card_poison")
+        waiting = await system.place("pm_card_flaky")
         order = await system.place()
         await order.wait_for("shipping-prepared")
         await page.goto(system.running.login_path())
         await says(page, "payment has parked order-created")
         event = (await system.events(poisoned.id))[0].id
+        named = {"order": order.id, "poisoned": poisoned.id, "waiting": waiting.id, "event": event}
         for path in [path for paths in SEEN.values() for path in paths]:
-            await page.goto(path.format(order=order.id, poisoned=poisoned.id, event=event))
+            await page.goto(path.format(**named))
             await assert_sound(page, path)
         await page.goto("/ops/dead-letters")
         await page.get_by_role("checkbox").check()

@@ -14,20 +14,22 @@ from tests.harness.waiting import eventually
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = "00f067aa0ba902b7"
 TRACEPARENT = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
+STATE = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
 SETTINGS = ("payment.hold_s=0", "shipping.hold_s=0", "retry.tiers_s=1", "api.rate_per_min=0")
 
 
 async def place(client: httpx.AsyncClient, card: str = "pm_card_visa") -> str:
-    answer = await client.post("/v1/orders", json=order_body(card), headers=TRACEPARENT)
+    headers = {**TRACEPARENT, "tracestate": STATE}
+    answer = await client.post("/v1/orders", json=order_body(card), headers=headers)
     assert answer.status_code == 201
     order_id: str = answer.json()["id"]
     return order_id
 
 
-def stored(folder: Path) -> dict[str, str | None]:
+def stored(folder: Path, column: str = "traceparent") -> dict[str, str | None]:
     """Return what each event in the store names as its origin."""
     with sqlite3.connect(folder / "orders.db") as database:
-        return dict(database.execute("SELECT type, traceparent FROM events ORDER BY position"))
+        return dict(database.execute(f"SELECT type, {column} FROM events ORDER BY position"))
 
 
 def operator(system: LiveSystem) -> str:
@@ -75,6 +77,8 @@ async def test_an_order_is_one_trace_over_all_services(tmp_path: Path) -> None:
     assert attributes(payment)["messaging.message.body.size"]
     assert all(span.status.is_ok or span.status.is_unset for span in found)
     assert set(stored(tmp_path)) == set(appended)
+    assert set(stored(tmp_path, "tracestate").values()) == {STATE, None}, "shipped had none"
+    assert {span.context.trace_state.to_header() for span in found} >= {STATE}
     for kind, traceparent in stored(tmp_path).items():
         context = appended[kind].context
         assert traceparent == f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
@@ -119,7 +123,7 @@ async def test_a_trace_goes_on_where_nobody_collects_spans(tmp_path: Path, apart
             await system.wait_for(order_id, "shipping-prepared")
         found = stored(tmp_path)
     else:
-        processes = Apart(tmp_path, "embedded", *SETTINGS, "shipping.auto_ship_s=0")
+        processes = Apart(tmp_path, "embedded", *SETTINGS)
         try:
             processes.start()
             async with httpx.AsyncClient(
@@ -136,3 +140,6 @@ async def test_a_trace_goes_on_where_nobody_collects_spans(tmp_path: Path, apart
             processes.close()
     assert len(found) >= 5
     assert set(found.values()) == {TRACEPARENT["traceparent"]}
+    assert set(stored(tmp_path if not apart else processes.data_dir, "tracestate").values()) == {
+        STATE
+    }

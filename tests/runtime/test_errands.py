@@ -65,15 +65,6 @@ async def test_how_it_failed_is_noted(tmp_path: Path) -> None:
         assert await _outcomes(errands) == outcomes
 
 
-async def test_what_is_only_looked_at_leaves_no_row(tmp_path: Path) -> None:
-    async def look() -> int:
-        return 7
-
-    async with _desk(tmp_path) as errands:
-        assert await errands.look(look) == 7
-        assert await errands.audit(10) == []
-
-
 async def test_an_operator_who_goes_away_stops_nothing(tmp_path: Path) -> None:
     begun, go_on = anyio.Event(), anyio.Event()
 
@@ -119,14 +110,13 @@ async def test_a_long_work_goes_step_by_step_with_other_errands_in_between(tmp_p
     async def other() -> None:
         done.append("other")
 
-    async with _desk(tmp_path) as errands, anyio.create_task_group() as tasks:
+    async with _desk(tmp_path) as errands:
         assert errands.progress() is None
         errands.begin(DEED, [partial(step, "first"), partial(step, "second")], 4)
         await going.wait()
         with pytest.raises(Rejection, match="Something else"):
             errands.begin(DEED, [], 0)
-        tasks.start_soon(errands.look, other)
-        await anyio.wait_all_tasks_blocked()
+        errands.tell(other)
         go_on.set()
         progress = await eventually(_over(errands))
         assert done == ["first", "other", "second"]

@@ -25,7 +25,7 @@ def type_of(number: int) -> str:
 
 def filled(events: int) -> Transaction:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(event_store.SCHEMA + event_log.INDEX)
+    connection.executescript(event_store.SCHEMA + event_store.TRACESTATE + event_log.INDEX)
     tx = Transaction(connection)
     for number in range(1, events + 1):
         event = NewEvent(

@@ -16,6 +16,8 @@ from runtime.event_store import Appended, NewEvent
 from runtime.host import production_host
 from runtime.transaction import Transaction
 
+SCHEMA = event_store.SCHEMA + event_store.TRACESTATE
+
 
 def event(stream: str = "s", event_id: str = "e1", data: bytes = b"{}", **more: str) -> NewEvent:
     return NewEvent(
@@ -34,7 +36,7 @@ def event(stream: str = "s", event_id: str = "e1", data: bytes = b"{}", **more: 
 def tx() -> Transaction:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("PRAGMA recursive_triggers=ON")
-    connection.executescript(event_store.SCHEMA)
+    connection.executescript(SCHEMA)
     return Transaction(connection)
 
 
@@ -135,7 +137,7 @@ async def test_in_one_group_each_append_sees_the_ones_before_it(tmp_path: Path) 
         return lambda tx: event_store.append(tx, event(event_id=f"e{number}"), number)
 
     disk = production_host(tmp_path).disk
-    async with open_database(disk, "a.db", [event_store.SCHEMA]) as database:
+    async with open_database(disk, "a.db", [SCHEMA]) as database:
         answers = await database.write_all([appending(number) for number in (1, 2, 2, 3)])
         assert [(a.event.version, a.replayed) for a in answers if isinstance(a, Appended)] == [
             (1, False),
@@ -167,7 +169,7 @@ def test_any_sequence_of_appends_keeps_the_laws(
     appends: list[tuple[str, str, bytes, int | None, int]],
 ) -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(event_store.SCHEMA)
+    connection.executescript(SCHEMA)
     tx = Transaction(connection)
     model: dict[str, tuple[str, bytes]] = {}
     versions = {"s": 0, "t": 0}

@@ -122,8 +122,9 @@ def _parked(seen: Snapshot) -> Iterator[Trouble]:
 def _outbox(seen: Snapshot) -> Iterator[Trouble]:
     found = seen.outbox.answer
     if found is not None and found.pending and found.oldest_age_s >= seen.outbox_warn_s:
+        some = "1 event waits" if found.pending == 1 else f"{found.pending} events wait"
         yield Trouble(
-            f"{found.pending} events wait to be published",
+            f"{some} to be published",
             f"the oldest for {duration(found.oldest_age_s)}"
             + (f": {found.last_error}" if found.last_error else ""),
             "/ops/outbox",

@@ -25,6 +25,7 @@ def execute(path: Path, script: str) -> None:
 def age(path: Path) -> None:
     """Make an order store what the first version has written: without what came later."""
     later = "DROP TABLE audit; DROP TABLE erasures; DROP INDEX events_by_type;"
+    later = f"{later} ALTER TABLE events DROP COLUMN tracestate;"
     execute(path, f"{later} PRAGMA user_version = 1;")
 
 

@@ -265,7 +265,12 @@ async def test_appends_are_counted_by_type(tmp_path: Path) -> None:
     host = production_host(tmp_path)
     async with open_database(host.disk, "orders.db", MIGRATIONS) as database:
         actor = OrderEventsActor(
-            database, host, telemetry, on_appended=lambda order: None, wake_relay=lambda: None
+            database,
+            host,
+            telemetry,
+            on_appended=lambda order: None,
+            on_kept=lambda order_id, ref, kept: None,
+            wake_relay=lambda: None,
         )
         intent = sample_intent("k", expected_version=1)
         batch: list[Envelope[Request]] = [
@@ -324,7 +329,7 @@ def _fresh(number: int) -> Fresh:
 @pytest.mark.parametrize("seed", range(8))
 async def test_the_cache_is_the_store_whatever_fails(tmp_path: Path, seed: int) -> None:
     draw = random.Random(seed)
-    log = Log(Folds(orders_max=5), lambda order_id: None, lambda: None)
+    log = Log(Folds(orders_max=5), lambda order: None, lambda *_: None, lambda: None)
     known: list[str] = []
     number = 0
     host = production_host(tmp_path)

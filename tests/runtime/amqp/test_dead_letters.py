@@ -10,6 +10,7 @@ from runtime.amqp.link import Link
 from runtime.amqp.publisher import LinkPublisher
 from runtime.errors import BrokerLost
 from runtime.host import Host
+from runtime.message import Message
 from runtime.telemetry import Telemetry
 from tests.harness.peer import Peer, peer_at
 from tests.harness.running import running
@@ -32,6 +33,16 @@ async def _bury(
         timestamp=datetime.fromtimestamp(1_700_000_000, UTC),
         headers=headers,
     )
+
+
+async def find(letters: DeadLetters, wanted: Wanted) -> list[DeadLetter]:
+    (seen,) = await letters.look([wanted])
+    return seen.letters
+
+
+async def show(letters: DeadLetters, message_id: str) -> Message | None:
+    (seen,) = await letters.look([Wanted((message_id,), max=1)])
+    return seen.first
 
 
 def _ids(letters: list[DeadLetter]) -> list[str]:
@@ -57,20 +68,25 @@ async def test_parked_messages_are_found_given_back_and_thrown_away(
         await peer.put("payment.dead", b"\xff not readable")
         await link.session()
 
-        first = await letters.find(Wanted())
-        assert await letters.find(Wanted()) == first, "looking again finds the same"
+        first = await find(letters, Wanted())
+        assert await find(letters, Wanted()) == first, "looking again finds the same"
         assert _ids(first)[:2] == ["evt_1", "evt_2"]
         assert (first[0].reason, first[0].error, first[0].attempts) == (
             *("exhausted", "Unavailable"),
             10,
         )
         assert [letter.returned for letter in first] == [False, True, False]
-        assert _ids(await letters.find(Wanted(type="order-cancelled"))) == ["evt_2"]
-        assert _ids(await letters.find(Wanted(max=1))) == ["evt_1"]
-        shown = await letters.show(first[2].id)
+        assert _ids(await find(letters, Wanted(type="order-cancelled"))) == ["evt_2"]
+        assert _ids(await find(letters, Wanted(max=1))) == ["evt_1"]
+        shown = await show(letters, first[2].id)
         assert shown is not None
         assert shown.body == b"\xff not readable"
-        assert await letters.show("evt_none") is None
+        assert await show(letters, "evt_none") is None
+        questions = [Wanted(("evt_2",)), Wanted(max=2), Wanted(type="shipped"), Wanted(max=0)]
+        together = await letters.look(questions)
+        assert [_ids(seen.letters) for seen in together] == [
+            *(["evt_2"], ["evt_1", "evt_2"], [], []),
+        ]
 
         assert _ids(await letters.replay(Wanted(("evt_1",)))) == ["evt_1"]
         back = await eventually(lambda: peer.get("payment"))
@@ -80,7 +96,7 @@ async def test_parked_messages_are_found_given_back_and_thrown_away(
         headers.pop("x-delivery-count", None)  # RabbitMQ's own
         assert headers == {"x-replayed": True, "x-order-correlation": "cor_1"}
         assert _ids(await letters.discard(Wanted(("evt_2",)))) == ["evt_2"]
-        assert _ids(await letters.find(Wanted())) == [first[2].id]
+        assert _ids(await find(letters, Wanted())) == [first[2].id]
         assert await peer.ready("payment") == 0
 
 
@@ -97,11 +113,11 @@ async def test_what_cannot_be_published_stays_parked(
         await link.session()
         with pytest.raises(BrokerLost):
             await letters.replay(Wanted())
-        assert _ids(await letters.find(Wanted())) == ["evt_1"]
+        assert _ids(await find(letters, Wanted())) == ["evt_1"]
 
 
 async def test_without_a_broker_nobody_waits(host: Host, telemetry: Telemetry) -> None:
     link = Link("amqp://guest:guest@127.0.0.1:1/", "consume", host, telemetry)
     letters = DeadLetters(link, LinkPublisher(link, telemetry), "payment", anyio.Lock())
     with pytest.raises(BrokerLost, match="not connected"):
-        await letters.find(Wanted())
+        await find(letters, Wanted())

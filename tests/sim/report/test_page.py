@@ -18,7 +18,7 @@ def _page_of(run: Recorded) -> str:
     return page(run, report_of(task, run.result, provenance()), "ordermill sim replay everything:3")
 
 
-def _failing(run: Recorded) -> Recorded:
+def failing(run: Recorded) -> Recorded:
     event = next(mark for mark in run.scene.marks if mark.shape == "event" and mark.order == 1)
     text = f"payment: {event.thread} was done twice, sent as key.{event.thread}"
     found = Violation("no-double", "nothing is done twice", text, step=7, at=0.5)
@@ -27,13 +27,13 @@ def _failing(run: Recorded) -> Recorded:
 
 
 def test_a_violation_names_events_as_people_do_and_keys_as_they_are() -> None:
-    found = re.search(r'<p class="what">(.*?)</p>', _page_of(_failing(recorded())))
+    found = re.search(r'<p class="what">(.*?)</p>', _page_of(failing(recorded())))
     assert found is not None
     assert found[1].startswith("payment: order-created of o1 was done twice, sent as key.evt_")
 
 
 def test_what_held_is_folded_where_something_was_broken() -> None:
-    passed, failed = _page_of(recorded()), _page_of(_failing(recorded()))
+    passed, failed = _page_of(recorded()), _page_of(failing(recorded()))
     assert passed.count('<details class="held" open>') == 3
     assert failed.count('<details class="held">') == 3
     assert re.search(r"<strong>safety</strong> <span class=\"count\">1 broken, \d+ held", failed)
