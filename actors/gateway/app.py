@@ -10,6 +10,7 @@ from actors.domain.correspondence import Correspondence
 from actors.domain.order_events import OrderEvents
 from actors.domain.shipments import Shipments
 from actors.gateway.admin.handlers import Admin
+from actors.gateway.admin.topology import TopologyStream
 from actors.gateway.auth import Authority
 from actors.gateway.catalogue import Catalogue
 from actors.gateway.commands import Commands
@@ -115,9 +116,10 @@ def _app(
     ordering, stream_reads = Ordering(gateway), StreamReads(gateway, streams)
     meta = Meta(site, openapi, asyncapi)
     log = EventPages(Console(site, backstage), stream_reads)
+    topology = TopologyStream(backstage, stream_reads)
     handlers = {
         **_handlers(gateway, ordering, stream_reads, meta),
-        **Admin(gateway, backstage, log).handlers(),
+        **Admin(gateway, backstage, log, topology).handlers(),
     }
     for row in operations:
         _route(app, row.id, row.method, row.path, handlers[row.id], page=False)
@@ -127,7 +129,7 @@ def _app(
         if page.shown(test=gateway.mode == "test", mailbox=gateway.mailbox):
             handler = page_handlers_by_id[page.id]
             _route(app, page.id, page.method, page.path, handler, page=page.document)
-    console = console_handlers(site, backstage, stream_reads)
+    console = console_handlers(site, backstage, log, topology)
     for page in CONSOLE:
         _route(app, page.id, page.method, page.path, console[page.id], page=page.document)
     app.register_error_handler(Exception, Refusals(gateway, ErrorPages(site)).answer)

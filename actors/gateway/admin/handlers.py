@@ -3,10 +3,9 @@
 The functions are the console's, so a program and a person are told and can do the same.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import zip_longest
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -31,20 +30,19 @@ from actors.gateway.admin.bodies import (
     RestartRequest,
     SettingsReply,
     StopRequest,
-    TopologyReply,
     Work,
     WorksReply,
 )
+from actors.gateway.admin.topology import TopologyStream, topology_of
 from actors.gateway.auth import bearer, require_staff, unauthorized
 from actors.gateway.console import letters, staff
-from actors.gateway.console.backstage import KEEPERS, Asked, Backstage, asked_all
+from actors.gateway.console.backstage import KEEPERS, Backstage, asked_all, reasons
 from actors.gateway.console.events import POSITION_MAX, EventPages
 from actors.gateway.console.letters import Pick
 from actors.gateway.console.overview import look
 from actors.gateway.console.records import Deed, deeds_of
 from actors.gateway.console.staff import Found
-from actors.gateway.console.topology import ask_places
-from actors.gateway.console.troubles import processes, troubles
+from actors.gateway.console.troubles import troubles
 from actors.gateway.context import Gateway, header, json_reply
 from actors.gateway.decoding import read
 from actors.gateway.problems import not_found
@@ -65,19 +63,23 @@ _DEAL = msgspec.json.Decoder(DealRequest)
 
 
 class Admin:
-    """Handlers for operators and viewers. ``log`` follows the global log."""
+    """Handlers for operators and viewers. ``log`` and ``topology`` follow what they are named."""
 
-    def __init__(self, gateway: Gateway, backstage: Backstage, log: EventPages) -> None:
+    def __init__(
+        self, gateway: Gateway, backstage: Backstage, log: EventPages, topology: TopologyStream
+    ) -> None:
         self._gateway = gateway
         self._backstage = backstage
         self._desks = backstage.desks
         self._log = log
+        self._topology_as_it_becomes = topology
 
     def handlers(self) -> dict[str, Handler]:
         """Return what answers each row of `ADMIN`, by its id."""
         return {
             "admin_overview": self._for_staff(self._overview),
             "admin_topology": self._for_staff(self._topology),
+            "admin_topology_stream": self._for_staff(self._topology_stream),
             "admin_actors": self._for_staff(self._actors),
             "admin_restart": self._for_staff(self._restart, edit=True),
             "admin_orders": self._for_staff(self._orders),
@@ -124,18 +126,10 @@ class Admin:
         return json_reply(reply)
 
     async def _topology(self) -> Response:
-        statuses, depths = await ask_places(self._desks)
-        found = processes(self._backstage.own_status(), statuses)
-        reply = TopologyReply(
-            subscriptions={
-                queue: [*types] for queue, types in self._backstage.subscriptions.items()
-            },
-            queues=[depth for asked in depths.values() for depth in asked.answer or []],
-            links=[link for process in found for link in process.broker],
-            supervision=[process.supervision for process in found],
-            troubles=_troubles(statuses, depths),
-        )
-        return json_reply(reply)
+        return json_reply(await topology_of(self._backstage))
+
+    async def _topology_stream(self) -> Response:
+        return self._topology_as_it_becomes.follow()
 
     async def _actors(self) -> Response:
         path = request.args.get("actor")
@@ -146,7 +140,7 @@ class Admin:
     async def _found(self, path: str | None, status: int = 200) -> Response:
         found, statuses = await staff.find(self._backstage, path)
         looks = [] if path is None else [await staff.look(self._backstage, one) for one in found]
-        told = _troubles(statuses, {str(i): look for i, look in enumerate(looks)})
+        told = reasons(statuses, {str(i): look for i, look in enumerate(looks)})
         if not (found or told):
             raise not_found()
         shown = [
@@ -217,7 +211,7 @@ class Admin:
         found = await letters.parked(self._desks, queues, type_=chosen)
         rows = [letter for asked in found.values() for letter in asked.answer or []]
         rows.sort(key=lambda letter: (letter.parked_at_s, letter.queue, letter.id))
-        return json_reply(ParkedReply(rows[: _limit()], _troubles(found)))
+        return json_reply(ParkedReply(rows[: _limit()], reasons(found)))
 
     async def _letter(self, message_queue: str, message_id: str) -> Response:
         return json_reply(await letters.show(self._desks, _consumer(message_queue), message_id))
@@ -239,7 +233,7 @@ class Admin:
         found = await letters.progress(self._desks)
         works = [(queue, row.answer.work) for queue, row in found.items() if row.answer]
         told = [Work(queue, work) for queue, work in works if work is not None]
-        return json_reply(WorksReply(told, _troubles(found)), status)
+        return json_reply(WorksReply(told, reasons(found)), status)
 
     async def _begin(self) -> Response:
         wanted = await read(_BEGIN)
@@ -258,7 +252,7 @@ class Admin:
         )
         rows = [row for asked in found.values() for row in asked.answer or []]
         rows.sort(key=lambda row: (row.entry.at_ms, row.entry.sequence), reverse=True)
-        return json_reply(DeedsReply([_deed(row) for row in rows[:limit]], _troubles(found)))
+        return json_reply(DeedsReply([_deed(row) for row in rows[:limit]], reasons(found)))
 
     async def _mailbox(self) -> Response:
         # A mail's link lets its reader change the order, which a viewer may not.
@@ -270,11 +264,6 @@ class Admin:
 
     async def _settings(self) -> Response:
         return json_reply(SettingsReply([*self._backstage.settings]))
-
-
-def _troubles(*answers: Mapping[str, Asked[Any]]) -> list[str]:
-    """Return why answers are missing, each reason once."""
-    return [*dict.fromkeys(row.trouble for rows in answers for row in rows.values() if row.trouble)]
 
 
 def _consumer(queue: str) -> ServiceName:

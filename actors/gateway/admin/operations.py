@@ -48,6 +48,16 @@ ADMIN: tuple[Operation, ...] = (
         problems=_LOOKS,
     ),
     Operation(
+        id="admin_topology_stream",
+        method="GET",
+        path="/v1/admin/topology/stream",
+        summary="The same as it becomes, whenever it has changed",
+        tag="admin",
+        access="staff",
+        media_type="text/event-stream",
+        problems=(*_LOOKS, "rate-limited"),
+    ),
+    Operation(
         id="admin_actors",
         method="GET",
         path="/v1/admin/actors",

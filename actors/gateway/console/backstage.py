@@ -7,7 +7,7 @@ the reason why there is none.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 import msgspec
@@ -126,6 +126,11 @@ async def asked_all(questions: Mapping[str, Callable[[], Awaitable[T]]]) -> dict
         for name, question in questions.items():
             tasks.start_soon(one, name, question)
     return {name: found[name] for name in questions}
+
+
+def reasons(*answers: Mapping[str, Asked[Any]]) -> list[str]:
+    """Return why answers are missing, each reason once."""
+    return [*dict.fromkeys(row.trouble for rows in answers for row in rows.values() if row.trouble)]
 
 
 async def statuses_of(desks: Desks) -> dict[str, Asked[ProcessStatus]]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from quart import Response
 
+from actors.gateway.admin.topology import TopologyStream
 from actors.gateway.console.actors import ActorPages
 from actors.gateway.console.backstage import Backstage
 from actors.gateway.console.console import Console
@@ -17,11 +18,10 @@ from actors.gateway.console.order import OrderPages
 from actors.gateway.console.orders import OrdersPages
 from actors.gateway.console.overview import OverviewPages
 from actors.gateway.console.records import RecordPages
-from actors.gateway.console.session import Sessions, operator_only
+from actors.gateway.console.session import Session, Sessions, operator_only
 from actors.gateway.console.topology import TopologyPages
 from actors.gateway.pages.routes import Handler, Page
 from actors.gateway.pages.site import Site
-from actors.gateway.streams import StreamReads
 
 CONSOLE: tuple[Page, ...] = (
     Page("ops_login", "GET", "/ops/login"),
@@ -36,6 +36,7 @@ CONSOLE: tuple[Page, ...] = (
     Page("ops_outbox", "GET", "/ops/outbox"),
     Page("ops_flush", "POST", "/ops/outbox/flush"),
     Page("ops_topology", "GET", "/ops/topology"),
+    Page("ops_topology_stream", "GET", "/ops/topology/stream", document=False),
     Page("ops_actor", "GET", "/ops/actors/{path:path}"),
     Page("ops_restart", "POST", "/ops/actors/{path:path}"),
     Page("ops_audit", "GET", "/ops/audit"),
@@ -50,11 +51,13 @@ CONSOLE: tuple[Page, ...] = (
 Shown = Callable[..., Awaitable[Response]]
 
 
-def console_handlers(site: Site, backstage: Backstage, streams: StreamReads) -> dict[str, Handler]:
+def console_handlers(
+    site: Site, backstage: Backstage, events: EventPages, topology: TopologyStream
+) -> dict[str, Handler]:
     """Return what answers each row of `CONSOLE`, by its id."""
     sessions, console = Sessions(site, backstage.links), Console(site, backstage)
     overview, letters = OverviewPages(console), DeadLetterPages(console)
-    events, orders, order = EventPages(console, streams), OrdersPages(console), OrderPages(console)
+    orders, order = OrdersPages(console), OrderPages(console)
     records, actors = RecordPages(console), ActorPages(console)
     open_to_all: dict[str, Handler] = {
         "ops_login": sessions.show,
@@ -70,6 +73,7 @@ def console_handlers(site: Site, backstage: Backstage, streams: StreamReads) -> 
         "ops_event": events.show,
         "ops_outbox": records.outbox,
         "ops_topology": TopologyPages(console).show,
+        "ops_topology_stream": _followed(topology),
         "ops_actor": actors.show,
         "ops_audit": records.audit,
         "ops_config": records.config,
@@ -89,6 +93,13 @@ def console_handlers(site: Site, backstage: Backstage, streams: StreamReads) -> 
         **{name: _looking(sessions, handler) for name, handler in looking.items()},
         **{name: _acting(site, sessions, handler) for name, handler in acting.items()},
     }
+
+
+def _followed(topology: TopologyStream) -> Shown:
+    async def follow(_: Session) -> Response:
+        return topology.follow()
+
+    return follow
 
 
 def _looking(sessions: Sessions, handler: Shown) -> Handler:

@@ -57,10 +57,11 @@ class Watch {
   follow() {
     if (!this.tail) return;
     const source = new EventSource(this.tail);
-    source.addEventListener("order.event", () => {
+    const changed = () => {
       if (this.soon || this.paused) return;
       this.soon = setTimeout(() => { this.soon = null; this.refresh(); }, SOON_MS);
-    });
+    };
+    for (const name of ["order.event", "topology"]) source.addEventListener(name, changed);
     source.addEventListener("bye", () => source.close());
   }
 

@@ -153,6 +153,7 @@ async def test_the_log_is_followed_from_where_a_reader_was(tmp_path: Path) -> No
             async with httpx.AsyncClient(base_url=system.running.url, trust_env=False) as client:
                 await follow(client)
         assert followed == [str(position) for position in range(5, 11)]
+        assert (await system.client.get("/ops/topology/stream")).status_code == 303
         answer = await system.client.get("/ops/events/stream")
         assert answer.status_code == 303
 
