@@ -114,11 +114,10 @@ def _app(
     operations = [row for row in OPERATIONS if gateway.mode == "test" or not row.test_mode_only]
     openapi = describe(operations, version("ordermill"), gateway.public_url)
     ordering, stream_reads = Ordering(gateway), StreamReads(gateway, streams)
-    meta = Meta(site, openapi, asyncapi)
     log = EventPages(Console(site, backstage), stream_reads)
     topology = TopologyStream(backstage, stream_reads)
     handlers = {
-        **_handlers(gateway, ordering, stream_reads, meta),
+        **_handlers(gateway, ordering, stream_reads, Meta(site, openapi, asyncapi)),
         **Admin(gateway, backstage, log, topology).handlers(),
     }
     for row in operations:

@@ -15,7 +15,7 @@ from tests.harness.system import order_body
 # number. And who is not admitted to an order is told that there is none (404), on purpose.
 NOT_CHECKED = "positive_data_acceptance,ignored_auth"
 # They never end by themselves; `floods` and `corpus` take care of them.
-NOT_ASKED = ("stream", "admin_stream")
+NOT_ASKED = ("stream", "admin_stream", "admin_topology_stream")
 CASES = re.compile(r"(\d+) generated")
 
 
