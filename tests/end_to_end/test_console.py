@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from actors.dead_letters import SLICE
 from actors.gateway.console.routes import CONSOLE
 from actors.parties import Parties
 from tests.harness.apart import Apart
@@ -125,6 +126,41 @@ async def test_every_page_fits_its_window_and_can_be_used_by_all(
         await page.get_by_role("button", name=re.compile("Discard the chosen")).click()
         await page.wait_for_url("**/review")
         await assert_sound(page, "what would be discarded")
+
+
+@pytest.mark.browser
+async def test_a_long_work_is_watched_and_stopped(browser: Browser, tmp_path: Path) -> None:
+    many = SLICE + 1
+    async with (
+        live_system(tmp_path, retry={"attempts_max": 1}) as system,
+        visit(browser, system.running.url) as page,
+    ):
+        for _ in range(many):
+            await system.place("pm_card_poison")
+
+        async def parked() -> list[dict[str, str]] | None:
+            path = "/v1/admin/dead-letters?queue=payment"
+            rows = (await system.call("GET", path, token="operator")).json()["data"]
+            return rows if len(rows) == many else None
+
+        chosen = [{"queue": "payment", "id": row["id"]} for row in await eventually(parked)]
+        await page.goto(system.running.login_path())
+        await page.wait_for_url("**/ops")
+        await page.goto("/ops/dead-letters/work")
+        await says(page, "Nothing was begun")
+        # Nobody gets at the parked messages while somebody looks: the first step waits, as it does
+        # where a broker is slow.
+        async with system.running.system.payment.messages.dead_letters._looking:
+            body = {"action": "discard", "letters": chosen, "reason": "not needed"}
+            path = "/v1/admin/dead-letters/work"
+            assert (await system.call("POST", path, body, token="operator")).status_code == 202
+            await says(page, f"Going on 0 of {many}")
+            await page.get_by_role("button", name="Stop payment").click()
+            await says(page, f"Stopping 0 of {many}")
+            await expect(page.get_by_role("button", name="Stop payment")).to_have_count(0)
+        await says(page, f"Stopped {SLICE} of {many}")
+        await page.goto("/ops/dead-letters?queue=payment")
+        await expect(page.get_by_role("checkbox")).to_have_count(1)
 
 
 def test_every_page_is_among_those_that_are_looked_at() -> None:

@@ -197,6 +197,38 @@ async def test_a_cancelled_order_is_watched_until_it_is_refunded(
         await assert_never_reloaded(page)
 
 
+async def test_how_often_a_refund_was_tried_is_counted_without_a_reload(
+    browser: Browser, tmp_path: Path
+) -> None:
+    provider: list[WilfulProvider] = []
+
+    def wilful(parties: Parties) -> Parties:
+        provider.append(WilfulProvider(parties.provider))
+        provider[0].unreachable["refund"] = 10**6
+        return msgspec.structs.replace(parties, provider=provider[0])
+
+    async with (
+        live_system(tmp_path, wrap=wilful, shipping={"hold_s": 60.0}) as system,
+        visit(browser, system.running.url) as page,
+    ):
+        await buy(page)
+        await says(page, "Paid. We pack your parcel next.")
+        await page.get_by_role("link", name="Cancel order").click()
+        await page.get_by_role("button", name="Cancel the order").click()
+        await says(page, "Your refund is on its way.")
+        await mark(page)
+        tried = page.get_by_text(re.compile(r"Refund attempt \d+ (did not succeed|is being made)"))
+        seen: set[str] = set()
+        for number in (2, 3):
+            counted = re.compile(rf"Refund attempt ({number}|[4-9]|[1-9]\d)\b")
+            await expect(tried).to_contain_text(counted, timeout=WITHIN_MS)
+            seen.add(await tried.inner_text())
+        assert len(seen) > 1, "it counts"
+        provider[0].unreachable["refund"] = 0
+        await says(page, "Cancelled, and refunded.")
+        await assert_never_reloaded(page)
+
+
 async def test_a_double_click_and_two_tabs_make_one_order(browser: Browser, tmp_path: Path) -> None:
     async with live_system(tmp_path) as system, visit(browser, system.running.url) as page:
         await fill_cart(page)
