@@ -1,8 +1,10 @@
 """Where the CPU time of a simulated run goes: ``python -m bench.simulated --shape together``.
 
-A timer of the process's CPU time interrupts the runs; a sample counts for the innermost Python
-function. What C code does has no frame and counts for who called it: SQLite for the two methods
-that hand statements to it, asyncio's tasks and futures for the loop that steps them.
+A timer of the process's CPU time interrupts the runs; the time since it last did counts for the
+innermost Python function. What C code does has no frame and counts for who called it: SQLite for
+the two methods that hand statements to it, asyncio's tasks and futures for the loop that steps
+them. The collector has a group of its own: it is off during a run, and then takes at once what all
+the others have left.
 """
 
 import argparse
@@ -10,12 +12,11 @@ import gc
 import signal
 import sysconfig
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
-
-import msgspec
+from statistics import fmean, median
+from types import CodeType, FrameType
 
 from bench.cases.sim import seeds
 from sim import guard
@@ -24,36 +25,61 @@ from sim.outcome import Task, perform
 EVERY_S = 0.002
 TOP = 25
 SQLITE = "SQLite"
+COLLECTOR = "garbage collector"
 LIBRARIES = "libraries"
 STANDARD = "standard library"
 PRODUCT = "product (runtime/, actors/)"
 SIMULATOR = "simulator (sim/)"
 _ROOT = Path(__file__).parents[1]
 _STANDARD = sysconfig.get_path("stdlib")
-_STATEMENTS = ("SimConnection.execute", "SimConnection.executemany")
+_SPECIAL = {
+    ("sim/sqlite.py", "SimConnection.execute"): SQLITE,
+    ("sim/sqlite.py", "SimConnection.executemany"): SQLITE,
+    ("sim/guard.py", "at_rest"): COLLECTOR,
+}
 
 
-class Profile(msgspec.Struct):
-    """Samples by group, by file and (of sim/ alone) by function; CPU seconds of all runs."""
+class Profile:
+    """CPU seconds by group, by file and (of sim/ alone) by function; ``samples`` of how many runs.
 
-    runs: int
-    cpu_s: float
-    groups: Counter[str]
-    files: Counter[str]
-    functions: Counter[str]
+    ``runs_s``: the CPU seconds of each run.
+    """
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.runs_s: list[float] = []
+        self.groups: defaultdict[str, float] = defaultdict(float)
+        self.files: defaultdict[str, float] = defaultdict(float)
+        self.functions: defaultdict[str, float] = defaultdict(float)
+
+    def add(self, code: CodeType, seconds: float) -> None:
+        """Count so much time for a function."""
+        group, file = group_of(code.co_filename, code.co_qualname)
+        self.samples += 1
+        self.groups[group] += seconds
+        self.files[file] += seconds
+        if group == SIMULATOR:
+            self.functions[f"{file} {code.co_qualname}"] += seconds
 
     def lines(self) -> Iterator[str]:
         """Yield the tables, as Markdown."""
-        total = self.groups.total()
-        yield f"{self.runs} runs, {self.cpu_s / self.runs:.2f} s of CPU time each, {total} samples"
-        for title, counts, most in (
+        total = sum(self.groups.values())
+        yield (
+            f"{len(self.runs_s)} runs, CPU time of one: mean {fmean(self.runs_s):.2f} s, "
+            f"median {median(self.runs_s):.2f} s; {self.samples} samples"
+        )
+        for title, seconds, most in (
             ("group", self.groups, None),
             ("file, or library", self.files, TOP),
             ("function of sim/", self.functions, TOP),
         ):
             yield f"\n| {title} | share |\n| --- | --- |"
-            for name, count in counts.most_common(most):
-                yield f"| {name} | {100 * count / total:.1f} % |"
+            for name, share in _largest(seconds)[:most]:
+                yield f"| {name} | {100 * share / total:.1f} % |"
+
+
+def _largest(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(seconds.items(), key=lambda item: -item[1])
 
 
 def group_of(file: str, function: str) -> tuple[str, str]:
@@ -67,24 +93,23 @@ def group_of(file: str, function: str) -> tuple[str, str]:
     if not file.startswith(str(_ROOT)):
         return STANDARD, f"python: {file.removeprefix(_STANDARD).lstrip('/')}"
     name = file.removeprefix(f"{_ROOT}/")
-    if name == "sim/sqlite.py" and function in _STATEMENTS:
-        return SQLITE, SQLITE
+    special = _SPECIAL.get((name, function))
+    if special is not None:
+        return special, special
     return SIMULATOR if name.startswith("sim/") else PRODUCT, name
 
 
 def profile(tasks: Sequence[Task]) -> Profile:
     """Run the tasks in this process, sampled. The first one only warms up, if there are more."""
     guard.install()
-    found = Profile(0, 0.0, Counter(), Counter(), Counter())
+    found = Profile()
+    counted_s = 0.0
 
     def sample(_number: int, frame: FrameType | None) -> None:
+        nonlocal counted_s
+        before_s, counted_s = counted_s, time.process_time()
         if frame is not None:
-            code = frame.f_code
-            group, file = group_of(code.co_filename, code.co_qualname)
-            found.groups[group] += 1
-            found.files[file] += 1
-            if group == SIMULATOR:
-                found.functions[f"{file} {code.co_qualname}"] += 1
+            found.add(frame.f_code, counted_s - before_s)
 
     first, *others = tasks
     collecting = gc.isenabled()
@@ -92,18 +117,16 @@ def profile(tasks: Sequence[Task]) -> Profile:
     if others:
         perform(first)
     before = signal.signal(signal.SIGPROF, sample)
-    began = time.process_time()
+    counted_s = time.process_time()
     signal.setitimer(signal.ITIMER_PROF, EVERY_S, EVERY_S)
     try:
         for task in others or tasks:
-            perform(task)
-            found.runs += 1
+            found.runs_s.append(perform(task).cpu_s)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
         if collecting:
             gc.enable()
-    found.cpu_s = time.process_time() - began
     return found
 
 
