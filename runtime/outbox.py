@@ -6,24 +6,25 @@ rows: a key has one message in flight at most, and one that fails holds back its
 Nothing is decided here by whether the broker is up; rows simply wait.
 """
 
-import sqlite3
 from collections import deque
-from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 
 import anyio
 import msgspec
 
+from runtime import outbox_rows
 from runtime.child import ChildContext
 from runtime.database import Database
 from runtime.errors import BrokerLost, DeadlineExceeded, StoreUnavailable
 from runtime.host import Host
 from runtime.message import Message
+from runtime.outbox_rows import Row
 from runtime.publishing import Outgoing, Publisher
 from runtime.redaction import describe_error
 from runtime.staged import Statement
-from runtime.stored import message_of, properties_of
+from runtime.stored import properties_of
 from runtime.telemetry import Telemetry
 from runtime.transaction import Transaction
 
@@ -40,7 +41,6 @@ CREATE TABLE outbox (
 ) STRICT;
 """
 
-_ROW = "SELECT position, key, exchange, routing_key, properties, body FROM outbox"
 _INSERT = "INSERT INTO outbox (key, exchange, routing_key, timestamp, properties, body)"
 _ENQUEUE = Statement("outbox", f"{_INSERT} VALUES (?, ?, ?, ?, ?, ?)")
 _BACKOFF_S = 0.1
@@ -67,25 +67,13 @@ class RelayStatistics(msgspec.Struct, frozen=True):
     last_error: str | None
 
 
-class _Row(msgspec.Struct, frozen=True):
-    position: int
-    key: str
-    exchange: str
-    routing_key: str
-    properties: bytes
-    body: bytes
-
-    def outgoing(self) -> Outgoing:
-        return Outgoing(self.exchange, self.routing_key, message_of(self.properties, self.body))
-
-
 class _Lane:
     """The rows of one key: the first one, and the positions of those behind it."""
 
     __slots__ = ("due_s", "failures", "head", "row", "waiting")
 
-    def __init__(self, row: _Row) -> None:
-        self.row: _Row | None = row
+    def __init__(self, row: Row) -> None:
+        self.row: Row | None = row
         self.head = row.position
         self.waiting: deque[int] = deque()
         self.failures = 0
@@ -97,15 +85,6 @@ class _Lane:
             return False
         self.head, self.row, self.failures, self.due_s = self.waiting.popleft(), None, 0, 0.0
         return True
-
-
-class _Look(msgspec.Struct, frozen=True):
-    """What one read of the table found. ``given`` is the last position ever given out."""
-
-    new: list[_Row]
-    wanted: list[_Row]
-    given: int
-    oldest: int | None
 
 
 class Relay:
@@ -142,6 +121,7 @@ class Relay:
         self._lag_s = lag_s
         self._tracked_max = tracked_max
         self._woken = anyio.Event()
+        self._uncounted = anyio.Event()
         self._published = 0
         self._last_error: str | None = None
         self._reset()
@@ -153,6 +133,7 @@ class Relay:
         self._confirmed: list[tuple[str, _Lane]] = []
         self._cursor = self._tracked = self._setbacks = 0
         self._counted = False
+        self._sending_since_s: float | None = None
         self._removed = self._given = 0
         self._oldest: int | None = None
         self._lag_told_s = float("-inf")
@@ -160,9 +141,12 @@ class Relay:
     def wake(self) -> None:
         """There is something new (`Transaction.on_commit`)."""
         self._woken.set()
+        since_s = self._sending_since_s
+        if since_s is not None and self._clock.monotonic() - since_s > self._poll_s:
+            self._uncounted.set()
 
     def statistics(self) -> RelayStatistics:
-        """Return the figures as of the relay's latest look."""
+        """Return the figures as of the relay's latest look, and of what came since."""
         return RelayStatistics(
             pending=self._pending(),
             oldest_age_s=self._age_s(),
@@ -186,6 +170,7 @@ class Relay:
         context.started()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._wake_on, context.stopping)
+            tasks.start_soon(self._count_meanwhile)
             while not context.stopping.is_set():
                 self._woken = anyio.Event()
                 pause_s = await self._round()
@@ -193,6 +178,7 @@ class Relay:
                 heard = context.stopping if self._setbacks else self._woken
                 with anyio.move_on_after(pause_s):
                     await heard.wait()
+            tasks.cancel_scope.cancel()
         with anyio.move_on_after(self._flush_s):
             while await self._round() == 0:
                 pass
@@ -200,6 +186,14 @@ class Relay:
     async def _wake_on(self, stopping: anyio.Event) -> None:
         await stopping.wait()
         self.wake()
+
+    async def _count_meanwhile(self) -> None:
+        """Count what is added while a batch waits for a broker that is away: no round looks."""
+        while True:
+            await self._uncounted.wait()
+            self._uncounted = anyio.Event()
+            with suppress(StoreUnavailable):
+                self._given = await self._database.read(outbox_rows.given)
 
     async def _round(self) -> float:
         """Look, send what is due, remove what was confirmed; return for how long to rest."""
@@ -228,11 +222,11 @@ class Relay:
         """
         if not self._counted:
             # A write, so that it comes after a removal that an incarnation before us has queued.
-            self._given, self._removed = await self._database.write(_count)
+            self._given, self._removed = await self._database.write(outbox_rows.count)
             self._counted = True
         room = min(self._batch_max, self._tracked_max - self._tracked)
         heads = [lane.head for lane in self._lanes.values() if lane.row is None]
-        look = await self._database.read(partial(_look, self._cursor, room, heads))
+        look = await self._database.read(partial(outbox_rows.look, self._cursor, room, heads))
         self._given, self._oldest = look.given, look.oldest
         for row in look.wanted:
             self._lanes[row.key].row = row
@@ -260,7 +254,11 @@ class Relay:
         if not due:
             return None
         batch = [row.outgoing() for _, _, row in due]
-        outcomes = await self._publisher.publish_batch(batch)
+        self._sending_since_s = now_s
+        try:
+            outcomes = await self._publisher.publish_batch(batch)
+        finally:
+            self._sending_since_s = None
         away: Exception | None = None
         for (key, lane, _), outgoing, outcome in zip(due, batch, outcomes, strict=True):
             if outcome is None:
@@ -276,7 +274,7 @@ class Relay:
         if not self._confirmed:
             return
         positions = [(lane.head,) for _, lane in self._confirmed]
-        await self._database.write(partial(_remove, positions))
+        await self._database.write(partial(outbox_rows.remove, positions))
         self._removed += len(positions)
         self._published += len(positions)
         self._tracked -= len(positions)
@@ -313,36 +311,3 @@ class Relay:
                 pending=self._pending(),
                 oldest_age_s=round(age_s, 1),
             )
-
-
-def waiting(reader: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, str, Outgoing]]:
-    """Return position, key and message of the next rows, for who verifies the table."""
-    rows = reader.execute(f"{_ROW} WHERE position > ? ORDER BY position LIMIT ?", (after, limit))
-    return [(row[0], row[1], _Row(*row).outgoing()) for row in rows]
-
-
-def _look(after: int, limit: int, wanted: Sequence[int], connection: sqlite3.Connection) -> _Look:
-    new = connection.execute(f"{_ROW} WHERE position > ? ORDER BY position LIMIT ?", (after, limit))
-    rows = [_Row(*row) for row in new]
-    heads = [
-        _Row(*connection.execute(f"{_ROW} WHERE position = ?", (position,)).fetchone())
-        for position in wanted
-    ]
-    oldest = connection.execute("SELECT timestamp FROM outbox ORDER BY position LIMIT 1").fetchone()
-    return _Look(rows, heads, _given(connection), None if oldest is None else oldest[0])
-
-
-def _given(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _count(tx: Transaction) -> tuple[int, int]:
-    """Return how many positions were ever given, and how many of those rows are gone."""
-    (pending,) = tx.connection.execute("SELECT count(*) FROM outbox").fetchone()
-    given = _given(tx.connection)
-    return given, given - int(pending)
-
-
-def _remove(positions: Sequence[tuple[int]], tx: Transaction) -> None:
-    tx.connection.executemany("DELETE FROM outbox WHERE position = ?", positions)

@@ -36,7 +36,7 @@ from actors.order_events.stream import event_from
 from runtime import inbox
 from runtime.errors import ConfigurationError, EnvironmentUnready, Rejection, Unprocessable
 from runtime.event_store import StoredEvent, event_by_id, load_streams
-from runtime.outbox import waiting
+from runtime.outbox_rows import waiting
 from runtime.publishing import Outgoing
 from runtime.sqlite import set_up_reader
 

@@ -10,7 +10,7 @@ import runtime.transaction
 from actors.domain import rules
 from actors.domain.order import Order
 from actors.order_events import appending, deciding, idempotency
-from runtime import outbox
+from runtime import outbox, outbox_rows
 from runtime.amqp.confirms import Flight
 from runtime.amqp.publisher import LinkPublisher
 from runtime.database import Database
@@ -102,7 +102,7 @@ def removed_before_the_confirm(patch: Patch) -> None:
     async def send(self: Any) -> Exception | None:
         heads = [(lane.head,) for lane in self._lanes.values() if lane.row is not None]
         if heads:
-            await self._database.write(partial(outbox._remove, heads))  # noqa: SLF001
+            await self._database.write(partial(outbox_rows.remove, heads))
         failure: Exception | None = await original(self)
         return failure
 
@@ -173,7 +173,7 @@ def another_id_on_republish(patch: Patch) -> None:
         )
         return Outgoing(made.exchange, made.routing_key, copy)
 
-    original = patch.set(outbox._Row, "outgoing", outgoing)  # noqa: SLF001
+    original = patch.set(outbox_rows.Row, "outgoing", outgoing)
 
 
 def order_of_a_key_lost(patch: Patch) -> None:

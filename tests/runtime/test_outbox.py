@@ -28,6 +28,7 @@ from runtime.outbox import Relay
 from runtime.publishing import Outgoing
 from runtime.telemetry import Telemetry, quiet_telemetry
 from runtime.transaction import Transaction
+from tests.harness.gateway import SetClock
 from tests.harness.waiting import until
 
 
@@ -126,6 +127,25 @@ async def running(relay: Relay) -> AsyncIterator[ChildContext]:
         tasks.start_soon(relay.run, context)
         yield context
         context.stopping.set()
+
+
+async def test_what_is_added_while_the_broker_is_away_is_counted(
+    database: Database, host: Host
+) -> None:
+    clock, publisher = SetClock(), FakePublisher()
+    publisher.pause = anyio.Event()
+    relay = Relay(database, publisher, replace(host, clock=clock), quiet_telemetry(), poll_s=1.0)
+    async with running(relay):
+        await enqueue(database, "a.1", relay=relay)
+        await until(lambda: publisher.calls == 1)
+        await enqueue(database, "a.2", relay=relay)
+        assert relay.statistics().pending == 1, "a round is not old yet: the next one will look"
+        clock.now_s += 1.1
+        await enqueue(database, "a.3", "b.1", relay=relay)
+        await until(lambda: relay.statistics().pending == 4)
+        assert publisher.calls == 1, "no round has looked"
+        publisher.pause.set()
+        await until(lambda: relay.statistics().pending == 0)
 
 
 async def test_the_commit_wakes_it_and_a_confirm_removes_the_row(
