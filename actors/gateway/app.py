@@ -134,13 +134,13 @@ def _app(
     app.register_error_handler(Exception, Refusals(gateway, ErrorPages(site)).answer)
     app.before_serving(_async(streams.resume))
     # Quart's documented way to put something in front of an app; its types are Hypercorn's own.
-    inner = cast("App", app.asgi_app)
     front = Front(
-        inner,
+        cast("App", app.asgi_app),
         gateway.host,
         gateway.telemetry,
         gateway.public_url,
         requests_max=gateway.limits.requests_max,
+        sheet=site.static.url("site.css"),
     )
     traced = Traced(front, app.url_map, gateway.telemetry)
     app.asgi_app = traced  # type: ignore[method-assign,assignment]

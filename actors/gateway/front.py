@@ -45,19 +45,29 @@ _encode = msgspec.json.Encoder().encode
 class Front:
     """Stands in front of the ASGI application ``app``; ``base_url`` precedes problems' types.
 
+    ``sheet`` is the address of the style sheet for pages that refuse.
+
     ``requests_max`` reads, and as many writes, are in work at a time: what comes on top would only
     wait, so it is told at once to come back. Probes are always answered; event streams wait most
     of the time, and are counted by themselves.
     """
 
     def __init__(
-        self, app: App, host: Host, telemetry: Telemetry, base_url: str, *, requests_max: int
+        self,
+        app: App,
+        host: Host,
+        telemetry: Telemetry,
+        base_url: str,
+        *,
+        requests_max: int,
+        sheet: str,
     ) -> None:
         self._app = app
         self._host = host
         self._telemetry = telemetry
         self._base_url = base_url
         self._requests_max = requests_max
+        self._sheet = sheet
         self._in_work = {"read": 0, "write": 0}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,7 +125,7 @@ class Front:
             request_id=facts.request_id,
         )
         reads_html = b"text/html" in facts.headers.get(b"accept", b"")
-        body = plain_page(answer) if reads_html else _encode(answer.members)
+        body = plain_page(answer, self._sheet) if reads_html else _encode(answer.members)
         headers = [
             (b"content-type", _HTML if reads_html else b"application/problem+json"),
             (b"content-length", b"%d" % len(body)),

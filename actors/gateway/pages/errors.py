@@ -42,21 +42,37 @@ _PLAIN = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{title} · Ordermill</title></head>
-<body>
+<title>{title} · Ordermill</title>
+<link rel="stylesheet" href="{sheet}">
+</head>
+<body class="shop">
+<main id="main" class="wrap">
+<div class="narrow notfound">
+<p class="code" aria-hidden="true">{status}</p>
 <h1>{title}</h1>
-<p>{help}</p>
-<p><a href="/">To the shop</a></p>
-<p>Request {request_id}</p>
+<p class="lead">{help}</p>
+<p class="actions"><a class="button" href="/">To the shop</a></p>
+<p class="muted small">Request <code>{request_id}</code></p>
+</div>
+</main>
 </body>
 </html>
 """
 
 
-def plain_page(problem: Answer) -> bytes:
-    """Return a page that costs next to nothing, for a browser that is not let in at all."""
+def plain_page(problem: Answer, sheet: str) -> bytes:
+    """Return a page that costs next to nothing, for a browser that is not let in at all.
+
+    ``sheet`` is the address of the style sheet; without what is there, the page reads as well.
+    """
     title, words = _words(problem)
-    shown = {"title": title, "help": words, "request_id": str(problem.members["request_id"])}
+    shown = {
+        "title": title,
+        "help": words,
+        "request_id": str(problem.members["request_id"]),
+        "status": str(problem.status),
+        "sheet": sheet,
+    }
     return _PLAIN.format(**{name: escape(text) for name, text in shown.items()}).encode()
 
 

@@ -39,8 +39,13 @@ async def test_a_browser_that_is_not_let_in_gets_a_page_too(tmp_path: Path) -> N
         assert page.link("To the shop") == "/"
         assert page.response.header("retry-after") == "1"
         assert page.response.header("set-cookie") == ""
+        (sheet,) = page.root.all("link")
         answer = await world.call("GET", "/")
         assert (answer.status, answer.slug) == (503, "overloaded")
+    async with gateway_world(tmp_path) as world:
+        styled = await world.call("GET", sheet.attributes["href"])
+        assert (styled.status, styled.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
+        assert "immutable" in styled.headers["Cache-Control"], "its address has its version"
 
 
 @pytest.mark.parametrize("public_url", ["", "https://shop.example"])
