@@ -31,7 +31,7 @@ class Shown(msgspec.Struct, frozen=True):
 
     ``service`` names its process; ``looked`` is what waits there and what was logged lately.
     ``heir`` is whether it can be started again: the root cannot. ``taken`` are the siblings that
-    its restart takes along.
+    its restart takes along. ``answers`` is whether these pages stop with it, too.
     """
 
     process: str
@@ -42,6 +42,7 @@ class Shown(msgspec.Struct, frozen=True):
     looked: Asked[ActorReply]
     heir: bool
     taken: list[str]
+    answers: bool
 
 
 class ActorPages:
@@ -85,7 +86,7 @@ class ActorPages:
         )
 
     async def _shown(self, found: Found, statuses: Statuses) -> Shown:
-        place = found.place
+        place, taken = found.place, _taken(found)
         return Shown(
             process=", ".join(found.services),
             service=found.services[0] if found.services else "",
@@ -94,7 +95,8 @@ class ActorPages:
             figures=figures(place, statuses),
             looked=await staff.look(self._console.backstage, found),
             heir=place.depth > 0,
-            taken=_taken(found),
+            taken=taken,
+            answers=_answers(found, taken),
         )
 
 
@@ -108,6 +110,16 @@ def _taken(found: Found) -> list[str]:
             felled = affected(place.node.strategy, index, len(names))
             return [names[i] for i in felled if i != index]
     return []
+
+
+def _answers(found: Found, taken: list[str]) -> bool:
+    """Return whether what answers this page is at that place, below it, or taken along."""
+    above = found.place.path.rpartition("/")[0]
+    felled = [f"{found.place.path}/", *(f"{above}/{name}/" for name in taken)]
+    return any(
+        place.node.name == "http-gateway" and f"{place.path}/".startswith(tuple(felled))
+        for place in places(found.process.supervision)
+    )
 
 
 def figures(place: Place, statuses: Statuses) -> dict[str, str]:
