@@ -106,7 +106,9 @@ class System:
         self.shipping = self._shipping()
         self.notification = self._notification()
         self.login_links = LoginLinks(self._world.host)
-        self.sampler = sampler_of(resources.services, self._world.host.clock, self._world.telemetry)
+        self.sampler = sampler_of(
+            resources.services, self._world.host.clock, self._world.telemetry, SUBSCRIPTIONS
+        )
         self.tree_desk = TreeDesk(
             ROOT,
             lambda path: self.supervisor.restart(path),

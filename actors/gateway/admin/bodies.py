@@ -25,7 +25,8 @@ Troubles = Annotated[list[str], Meta(description="Why something is missing here,
 class OverviewReply(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong now, worst first, and how much is going on.
 
-    ``parked`` counts messages by queue. What cannot be had is null, and the reason is a problem.
+    ``parked`` counts messages by queue. ``restarts`` are those since the processes began. What
+    cannot be had is null, and the reason is a problem.
     """
 
     problems: list[Trouble]
@@ -33,6 +34,7 @@ class OverviewReply(msgspec.Struct, frozen=True, kw_only=True):
     outbox: RelayStatistics | None
     parked: dict[str, int | None]
     restarts: int
+    restarts_last_hour: int | None
 
 
 class TopologyReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -122,6 +122,7 @@ class Admin:
             outbox=seen.outbox.answer,
             parked=parked,
             restarts=seen.restarts,
+            restarts_last_hour=seen.restarts_last_hour,
         )
         return json_reply(reply)
 

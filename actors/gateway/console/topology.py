@@ -22,52 +22,27 @@ from actors.gateway.console.backstage import (
 )
 from actors.gateway.console.chart import time_of_day
 from actors.gateway.console.console import Console
+from actors.gateway.console.flow import Picture, Place, tall, wide
 from actors.gateway.console.session import Session
 from actors.gateway.console.staff import places
 from actors.gateway.console.troubles import processes
 from actors.gateway.pages.durations import duration
-from actors.samples import PUBLISHED
+from actors.samples import APPENDED, PUBLISHED
 from actors.services import CONSUMERS, ServiceName
 from runtime.amqp.depths import QueueDepth
 
 UNKNOWN = "?"
-BOX_WIDTH, BOX_HEIGHT, ROW, COLUMN, MARGIN = 164, 114, 134, 196, 8
 
 Statuses = Mapping[str, Asked[ProcessStatus]]
 Depths = Mapping[str, Asked[list[QueueDepth]]]
 
 
-class Place(msgspec.Struct, frozen=True):
-    """One box: its name, what kind of thing it is, its figures, and whether it is as it should be.
-
-    ``column`` and ``row`` are its place in the picture, ``row`` in half rows.
-    """
-
-    name: str
-    kind: str
-    figures: dict[str, str]
-    tone: str
-    column: int
-    row: int
-
-    @property
-    def x(self) -> int:
-        """Its left edge in the picture."""
-        return MARGIN + self.column * COLUMN
-
-    @property
-    def y(self) -> int:
-        """Its upper edge in the picture."""
-        return MARGIN + self.row * ROW // 2
-
-
 class Flow(msgspec.Struct, frozen=True):
-    """The picture: boxes, and lines from right edges to left ones as SVG paths."""
+    """Who is where, as a picture from left to right (``wide``), and one from the top (``tall``)."""
 
     places: list[Place]
-    lines: list[str]
-    width: int
-    height: int
+    wide: Picture
+    tall: Picture
 
 
 class TopologyPages:
@@ -84,13 +59,11 @@ class TopologyPages:
         return self._console.page(
             session,
             "topology.html",
-            flow=flow(backstage.subscriptions, statuses, depths),
+            flow=flow(backstage.subscriptions, statuses, depths, _paths(found)),
             troubles=_troubles(statuses, depths),
             since=_since(statuses),
             links=[link for process in found for link in process.broker],
             trees=[list(places(process.supervision)) for process in found],
-            width=BOX_WIDTH,
-            box_height=BOX_HEIGHT,
         )
 
 
@@ -123,24 +96,26 @@ def _troubles(statuses: Statuses, depths: Depths) -> list[str]:
     return [text for text in dict.fromkeys(said) if text]
 
 
-def flow(subscriptions: Mapping[str, Sequence[str]], statuses: Statuses, depths: Depths) -> Flow:
-    """Return the picture of what the services have told."""
+def flow(
+    subscriptions: Mapping[str, Sequence[str]],
+    statuses: Statuses,
+    depths: Depths,
+    paths: Mapping[str, str],
+) -> Flow:
+    """Return what the services have told; ``paths`` lead to actors, by their name."""
     queues = list(subscriptions)
     exchanges = sorted({row.exchange for row in EVENT_TYPES.values() if row.exchange})
     middle = max(len(queues), len(exchanges)) - 1
     store = statuses["order-events"].answer
-    places = [
+    found = [
         Place("gateway", "service", {"this page": "answered"}, "good", 0, middle),
         _writer(store, middle),
         _outbox(store, middle),
         *(Place(name, "exchange", {}, "", 3, 2 * row) for row, name in enumerate(exchanges)),
-        *(
-            _queue(name, depths[name].answer, statuses[name].answer, 2 * row)
-            for row, name in enumerate(queues)
-        ),
+        *(_queue(name, depths[name].answer, statuses, 2 * row) for row, name in enumerate(queues)),
         *(_consumer(name, statuses[name].answer, 2 * row) for row, name in enumerate(queues)),
     ]
-    by_name = {(place.kind, place.name): place for place in places}
+    shown = [msgspec.structs.replace(place, path=_path(place, paths)) for place in found]
     pairs = [
         (("service", "gateway"), ("service", "order-events")),
         (("service", "order-events"), ("outbox", "outbox")),
@@ -152,15 +127,39 @@ def flow(subscriptions: Mapping[str, Sequence[str]], statuses: Statuses, depths:
         ),
         *((("queue", queue), ("consumer", queue)) for queue in queues),
     ]
-    lines = [_line(by_name[start], by_name[end]) for start, end in pairs]
-    width = max(place.x for place in places) + BOX_WIDTH + MARGIN
-    height = max(place.y for place in places) + BOX_HEIGHT + MARGIN
-    return Flow(places, lines, width, height)
+    return Flow(shown, wide(shown, pairs), tall(shown, pairs))
+
+
+def _paths(found: Sequence[ProcessStatus]) -> dict[str, str]:
+    """Return the paths of all actors by their name; of supervisors, those that no actor has."""
+    everybody = [place for process in found for place in places(process.supervision)]
+    everybody.sort(key=lambda place: place.node.kind == "supervisor")
+    paths: dict[str, str] = {}
+    for place in everybody:
+        paths.setdefault(place.node.name, place.path)
+    return paths
+
+
+def _path(place: Place, paths: Mapping[str, str]) -> str:
+    if place.kind == "exchange":
+        return ""
+    if place.kind == "queue" and place.figures.get("parked", "0") not in ("0", UNKNOWN):
+        return f"/ops/dead-letters?queue={place.name}"
+    actor = {
+        "service": "http-gateway" if place.name == "gateway" else place.name,
+        "outbox": "outbox-relay",
+        "queue": f"consumer-{place.name}",
+        "consumer": f"lanes-{place.name}",
+    }[place.kind]
+    return f"/ops/actors/{paths[actor]}" if actor in paths else ""
 
 
 def _writer(status: ProcessStatus | None, row: int) -> Place:
     mailbox = None if status is None else status.mailbox
-    figures = {"mailbox": UNKNOWN if mailbox is None else f"{mailbox.depth} of {mailbox.capacity}"}
+    figures = {
+        "mailbox": UNKNOWN if mailbox is None else f"{mailbox.depth} of {mailbox.capacity}",
+        "appended": _rate(status, APPENDED),
+    }
     return Place("order-events", "service", figures, _tone(mailbox is not None), 1, row)
 
 
@@ -177,19 +176,20 @@ def _outbox(status: ProcessStatus | None, row: int) -> Place:
     return Place("outbox", "outbox", figures, _tone(not relay.last_error), 2, row)
 
 
-def _queue(
-    name: str, depths: list[QueueDepth] | None, status: ProcessStatus | None, row: int
-) -> Place:
-    delivered = {"delivered": _rate(status, f"{name}.delivered")}
+def _queue(name: str, depths: list[QueueDepth] | None, statuses: Statuses, row: int) -> Place:
+    rates = {
+        "in": _rate(statuses["order-events"].answer, f"{name}.routed"),
+        "out": _rate(statuses[name].answer, f"{name}.delivered"),
+    }
     if not depths:
-        unknown = {**dict.fromkeys(("ready", "later", "parked"), UNKNOWN), **delivered}
+        unknown = {**dict.fromkeys(("ready", "later", "parked"), UNKNOWN), **rates}
         return Place(name, "queue", unknown, "bad", 4, row)
     own, *delays, dead = depths
     figures = {
         "ready": str(own.ready),
         "later": str(sum(delay.ready for delay in delays)),
         "parked": str(dead.ready),
-        **delivered,
+        **rates,
     }
     return Place(name, "queue", figures, _tone(dead.ready == 0 and own.consumers > 0), 4, row)
 
@@ -225,10 +225,3 @@ def _since(statuses: Statuses) -> str | None:
 
 def _tone(well: bool) -> str:
     return "good" if well else "bad"
-
-
-def _line(start: Place, end: Place) -> str:
-    x1, y1 = start.x + BOX_WIDTH, start.y + BOX_HEIGHT // 2
-    x2, y2 = end.x, end.y + BOX_HEIGHT // 2
-    bend = (x1 + x2) // 2
-    return f"M{x1} {y1} C{bend} {y1} {bend} {y2} {x2} {y2}"

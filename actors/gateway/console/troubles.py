@@ -12,6 +12,7 @@ from actors.domain.operating import Figures
 from actors.gateway.console.backstage import Asked, ProcessStatus
 from actors.gateway.console.letters import Heap
 from actors.gateway.pages.durations import duration
+from actors.samples import RESTARTS
 from runtime.amqp.dead_letters import DeadLetter
 from runtime.node import NodeStatus
 from runtime.outbox import RelayStatistics
@@ -40,6 +41,13 @@ class Snapshot(msgspec.Struct, frozen=True):
     def processes(self) -> list[ProcessStatus]:
         """The processes that answered."""
         return processes(self.own, self.statuses)
+
+    @property
+    def restarts_last_hour(self) -> int | None:
+        """How often anything was restarted within the last hour; None where nobody tells."""
+        told = [row.samples.levels.get(RESTARTS) for row in self.processes if row.samples]
+        known = [round(levels[-1]) for levels in told if levels]
+        return sum(known) if known else None
 
     @property
     def restarts(self) -> int:

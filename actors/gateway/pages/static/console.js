@@ -96,7 +96,7 @@ class Watch {
       region.innerHTML = html;
       for (const id of open) { const found = document.getElementById(id); if (found) found.open = true; }
       if (focused?.id) document.getElementById(focused.id)?.focus();
-      else if (focused?.href) [...region.querySelectorAll("a")].find((link) => link.href === focused.href)?.focus();
+      else if (focused?.matches("a")) [...region.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused.getAttribute("href"))?.focus();
     }
     tick();
   }

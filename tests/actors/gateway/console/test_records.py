@@ -32,6 +32,7 @@ async def test_every_page_is_there_and_a_flush_is_in_the_audit(tmp_path: Path) -
                 assert shown.status == 200, page.path
         overview = await browser.get("/ops")
         assert "None." in overview.root.one(id="live-problems").text
+        assert "0 in the last hour" in overview.root.one(id="live-tiles").text
         assert "shipping-prepared/v1" in overview.text
         assert "Nobody has done anything yet" in (await browser.get("/ops/audit")).text
 
@@ -66,12 +67,36 @@ async def test_the_topology_tells_what_is_where(tmp_path: Path) -> None:
         system.running.system.sampler.take()
         page = await browser.get("/ops/topology")
         rows = [row.text for row in page.root.one(id="live-places").all("tr")]
-        assert sum("/s" in row for row in rows) == 7, "the outbox, each queue and its consumer"
+        assert sum("/s" in row for row in rows) == 8, "writer, outbox, each queue, its consumer"
         trees = page.root.one(id="live-trees")
         assert len(trees.all("ul")) == 1, "one process"
         assert "order-events" in trees.text
         assert "restart" not in trees.text
         assert order.id not in page.text
+        pictures = page.root.one(id="live-flow").all("svg")
+        leads = [[link.attributes["href"] for link in picture.all("a")] for picture in pictures]
+        assert leads[0] == leads[1], "the narrow picture leads where the wide one does"
+        assert len(leads[0]) == 9, "everybody but the exchanges"
+        assert "/ops/dead-letters?queue=payment" in leads[0]
+        for path in leads[0]:
+            assert (await browser.get(path)).status == 200, path
+
+
+async def test_what_is_bound_to_a_queue_is_what_goes_into_it(tmp_path: Path) -> None:
+    async with live_system(tmp_path) as system:
+        sampler = system.running.system.sampler
+        sampler.take()
+        order = await system.place()
+        await order.wait_for("shipping-prepared")
+        await system.quiet()
+        sampler.take()
+        per_s = sampler.samples().per_s
+        into = {name: rate for name, rate in per_s.items() if name.endswith(".routed")}
+        assert into.keys() == {"payment.routed", "shipping.routed", "notification.routed"}
+        # One order-created and one payment-captured; the mail of the first is the same event.
+        assert len(set(into.values())) == 1
+        assert into["payment.routed"] > 0
+        assert per_s["appended"] > per_s["published"] > into["payment.routed"]
 
 
 async def test_no_secret_is_on_the_page_of_settings(tmp_path: Path) -> None:

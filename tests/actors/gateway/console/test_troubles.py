@@ -9,6 +9,7 @@ from actors.gateway.console.troubles import Snapshot, troubles
 from runtime.amqp.dead_letters import DeadLetter
 from runtime.node import NodeStatus
 from runtime.outbox import RelayStatistics
+from runtime.sampling import Samples
 
 CHILD = NodeStatus("http-gateway", "child", None, "running", 0, None)
 ROOT = NodeStatus("ordermill", "supervisor", "one_for_one", "running", 0, None, (CHILD,))
@@ -83,3 +84,18 @@ def test_what_is_late_is_told() -> None:
     figures = msgspec.structs.replace(FIGURES, late=1)
     waits = [("1 order waits for a service of ours", "/ops/orders?idle=300")]
     assert told(figures=Asked(figures)) == waits
+
+
+def test_restarts_of_the_last_hour_are_added_over_the_processes_that_tell() -> None:
+    assert WELL.restarts_last_hour is None, "nobody has sampled"
+
+    def restarted(name: str, *levels: float) -> ProcessStatus:
+        child = msgspec.structs.replace(CHILD, name=name)
+        root = msgspec.structs.replace(ROOT, children=(child,))
+        samples = Samples(0, 10.0, [0] * len(levels), {"restarts": [*levels]}, 0.0, {})
+        return ProcessStatus(root, samples=samples)
+
+    here, there, silent = restarted("a", 5, 2), restarted("b", 1), restarted("c")
+    statuses = {"x": Asked(here), "y": Asked(there), "z": Asked(silent), "away": Asked(None, "?")}
+    seen = msgspec.structs.replace(WELL, own=here, statuses=statuses)
+    assert seen.restarts_last_hour == 3, "the latest of each process, once"
