@@ -289,7 +289,7 @@ class System:
     def _peeks(self) -> Mapping[str, Peek]:
         fed = (self.payment, self.shipping, self.notification)
         messages = [service.messages for service in fed if service is not None]
-        return peeks_of(self.order_events, messages, self._world.host.clock)
+        return peeks_of(self.order_events, self.shipping, messages, self._world.host.clock)
 
     def _apps(self) -> Apps:
         ready = self.ready

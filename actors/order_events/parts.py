@@ -1,5 +1,7 @@
 """The Order Event Service put together: what its clients share, and the children that run it."""
 
+from collections.abc import Sequence
+
 import anyio
 
 from actors.domain.order import Order
@@ -11,7 +13,7 @@ from actors.order_events.latest import Latest
 from actors.order_events.service import OrderEventsActor
 from actors.order_events.stages import count_stage
 from actors.order_events.wakeups import Wakeups
-from runtime.actor import ActorRef, actor_child
+from runtime.actor import ActorRef, Envelope, actor_child
 from runtime.child import ChildContext, ChildSpec
 from runtime.database import Database
 from runtime.errands import Errands
@@ -59,6 +61,7 @@ class OrderEventsParts:
             lag_s=outbox_warn_age_s,
         )
         self.errands = Errands("order-events", database, host.clock)
+        self._current: OrderEventsActor | None = None
         self._host = host
         self._telemetry = telemetry
         self._batch_max = batch_max
@@ -100,8 +103,12 @@ class OrderEventsParts:
             self.errands.child(),
         )
 
+    def at_work(self) -> Sequence[Envelope[Request]]:
+        """Return the batch that the writer decides now: it is in the mailbox no more."""
+        return () if self._current is None else self._current.at_work
+
     def _writer(self) -> OrderEventsActor:
-        return OrderEventsActor(
+        self._current = OrderEventsActor(
             self.database,
             self._host,
             self._telemetry,
@@ -109,6 +116,7 @@ class OrderEventsParts:
             on_kept=self.latest.keep,
             wake_relay=self.relay.wake,
         )
+        return self._current
 
     def _appended(self, order: Order) -> None:
         self.latest.put(order)

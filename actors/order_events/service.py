@@ -25,7 +25,10 @@ from runtime.transaction import Work
 
 
 class OrderEventsActor(Actor[Request]):
-    """The writer. Make a new one for each incarnation: its cache belongs to it alone."""
+    """The writer. Make a new one for each incarnation: its cache belongs to it alone.
+
+    ``at_work`` is the batch that it decides now.
+    """
 
     def __init__(
         self,
@@ -41,9 +44,17 @@ class OrderEventsActor(Actor[Request]):
         self._host = host
         self._telemetry = telemetry
         self._log = Log(Folds(), on_appended, on_kept, wake_relay)
+        self.at_work: Sequence[Envelope[Request]] = ()
 
     async def receive_batch(self, batch: Sequence[Envelope[Request]]) -> None:
         """Decide all requests in one commit; one that raises fails alone."""
+        self.at_work = batch
+        try:
+            await self._commit(batch)
+        finally:
+            self.at_work = ()
+
+    async def _commit(self, batch: Sequence[Envelope[Request]]) -> None:
         began_s = self._host.clock.monotonic()
         spans = self._telemetry.spans
         begun = [begin_append(spans, envelope.message) for envelope in batch]

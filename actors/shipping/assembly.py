@@ -4,6 +4,8 @@ Its database holds the inbox and the hold; the built-in carrier is another party
 of its own.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from actors.domain.order_events import OrderEvents
@@ -13,7 +15,7 @@ from actors.shipping.depot import Depot
 from actors.shipping.service import ShippingService, order_of
 from actors.shipping.shipments import AskedShipments, Ship, ShippingDesk
 from runtime import audit, hold, inbox
-from runtime.actor import ActorRef, actor_child
+from runtime.actor import ActorRef, Envelope, actor_child
 from runtime.child import ChildSpec, SupervisorSpec
 from runtime.database import DatabaseStatistics
 from runtime.jobs import Route
@@ -37,9 +39,9 @@ class ShippingStatus(msgspec.Struct, frozen=True):
 class Shipping:
     """The shipping service. Its database was opened with `MIGRATIONS` as `FILE`.
 
-    ``shipments`` is how this process asks it, ``erase`` has the carrier forget an order's
-    addresses; restarts leave both as they are. With ``auto_ship_s`` the carrier must be the
-    built-in `Depot`, which then reports its parcels by itself.
+    ``desk`` takes has-shipped requests, ``shipments`` is how this process asks it, ``erase`` has
+    the carrier forget an order's addresses; restarts leave them as they are. With ``auto_ship_s``
+    the carrier must be the built-in `Depot`, which then reports its parcels by itself.
     """
 
     def __init__(
@@ -54,8 +56,9 @@ class Shipping:
     ) -> None:
         self._order_events = order_events
         self._database = around.database
-        self._desk: ActorRef[Ship] = ActorRef("shipping-desk", mailbox_max)
-        self.shipments = AskedShipments(self._desk)
+        self.desk: ActorRef[Ship] = ActorRef("shipping-desk", mailbox_max)
+        self._current: ShippingDesk | None = None
+        self.shipments = AskedShipments(self.desk)
         self.messages = MessageService(
             QUEUE,
             {"payment-captured": Route(ShippingService(order_events, carrier).prepare, hold_s)},
@@ -74,8 +77,8 @@ class Shipping:
             self.messages.spec(),
             actor_child(
                 "shipping-desk",
-                lambda: ShippingDesk(self._order_events),
-                self._desk,
+                self._new_desk,
+                self.desk,
                 batch_max=BATCH_MAX,
             ),
         ]
@@ -88,5 +91,13 @@ class Shipping:
         return ShippingStatus(
             messages=self.messages.statistics(),
             database=self._database.statistics(),
-            desk=self._desk.statistics(),
+            desk=self.desk.statistics(),
         )
+
+    def at_work(self) -> Sequence[Envelope[Ship]]:
+        """Return the batch that the desk works on now: it is in the mailbox no more."""
+        return () if self._current is None else self._current.at_work
+
+    def _new_desk(self) -> ShippingDesk:
+        self._current = ShippingDesk(self._order_events)
+        return self._current

@@ -32,16 +32,24 @@ class Ship(msgspec.Struct, frozen=True):
 
 
 class ShippingDesk(Actor[Ship]):
-    """Appends ``shipped``; a batch at once, because the log decides about each on its own."""
+    """Appends ``shipped``; a batch at once, because the log decides about each on its own.
+
+    ``at_work`` is the batch that it works on now.
+    """
 
     def __init__(self, order_events: OrderEvents) -> None:
         self._order_events = order_events
+        self.at_work: Sequence[Envelope[Ship]] = ()
 
     async def receive_batch(self, batch: Sequence[Envelope[Ship]]) -> None:
         """Answer each request with its `Recorded`, or refuse it."""
-        async with anyio.create_task_group() as tasks:
-            for envelope in batch:
-                tasks.start_soon(self._answer, envelope)
+        self.at_work = batch
+        try:
+            async with anyio.create_task_group() as tasks:
+                for envelope in batch:
+                    tasks.start_soon(self._answer, envelope)
+        finally:
+            self.at_work = ()
 
     async def _answer(self, envelope: Envelope[Ship]) -> None:
         """Point of no return: the append's commit. Whoever asks again is told the original."""

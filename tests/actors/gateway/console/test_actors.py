@@ -1,12 +1,15 @@
 """Whoever is in the supervision tree: shown, and started again by operators alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from actors.parties import Parties
+from actors.tree_desk import ActorReply
 from runtime.node import NodeStatus
+from runtime.transaction import Work
 from tests.harness.browser_client import BrowserClient
 from tests.harness.operator_pages import browser_at, log_in
 from tests.harness.parties import WilfulProvider
@@ -15,6 +18,7 @@ from tests.harness.waiting import eventually
 
 WRITER = "ordermill/order-events/order-events"
 LANES = "ordermill/payment-service/payment/messages-payment/lanes-payment"
+DESK = "ordermill/shipping-service/shipping/shipping-desk"
 VIEWER = "a-viewer-of-the-tests-0123456789-abcdefghij"
 
 
@@ -176,3 +180,55 @@ async def test_what_is_held_can_be_looked_into_without_what_it_holds(tmp_path: P
         assert 0.0 <= waiting["age_s"] < 600.0
         for name in ("Ada", "ada@example.org", "Invalidenstrasse"):
             assert name not in (await browser.get(f"/ops/actors/{hold}")).text
+
+
+async def test_a_restart_that_takes_the_pages_away_says_so_before(tmp_path: Path) -> None:
+    async with live_system(tmp_path) as system:
+        browser = await let_in(system)
+        said = "for a moment nothing answers"
+        assert said in (await browser.get("/ops/actors/ordermill/http-gateway")).text
+        for path in ("ordermill/order-events/http-order-events", WRITER, LANES):
+            assert said not in (await browser.get(f"/ops/actors/{path}")).text
+
+
+async def test_a_batch_that_is_worked_on_is_shown_before_what_waits(tmp_path: Path) -> None:
+    async with live_system(tmp_path) as system:
+        parts = system.running.system.order_events
+        assert parts is not None
+        told: list[ActorReply] = []
+        commit = parts.database.write_all
+
+        async def watched(works: Sequence[Work[object]]) -> list[object | Exception]:
+            told.append(await system.running.system.tree_desk.look(WRITER))
+            return await commit(works)
+
+        parts.database.write_all = watched  # type: ignore[method-assign,assignment]
+        await system.place()
+        (row,) = told[0].waiting or []
+        assert (row.type, row.state) == ("place-order", "in work")
+        assert row.age_s is not None
+        assert row.age_s < parts.deadline_s
+        await system.quiet()
+        assert (await system.running.system.tree_desk.look(WRITER)).waiting == []
+
+
+async def test_what_the_shipping_desk_works_on_can_be_looked_into(tmp_path: Path) -> None:
+    async with live_system(tmp_path) as system:
+        shipping = system.running.system.shipping
+        assert shipping is not None
+        assert (await system.running.system.tree_desk.look(DESK)).waiting == []
+        order = await system.place()
+        await order.wait_for("shipping-prepared")
+        parts = system.running.system.order_events
+        assert parts is not None
+        told: list[ActorReply] = []
+        commit = parts.database.write_all
+
+        async def watched(works: Sequence[Work[object]]) -> list[object | Exception]:
+            told.append(await system.running.system.tree_desk.look(DESK))
+            return await commit(works)
+
+        parts.database.write_all = watched  # type: ignore[method-assign,assignment]
+        await order.ship()
+        shown = [(row.type, row.lane, row.state) for reply in told for row in reply.waiting or []]
+        assert shown == [("shipped", order.id, "in work")]
