@@ -29,7 +29,10 @@ _VERSION_DIGITS_MAX = 9
 
 
 class OrderPages:
-    """Shows one order; ``?at=`` as it was at a version, ``?view=`` in one of three ways."""
+    """Shows one order; ``?at=`` as it was at a version, ``?view=`` in one of three ways.
+
+    ``?order=newest`` begins with the newest event, in every view that is a list.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -42,7 +45,7 @@ class OrderPages:
         newest, events = await history(self._gateway, order_id)
         at = _version(newest)
         order = newest if at is None else await self._as_it_was(order_id, at)
-        view = request.args.get("view", "")
+        view, newest_first = request.args.get("view", ""), request.args.get("order") == "newest"
         seen = [event for event in events if event.version <= order.version]
         backstage, now_ms = self._console.backstage, self._console.site.now_ms()
         states = await self._states(events)
@@ -66,7 +69,8 @@ class OrderPages:
                 newest, events, backstage.subscriptions, states, letters, now_ms
             ),
             locks=diagnosis.locks(order),
-            entries=story.timeline(seen),
+            entries=story.timeline(seen)[:: -1 if newest_first else 1],
+            newest_first=newest_first,
             picture=picture(seen),
             consumed={event.id: told(event, backstage.subscriptions) for event in seen},
             raw={event.id: _data(event) for event in seen},

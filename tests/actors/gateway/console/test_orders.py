@@ -38,6 +38,19 @@ async def test_an_order_is_found_by_all_that_names_it_and_shown_as_it_was(tmp_pa
         for view in ("story", "lanes", "raw"):
             page = await browser.get(f"/ops/orders/{order.id}?view={view}")
             assert "shipping-prepared" in page.text, view
+        for view in ("story", "raw"):
+            lists = [
+                (await browser.get(f"/ops/orders/{order.id}?view={view}{query}")).root.one(
+                    id="live-history"
+                )
+                for query in ("", "&order=newest")
+            ]
+            first, last = (rows.text.index("order-created") for rows in lists)
+            prepared = [rows.text.index("shipping-prepared") for rows in lists]
+            assert (first < prepared[0], last > prepared[1]) == (True, True), view
+        newest = await browser.get(f"/ops/orders/{order.id}?order=newest")
+        assert newest.link("Raw") == "?view=raw&order=newest#history", "kept in all views"
+        assert newest.link("Oldest first") == "?view=story#history"
         assert (await browser.get(f"/ops/orders/{order.id}?at=99")).title == shown.title
         assert (await browser.get("/ops/orders/ord_none")).status == 404
         nobody = f"/ops/orders/ord_{'0' * 26}"
