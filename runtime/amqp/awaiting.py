@@ -42,16 +42,14 @@ async def bounded(call: Coroutine[Any, Any, T], seconds: float, what: str) -> T:
     return _result(task, what)
 
 
-async def finish(call: Coroutine[Any, Any, None], seconds: float, *, cut: bool = True) -> None:
+async def finish(call: Coroutine[Any, Any, None], seconds: float) -> None:
     """Give a clean-up call at most ``seconds``, and ignore how it ends.
-
-    Without ``cut`` the call is bounded by itself, and goes on when the time is up.
 
     ``Connection.close`` lets a bare ``CancelledError`` out of a surrounding anyio scope, so it must
     never be awaited in a task that belongs to somebody. Who is cancelled meanwhile waits no longer,
-    but the call goes on: a channel that nobody closes keeps its consumer, and that one's messages.
+    but the call goes on.
     """
-    await asyncio.wait([detach(call, seconds if cut else None)], timeout=seconds)
+    await asyncio.wait([detach(call, seconds)], timeout=seconds)
 
 
 async def either(first: anyio.Event, second: anyio.Event) -> None:

@@ -52,6 +52,7 @@ class Session:
         self.lost = anyio.Event()
         self.reason = ""
         self.poisoned = False
+        self._closings: dict[asyncio.Task[None], None] = {}
         self._connection = connection
         self._transport = transport
         self._closing = connection.closing
@@ -102,13 +103,16 @@ class Session:
         Channel.Close (channel.py, ``rpc``), which is an error of the whole connection (504) if the
         broker has carried out the first. One that is not answered costs the session, like any call.
         """
-        closing = self.call(channel.close(), "close a channel", within_s=OPEN_S_MAX)
-        await finish(closing, CLOSE_S_MAX, cut=False)
+        call = self.call(channel.close(), "close a channel", within_s=OPEN_S_MAX)
+        closing = detach(call, None)
+        self._closings[closing] = None
+        closing.add_done_callback(lambda ended: self._closings.pop(ended, None))
+        await asyncio.wait([closing], timeout=CLOSE_S_MAX)
 
     def abandon(self, reason: str) -> None:
         """Cut the connection now: what was not sent never will be, and ``lost`` is set."""
         self._lose(reason)
-        self._transport.abort()
+        self._cut()
         detach(self._connection.close(), CLOSE_S_MAX)
 
     async def close(self) -> None:
@@ -117,7 +121,13 @@ class Session:
         try:
             await finish(self._connection.close(), CLOSE_S_MAX)
         finally:
-            self._transport.abort()
+            self._cut()
+
+    def _cut(self) -> None:
+        """Cut the connection; nobody can answer any more that a channel is closed."""
+        self._transport.abort()
+        for closing in [one for one in self._closings if one is not asyncio.current_task()]:
+            closing.cancel()
 
     def _free_number(self) -> int:
         number = 1

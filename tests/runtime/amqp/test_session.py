@@ -1,7 +1,10 @@
 """One live connection: what a call without an answer costs."""
 
+import asyncio
+
 import anyio
 import pytest
+from aiormq.channel import Channel
 
 from runtime.amqp.address import Address
 from runtime.amqp.session import connect, plain
@@ -42,6 +45,31 @@ async def test_a_channel_that_closes_slowly_is_told_so_once(
         assert broker.heard.count("Channel.Close") == 1
         assert not session.lost.is_set()
         session.abandon("seen enough")
+
+
+class WaitsForASecondAnswer(Channel):
+    """aiormq's channel, where its closing was cancelled from inside: it does not see the end."""
+
+    async def close(self, *_: object, **__: object) -> None:
+        await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize("ending", ["close", "abandon"])
+async def test_no_closing_outlives_the_connection(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """Nobody can answer it any more, and a process that stops in order leaves no task behind."""
+    session = await connect(Address.parse(broker_url), 10, "test", 1)
+    channel = await session.channel(WaitsForASecondAnswer)
+    with monkeypatch.context() as patch:
+        patch.setattr("runtime.amqp.session.CLOSE_S_MAX", 0.05)
+        await session.end(channel)
+    if ending == "close":
+        await session.close()
+    else:
+        session.abandon("seen enough")
+    with anyio.fail_after(2):  # a call is bounded by five seconds
+        await until(lambda: not any("Session.call" in repr(one) for one in asyncio.all_tasks()))
 
 
 async def test_a_channel_that_never_closes_costs_the_session(
