@@ -103,11 +103,13 @@ class Session:
         Channel.Close (channel.py, ``rpc``), which is an error of the whole connection (504) if the
         broker has carried out the first. One that is not answered costs the session, like any call.
         """
-        call = self.call(channel.close(), "close a channel", within_s=OPEN_S_MAX)
-        closing = detach(call, None)
+        closing = detach(self._close(channel), None)
         self._closings[closing] = None
         closing.add_done_callback(lambda ended: self._closings.pop(ended, None))
         await asyncio.wait([closing], timeout=CLOSE_S_MAX)
+
+    async def _close(self, channel: Channel) -> None:
+        await self.call(channel.close(), "close a channel", within_s=OPEN_S_MAX)
 
     def abandon(self, reason: str) -> None:
         """Cut the connection now: what was not sent never will be, and ``lost`` is set."""

@@ -69,7 +69,7 @@ async def test_no_closing_outlives_the_connection(
     else:
         session.abandon("seen enough")
     with anyio.fail_after(2):  # a call is bounded by five seconds
-        await until(lambda: not any("Session.call" in repr(one) for one in asyncio.all_tasks()))
+        await until(lambda: not any("Session._close" in repr(one) for one in asyncio.all_tasks()))
 
 
 async def test_a_channel_that_never_closes_costs_the_session(
