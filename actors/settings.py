@@ -48,8 +48,7 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         int, Meta(ge=0, le=8, description="trusted proxies in front, exactly; 0 means none")
     ] = 0
     requests_max: Annotated[
-        Count,
-        Meta(description="requests in work, reads and writes counted apart; more get 503"),
+        Count, Meta(description="requests in work, reads and writes counted apart; more get 503")
     ] = 400
     connections_max: Annotated[
         Count,
@@ -169,14 +168,18 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue_type: Annotated[
         Literal["quorum", "classic"], Meta(description="kind of queue declared on the broker")
     ] = "quorum"
-    prefetch: Annotated[
-        Annotated[int, Meta(ge=1, le=2000)], Meta(description="deliveries in work per queue")
-    ] = 128
-    confirm_timeout_s: PositiveSeconds = 10.0
+    prefetch: Annotated[int, Meta(ge=1, le=2000, description="deliveries in work per queue")] = 128
+    confirm_timeout_s: Annotated[
+        PositiveSeconds,
+        Meta(description="how long a confirm is waited for; then the message is sent again"),
+    ] = 10.0
     heartbeat_s: Annotated[
         int, Meta(ge=1, le=600, description="seconds between heartbeats on a connection")
     ] = 10
-    reconnect_s_min: PositiveSeconds = 0.1
+    reconnect_s_min: Annotated[
+        PositiveSeconds,
+        Meta(description="first pause between attempts to connect; the next ones are longer"),
+    ] = 0.1
     reconnect_s_max: Annotated[
         PositiveSeconds, Meta(description="longest pause between two attempts to connect")
     ] = 2.0
@@ -197,30 +200,41 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Dedup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long the ids of processed messages are remembered."""
 
-    retention_s: PositiveSeconds = 604800.0
+    retention_s: Annotated[
+        PositiveSeconds,
+        Meta(description="how long a processed message is known again; mails are for ever"),
+    ] = 604800.0
 
 
 class Outbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The relay from the event store to the broker."""
 
-    poll_s: PositiveSeconds = 0.5
-    batch_max: Count = 256
-    warn_age_s: PositiveSeconds = 30.0
+    poll_s: Annotated[
+        PositiveSeconds, Meta(description="how often the relay looks where nobody wakes it")
+    ] = 0.5
+    batch_max: Annotated[Count, Meta(description="messages that are published at a time")] = 256
+    warn_age_s: Annotated[
+        PositiveSeconds,
+        Meta(description="an older event is a problem: in the log, at /ops and /readyz"),
+    ] = 30.0
 
 
 class Idempotency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long an Idempotency-Key gives the same answer."""
 
-    retention_s: PositiveSeconds = 604800.0
+    retention_s: Annotated[
+        PositiveSeconds, Meta(description="how long an Idempotency-Key gives the same answer")
+    ] = 604800.0
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rules of the public API."""
 
-    require_if_match: bool = False
+    require_if_match: Annotated[
+        bool, Meta(description="whether a change of an order needs If-Match (else 428)")
+    ] = False
     rate_per_min: Annotated[
-        Annotated[int, Meta(ge=0, le=10**6)],
-        Meta(description="writes a minute for each guest; 0 means no limit"),
+        int, Meta(ge=0, le=10**6, description="writes a minute for each guest; 0 means no limit")
     ] = 60
     deadline_s: Annotated[
         PositiveSeconds, Meta(description="an answer of order-events is waited for this long")
@@ -230,25 +244,41 @@ class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Server-sent events."""
 
-    heartbeat_s: PositiveSeconds = 15.0
-    clients_max: Count = 200
+    heartbeat_s: Annotated[
+        PositiveSeconds, Meta(description="how often a stream without news says that it is alive")
+    ] = 15.0
+    clients_max: Annotated[Count, Meta(description="open streams; one more gets 429")] = 200
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Actors and their supervision."""
 
     lanes: Annotated[Count, Meta(description="orders that one service works on at a time")] = 64
-    mailbox_max: Count = 1024
-    restarts_max: Count = 5
-    restart_window_s: PositiveSeconds = 30.0
-    backoff_s_max: PositiveSeconds = 10.0
-    shutdown_timeout_s: PositiveSeconds = 10.0
+    mailbox_max: Annotated[
+        Count, Meta(description="requests that wait for order-events at most; one more gets 503")
+    ] = 1024
+    restarts_max: Annotated[
+        Count,
+        Meta(description="right below the root, within the window; one more ends the process"),
+    ] = 5
+    restart_window_s: Annotated[PositiveSeconds, Meta(description="the window of restarts_max")] = (
+        30.0
+    )
+    backoff_s_max: Annotated[
+        PositiveSeconds, Meta(description="longest pause before one of these restarts")
+    ] = 10.0
+    shutdown_timeout_s: Annotated[
+        PositiveSeconds, Meta(description="how long requests in work are given to end at a stop")
+    ] = 10.0
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Logging, on standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="what matters less is not logged"),
+    ] = "info"
     format: Annotated[
         Literal["auto", "text", "json"], Meta(description="auto: text on a terminal, else JSON")
     ] = "auto"
