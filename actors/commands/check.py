@@ -9,9 +9,11 @@ from pathlib import Path
 
 import anyio
 import click
+import msgspec
 
 import runtime
 from actors.cli import Options
+from actors.commands.operating import FORMAT, print_json
 from actors.commands.settings import load_settings
 from actors.messaging import EMBEDDED
 from actors.process import preflight
@@ -21,6 +23,7 @@ from runtime.host import production_host
 from runtime.wal import damage_at_rest
 
 WAL_RESET_FIXED = (3, 51, 3)
+WIDTH = 100
 CLOCK_S_MIN = 1_700_000_000  # November 2023: an earlier clock was never set
 
 
@@ -32,10 +35,20 @@ class Failed(Exception):
         self.todo = todo
 
 
+class Checked(msgspec.Struct, frozen=True):
+    """How one check went: what was found, and what to do about it where that is not ``ok``."""
+
+    name: str
+    ok: bool
+    found: str
+    todo: str = ""
+
+
 @click.command()
 @click.option("--only", help="Comma separated: python,config,store,broker,ports,clock.")
+@FORMAT
 @click.pass_obj
-def check(options: Options, only: str | None) -> int:
+def check(options: Options, only: str | None, format_: str) -> int:
     """Check configuration, store, broker, ports and clock."""
     checks: dict[str, Callable[[Settings], str]] = {
         "python": _python,
@@ -50,22 +63,36 @@ def check(options: Options, only: str | None) -> int:
     if unknown:
         raise ConfigurationError(f"--only {unknown[0]}: one of {', '.join(checks)}")
     settings = load_settings(options).settings
-    failed = sum(not _passes(name, checks[name], settings) for name in names)
-    if failed:
+    found = [_checked(name, checks[name], settings, say=format_ == "text") for name in names]
+    failed = sum(not row.ok for row in found)
+    if format_ == "json":
+        print_json("check", ok=not failed, data=msgspec.to_builtins(found))
+    elif failed:
         click.echo(f"{failed} of {len(names)} failed")
     return 3 if failed else 0
 
 
-def _passes(name: str, run: Callable[[Settings], str], settings: Settings) -> bool:
+def _checked(
+    name: str, run: Callable[[Settings], str], settings: Settings, *, say: bool
+) -> Checked:
     try:
-        click.echo(f"ok    {name:<8} {run(settings)}")
+        row = Checked(name, True, run(settings))
     except Failed as failed:
-        click.echo(f"FAIL  {name:<8} {failed}   -> {failed.todo}")
-        return False
+        row = Checked(name, False, str(failed), failed.todo)
     except ConfigurationError as error:
-        click.echo(f"FAIL  {name:<8} {error}   -> {error.hint}")
-        return False
-    return True
+        row = Checked(name, False, str(error), error.hint)
+    if say:
+        click.echo("\n".join(_lines(row)))
+    return row
+
+
+def _lines(row: Checked) -> list[str]:
+    """Return a line; two where one would be longer than a terminal is wide."""
+    line = f"{'ok  ' if row.ok else 'FAIL'}  {row.name:<8} {row.found}"
+    if not row.todo:
+        return [line]
+    whole = f"{line}   -> {row.todo}"
+    return [whole] if len(whole) <= WIDTH else [line, f"{'':<15}-> {row.todo}"]
 
 
 def _python(_: Settings) -> str:
@@ -86,7 +113,8 @@ def _python(_: Settings) -> str:
 def _config(options: Options) -> str:
     sources = load_settings(options).sources.values()
     given = [source for source in sources if source != "default"]
-    return f"{len(given)} settings given, the rest defaults"
+    some = "1 setting" if len(given) == 1 else f"{len(given)} settings"
+    return f"{some} given, the rest defaults"
 
 
 def _store(settings: Settings) -> str:

@@ -1,12 +1,12 @@
 """``ordermill config``: what is configured, where each value comes from, what a key accepts."""
 
-import json
 from difflib import get_close_matches
 
 import click
 import msgspec
 
 from actors.cli import Options
+from actors.commands.operating import FORMAT, print_json
 from actors.commands.settings import load_settings
 from actors.settings import Settings
 from runtime.config import Loaded, describe, json_schema
@@ -21,7 +21,7 @@ def config() -> None:
 
 @config.command()
 @click.option("--sources", is_flag=True, help="Say where each value comes from.")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
+@FORMAT
 @click.pass_obj
 def show(options: Options, sources: bool, format_: str) -> None:
     """Print every setting; secrets as ***."""
@@ -32,7 +32,7 @@ def show(options: Options, sources: bool, format_: str) -> None:
             setting.key: {"value": value, "source": loaded.sources[setting.key]}
             for setting, value in rows
         }
-        click.echo(json.dumps({"schema": "ordermill.config/v1", "settings": body}, indent=2))
+        print_json("config", settings=body)
         return
     width = max(len(setting.key) for setting, _ in rows)
     for setting, value in rows:
@@ -58,7 +58,8 @@ def check(options: Options) -> None:
 
 @config.command()
 @click.argument("key")
-def explain(key: str) -> None:
+@FORMAT
+def explain(key: str, format_: str) -> None:
     """Say what one key means, accepts, and defaults to."""
     setting = {setting.key: setting for setting in describe(Settings)}.get(key)
     if setting is None:
@@ -67,7 +68,17 @@ def explain(key: str) -> None:
             f"there is no setting {key}",
             hint=f"did you mean {near[0]}?" if near else "see them all: ordermill config show",
         )
-    click.echo(f"{setting.key}: {setting.description or 'see the README'}")
+    if format_ == "json":
+        print_json(
+            "setting",
+            key=setting.key,
+            description=setting.description,
+            accepts=setting.accepts,
+            default=setting.default_text,
+            variable=setting.variable,
+        )
+        return
+    click.echo(f"{setting.key}: {setting.description}")
     click.echo(f"  accepts   {setting.accepts}")
     click.echo(f"  default   {setting.default_text or '(none)'}")
     click.echo(f"  variable  {setting.variable}")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from actors.settings import Settings
+from runtime.config import describe
 from tests.harness.command import FREE_PORTS, run, up
 
 
@@ -65,6 +67,28 @@ def test_check_passes_on_a_fresh_folder_and_says_what_fails(tmp_path: Path) -> N
     assert bad.returncode == 3
     assert "FAIL  store" in bad.stdout
     assert "1 of 2 failed" in bad.stdout
+    assert max(map(len, bad.stdout.splitlines()[1:2])) <= 100, "what to do is on the next line"
+    assert bad.stdout.splitlines()[2].lstrip().startswith("-> ")
+
+
+def test_check_tells_a_program_the_same(tmp_path: Path) -> None:
+    with up(tmp_path):
+        done = run(*FREE_PORTS, "check", "--only", "clock,store", "--format", "json", cwd=tmp_path)
+    assert done.returncode == 3
+    told = json.loads(done.stdout)
+    assert (told["schema"], told["ok"]) == ("ordermill.check/v1", False)
+    clock, store = told["data"]
+    assert clock == {"name": "clock", "ok": True, "found": "plausible", "todo": ""}
+    assert (store["name"], store["ok"], "locked" in store["found"]) == ("store", False, True)
+    assert "--data-dir" in store["todo"]
+
+
+def test_every_setting_says_what_it_is(tmp_path: Path) -> None:
+    assert [row.key for row in describe(Settings) if not row.description] == []
+    done = run("config", "explain", "runtime.restarts_max", "--format", "json", cwd=tmp_path)
+    told = json.loads(done.stdout)
+    assert (told["schema"], told["default"]) == ("ordermill.setting/v1", "5")
+    assert told["variable"] == "ORDERMILL_RUNTIME_RESTARTS_MAX"
 
 
 def test_nobody_to_talk_to_is_said_with_what_to_do(tmp_path: Path) -> None:
