@@ -15,6 +15,7 @@ class Watch {
     this.served = new Map(this.regions.map((region) => [region.id, region.innerHTML]));
     this.failures = 0;
     this.paused = false;
+    this.missed = 0;
     this.at = Date.now();
   }
 
@@ -36,6 +37,7 @@ class Watch {
 
   pause() {
     this.paused = !this.paused;
+    this.missed = 0;
     this.say();
     if (!this.paused) this.again(0);
   }
@@ -44,9 +46,10 @@ class Watch {
     if (!this.state) return;
     const seconds = Math.round((Date.now() - this.at) / 1000);
     this.state.dataset.state = this.failures ? "lost" : this.paused ? "paused" : "live";
-    const live = this.paused ? "Paused" : `Live, updated ${seconds < 2 ? "just now" : `${seconds} s ago`}`;
+    const missed = this.missed ? `, ${this.missed} new` : "";
+    const live = this.paused ? `Paused${missed}` : `Live, updated ${seconds < 2 ? "just now" : `${seconds} s ago`}`;
     this.text.textContent = this.failures ? `No answer for ${seconds} s, retrying` : live;
-    this.button.textContent = this.paused ? "Go on" : "Pause";
+    this.button.textContent = this.paused ? (this.missed ? "Show them" : "Go on") : "Pause";
   }
 
   again(ms) {
@@ -57,7 +60,8 @@ class Watch {
   follow() {
     if (!this.tail) return;
     const source = new EventSource(this.tail);
-    const changed = () => {
+    const changed = (event) => {
+      if (this.paused && event.lastEventId) { this.missed += 1; this.say(); }
       if (this.soon || this.paused) return;
       this.soon = setTimeout(() => { this.soon = null; this.refresh(); }, SOON_MS);
     };

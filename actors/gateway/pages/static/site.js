@@ -42,7 +42,8 @@ function copyButton(button) {
   const label = button.textContent;
   button.hidden = false;
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(byId(button.dataset.copy).value);
+    const { value, textContent } = byId(button.dataset.copy);
+    await navigator.clipboard.writeText(value ?? textContent);
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = label; }, 2000);
   });
