@@ -12,6 +12,7 @@ from actors.domain.order import Order, payment_status, shipping_status, status
 from actors.gateway.auth import is_order_id
 from actors.gateway.console import diagnosis
 from actors.gateway.console.backstage import Asked, asked_all
+from actors.gateway.console.chapters import chapters
 from actors.gateway.console.console import Console
 from actors.gateway.console.lanes import picture
 from actors.gateway.console.letters import parked
@@ -50,6 +51,7 @@ class OrderPages:
         backstage, now_ms = self._console.backstage, self._console.site.now_ms()
         states = await self._states(events)
         letters = await parked(backstage.desks, _with_parked(states))
+        entries = story.timeline(seen)[:: -1 if newest_first else 1]
         told = partial(diagnosis.consumed, states=states, letters=letters)
         return self._console.page(
             session,
@@ -69,7 +71,8 @@ class OrderPages:
                 newest, events, backstage.subscriptions, states, letters, now_ms
             ),
             locks=diagnosis.locks(order),
-            entries=story.timeline(seen)[:: -1 if newest_first else 1],
+            entries=entries,
+            chapters=chapters(entries),
             newest_first=newest_first,
             picture=picture(seen),
             consumed={event.id: told(event, backstage.subscriptions) for event in seen},

@@ -38,6 +38,9 @@ async def test_an_order_is_found_by_all_that_names_it_and_shown_as_it_was(tmp_pa
         for view in ("story", "lanes", "raw"):
             page = await browser.get(f"/ops/orders/{order.id}?view={view}")
             assert "shipping-prepared" in page.text, view
+        told = [found.text for found in shown.root.one(id="live-history").all("h3")]
+        assert told == ["Order", "Payment", "Shipping", "E-mails"]
+        assert "We received your order" in shown.root.one(id="live-history").text
         for view in ("story", "raw"):
             lists = [
                 (await browser.get(f"/ops/orders/{order.id}?view={view}{query}")).root.one(
@@ -45,9 +48,9 @@ async def test_an_order_is_found_by_all_that_names_it_and_shown_as_it_was(tmp_pa
                 )
                 for query in ("", "&order=newest")
             ]
-            first, last = (rows.text.index("order-created") for rows in lists)
-            prepared = [rows.text.index("shipping-prepared") for rows in lists]
-            assert (first < prepared[0], last > prepared[1]) == (True, True), view
+            began = [rows.text.index("payment-auth-in-progress") for rows in lists]
+            ended = [rows.text.index("payment-captured") for rows in lists]
+            assert (began[0] < ended[0], began[1] > ended[1]) == (True, True), view
         newest = await browser.get(f"/ops/orders/{order.id}?order=newest")
         assert newest.link("Raw") == "?view=raw&order=newest#history", "kept in all views"
         assert newest.link("Oldest first") == "?view=story#history"
