@@ -34,6 +34,9 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
 from hypercorn.utils import parse_socket_addr
 
+from runtime.endings import fatal_error
+from runtime.errors import StoreBroken
+
 HEAD_BYTES_MAX = 16 * 1024
 HEAD_LINES_MAX = 128
 STALL_S = 10.0
@@ -229,6 +232,10 @@ class Connection(TCPServer):
                 await self._read_data()
         except OSError:
             pass  # the client is gone
+        except BaseExceptionGroup as errors:
+            if not isinstance(fatal_error(errors), StoreBroken):
+                raise
+            # The process ends by it, and says so; there is nobody here to be told.
         finally:
             self._client_came()  # a request that ended after the reading has set it once more
             await self._close()

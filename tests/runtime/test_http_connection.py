@@ -11,6 +11,7 @@ import pytest
 from anyio.abc import SocketStream
 
 from runtime import http, http_connection
+from runtime.errors import StoreBroken
 from runtime.http import HttpServer
 from runtime.http_connection import HEAD_BYTES_MAX, HEAD_LINES_MAX
 from tests.harness.raw_http import HOST, ask, until_answered, until_closed
@@ -23,7 +24,8 @@ LARGE = b"x" * 100_000
 class App:
     """Says what it was asked; refuses all posts without reading them.
 
-    ``/large`` and ``/ticks`` repeat themselves until the client goes; ``/hang`` waits.
+    ``/large`` and ``/ticks`` repeat themselves until the client goes; ``/hang`` waits; ``/broken``
+    ends as where a store is broken.
     """
 
     def __init__(self) -> None:
@@ -56,6 +58,8 @@ class App:
     ) -> None:
         if scope["path"] == "/hang":
             await self.hanging.wait()
+        if scope["path"] == "/broken":
+            raise StoreBroken("the outcome is unknown")
         status = 413 if scope["method"] == "POST" else 200
         body = f"{scope['method']} {scope['path']} HTTP/{scope['http_version']}".encode()
         headers = [(b"content-length", b"%d" % len(body))]
@@ -98,7 +102,7 @@ async def server(app: App, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Ht
         server = HttpServer(app, "127.0.0.1", 0, connections_max=3, grace_s=0.05)
         async with running(server.run):
             yield server
-    assert caplog.records == []
+    assert caplog.get_records("call") == []
 
 
 # What is read
@@ -310,6 +314,15 @@ async def test_what_follows_a_last_request_holds_up_nobody(server: HttpServer) -
     async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
         await stream.send(last + b"GET / HTTP/1.1\r\n" * 1000)
         assert (await until_closed(stream)).startswith((b"HTTP/1.1 200", b"HTTP/1.1 400"))
+    await until(lambda: server.connections == 0)
+
+
+async def test_a_store_that_breaks_ends_the_connection_and_is_told_elsewhere(
+    server: HttpServer,
+) -> None:
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(b"GET /broken HTTP/1.1\r\n" + HOST + b"\r\n")
+        await until_closed(stream)
     await until(lambda: server.connections == 0)
 
 
