@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.budget import budget
 from bench.results import CaseResult, Results
-from bench.sample import spread
+from bench.sample import figures, spread
 from bench.targets import Judged, number
 
 BEGIN = "<!-- bench: `ordermill bench report --readme README.md` writes this -->"
@@ -54,8 +54,7 @@ def figures_table(case: CaseResult) -> list[Row]:
     """Return what only some cases measure, a header first; the header alone if there is nothing."""
     rows: list[Row] = [("who", "figure", "median (least .. most)")]
     for name, contender in case.contenders.items():
-        for figure in contender.samples[0].figures:
-            found = spread(contender.samples, figure)
+        for figure, found in figures(contender.samples).items():
             around = f"{number(found.median)} ({number(found.low)} .. {number(found.high)})"
             rows.append((name, figure, around))
     return rows

@@ -6,7 +6,7 @@ import msgspec
 
 from bench.case import Case, Role
 from bench.machine import Machine
-from bench.sample import Sample, spread
+from bench.sample import Sample, figures, spread
 from runtime.errors import ConfigurationError
 
 SCHEMA = "ordermill.bench/v1"
@@ -79,7 +79,7 @@ def line_of(operation: str, samples: list[Sample]) -> list[str]:
     if samples[0].latency is not None:
         p50, p99 = spread(samples, "p50"), spread(samples, "p99")
         lines.append(f"p50 {_short(p50.median)} ms  p99 {_short(p99.median)} ms")
-    lines += [f"{name} {_short(spread(samples, name).median)}" for name in samples[0].figures]
+    lines += [f"{name} {_short(found.median)}" for name, found in figures(samples).items()]
     errors = sum(sample.errors for sample in samples)
     if errors:
         lines.append(f"{errors} errors")

@@ -91,6 +91,15 @@ def spread(samples: Sequence[Sample], metric: str) -> Spread:
     return Spread.of([sample.value(metric) for sample in samples])
 
 
+def figures(samples: Sequence[Sample]) -> dict[str, Spread]:
+    """Return the spread of each of their ``figures``, over the rounds that have it.
+
+    A stage that a round never met, say, is not in its sample.
+    """
+    names = {name: None for sample in samples for name in sample.figures}
+    return {name: spread([one for one in samples if name in one.figures], name) for name in names}
+
+
 def ratio(above: Sequence[Sample], below: Sequence[Sample], metric: str) -> Spread:
     """Return how many times ``below`` goes into ``above``, round by round as they took turns."""
     pairs = zip(above, below, strict=False)

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.sample import Latency, Sample, Spread, ratio, spread
+from bench.sample import Latency, Sample, Spread, figures, ratio, spread
 
 
 def sample(operations: int = 100, *, wall_s: float = 2.0, cpu_s: float = 0.01) -> Sample:
@@ -47,3 +47,11 @@ def test_a_ratio_is_taken_round_by_round() -> None:
 def test_a_spread_holds_the_median_and_the_ends() -> None:
     samples = [sample(wall_s=wall_s) for wall_s in (1.0, 4.0, 2.0)]
     assert spread(samples, "rate") == Spread(50.0, 25.0, 100.0)
+
+
+def test_a_figure_that_one_round_has_not_is_of_the_others() -> None:
+    other = Sample(operations=1, wall_s=1.0, cpu_s=1.0, memory_mib=1.0, figures={"writes": 2.0})
+    assert figures([sample(), other, sample()]) == {
+        "reads": Spread(7.0, 7.0, 7.0),
+        "writes": Spread(2.0, 2.0, 2.0),
+    }
