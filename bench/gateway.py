@@ -5,6 +5,7 @@
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -34,6 +35,7 @@ from actors.settings import Api, Http, Settings
 from actors.tree_desk import TreeDesk
 from bench.order_store import OrderStore, with_order_store
 from bench.supervised import Ground
+from runtime.host import run_process
 
 
 class AtOnce:
@@ -110,7 +112,7 @@ def main() -> None:
     parser.add_argument("--folder", required=True, type=Path)
     parser.add_argument("--alone", action="store_true", help="Answer at once, keep nothing.")
     given = parser.parse_args()
-    anyio.run(lambda: serve(given.folder, alone=given.alone))
+    run_process(partial(serve, given.folder, alone=given.alone))
 
 
 if __name__ == "__main__":

@@ -93,6 +93,14 @@ class Lanes(Generic[T]):
         After a crash the handlers at work are cancelled one by one, in the order of their lanes.
         """
         assert self._begin is None, "lanes run once"
+        try:
+            await self._run(handle)
+        finally:
+            self.close()  # also where it was cancelled: no lane can begin any more
+        if self._failure is not None:
+            raise self._failure
+
+    async def _run(self, handle: Callable[[T], Awaitable[None]]) -> None:
         own = copy_context()  # a lane is of whoever runs the lanes, not of who puts something in
         async with anyio.create_task_group() as group:
 
@@ -111,8 +119,6 @@ class Lanes(Generic[T]):
             for scope, end in self._begun:
                 scope.cancel()
                 await end.wait()
-        if self._failure is not None:
-            raise self._failure
 
     def close(self) -> None:
         """Start nothing new: items at work finish, the others are dropped, then `run` returns."""

@@ -202,8 +202,13 @@ class End(asyncio.Transport):
         """The peer has taken this many bytes."""
         self._in_flight -= size
         if self._write_paused and self._in_flight < _LOW_WATER and not self.lost:
+            self.wire.loop.call_soon(self._resume, context=self.context)
+
+    def _resume(self) -> None:
+        """Let the writer go on, unless more was sent meanwhile: it waits still, and is told once."""
+        if self._write_paused and self._in_flight < _LOW_WATER and not self.lost:
             self._write_paused = False
-            self.wire.loop.call_soon(self.protocol.resume_writing, context=self.context)
+            self.protocol.resume_writing()
 
     def _lose(self, error: Exception | None) -> None:
         if not self.lost:

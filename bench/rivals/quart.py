@@ -4,7 +4,6 @@ Run alone: ``python -m bench.rivals.quart --folder DIR``.
 """
 
 import argparse
-import asyncio
 
 import msgspec
 from hypercorn.asyncio import serve
@@ -13,6 +12,7 @@ from quart import Quart, Response, request
 
 from actors.gateway.requests import PlaceRequest
 from bench.ports import free_port
+from runtime.host import run_process
 
 
 class Placed(msgspec.Struct):
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A bare Quart handler on Hypercorn.")
     parser.add_argument("--folder", required=True)
     parser.parse_args()
-    asyncio.run(_serve())
+    run_process(_serve)  # the same loop and collector as ours
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
 """Bytes on a wire arrive in order, whatever the weather does to them."""
 
 import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -8,6 +12,7 @@ from sim.engine import Engine, engine
 from sim.incarnation import Incarnation
 from sim.seed import Seed
 from sim.weather import Path
+from sim.wire import End, Wire
 
 SENT = bytes(range(256)) * 40
 
@@ -65,3 +70,34 @@ def test_bytes_keep_their_order_in_changing_weather(seed: int) -> None:
         made.run(main())
         assert made.network.path("client", "server").touched > 50
     assert got == [SENT]
+
+
+class Told(asyncio.Protocol):
+    """Knows what it was told, as asyncio's own streams do: twice the same is an error."""
+
+    paused = False
+
+    def pause_writing(self) -> None:
+        assert not self.paused
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        assert self.paused
+        self.paused = False
+
+
+def test_a_writer_that_may_go_on_and_writes_too_much_at_once_is_told_once() -> None:
+    soon: list[Callable[[], None]] = []
+    loop = SimpleNamespace(call_soon=lambda call, context: soon.append(call))
+    end = End(cast("Wire", SimpleNamespace(loop=loop)), Context())
+    end.protocol = told = Told()
+    end.sent(100_000)
+    assert told.paused
+    end.taken(100_000)
+    end.sent(100_000)  # before it has heard that it may go on
+    for call in soon:
+        call()
+    assert told.paused
+    end.taken(100_000)
+    soon[-1]()
+    assert not told.paused
