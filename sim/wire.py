@@ -205,7 +205,7 @@ class End(asyncio.Transport):
             self.wire.loop.call_soon(self._resume, context=self.context)
 
     def _resume(self) -> None:
-        """Let the writer go on, unless more was sent meanwhile: it waits still, and is told once."""
+        """Let the writer go on, unless more was sent meanwhile: then it is not told again."""
         if self._write_paused and self._in_flight < _LOW_WATER and not self.lost:
             self._write_paused = False
             self.protocol.resume_writing()
