@@ -1,6 +1,7 @@
 """Idempotency keys: what counts as the same request, and that it gets the same answer."""
 
 import doctest
+from datetime import date, time
 from pathlib import Path
 
 import anyio
@@ -236,7 +237,10 @@ def test_quoted_and_bare_keys_are_equal(value: str | None, key: str | None) -> N
 
 @pytest.mark.parametrize(
     "value",
-    ["", "a b", "é", "a" * 256, '"a", "b"', "4242424242424242", "o:4242-4242-4242-4242"],
+    [
+        *("", "a b", "é", "a" * 256, '"a", "b"', "4242424242424242", "o:4242-4242-4242-4242"),
+        *("4242424242424242-1", "2026-11-27-4242424242424242", "7-4242-4242-4242-4242-7"),
+    ],
 )
 def test_a_key_that_is_none_is_refused(value: str) -> None:
     with pytest.raises(Rejection) as refused:
@@ -252,12 +256,18 @@ def test_random_ids_are_never_taken_for_card_numbers(id_: object) -> None:
 
 
 def test_its_examples_are_true() -> None:
-    assert doctest.testmod(idempotency) == doctest.TestResults(0, 3)
+    assert doctest.testmod(idempotency) == doctest.TestResults(0, 4)
 
 
 @given(st.integers(10**12, 2 * 10**12) | st.integers(10**18, 2 * 10**18))
 def test_times_and_snowflakes_may_be_keys(number: int) -> None:
     assert parse_key(str(number)) == str(number)
+
+
+@given(st.dates(date(1970, 1, 1), date(2999, 12, 31)), st.times())
+def test_a_time_in_parts_may_be_a_key(day: date, at: time) -> None:
+    key = f"{day:%Y-%m-%d}-{at:%H-%M-%S}-1"
+    assert parse_key(key) == key
 
 
 def test_neither_keys_nor_bodies_can_be_read_back_from_an_intent() -> None:
