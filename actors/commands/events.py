@@ -94,7 +94,7 @@ def export(
     """Write events as JSON, one a line, to a file or standard output."""
     count = 0
     for event in _events(services, order, type_, after, PAGE):
-        out.write(json.dumps(event) + "\n")
+        out.write(_line(event) + "\n")
         count += 1
     click.echo(f"{count} events", err=True)
 
@@ -156,10 +156,14 @@ def _events(
 
 def _print(event: Json, format_: str) -> None:
     if format_ == "jsonl":
-        click.echo(json.dumps(event))
+        click.echo(_line(event))
         return
     name = str(event["type"]).partition("/")[0]
     click.echo(
         f"{event['position']:>7}  {event['time']}  {event['order_id']}  v{event['version']:<3}"
         f" {name:<32} {event['id']}"
     )
+
+
+def _line(event: Json) -> str:
+    return json.dumps({"schema": "ordermill.event/v1", **event})

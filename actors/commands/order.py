@@ -169,7 +169,7 @@ def _follow(api: Api, order_id: str, until: str | None, timeout_s: float, format
         if format_ == "text":
             click.echo(f"  v{event['version']:<3} {event['time']}  {event['type']}")
         else:
-            click.echo(json.dumps(event))
+            click.echo(json.dumps({"schema": "ordermill.event/v1", **event}))
         path = f"/v1/orders/{order_id}?at={event['version']}"
         if until and api.call("GET", path)["status"] == until:
             return 0

@@ -15,6 +15,7 @@ def test_the_log_is_read_and_verified_while_the_system_runs_and_after(tmp_path: 
         listed = operator.ok("events", "list", "--format", "jsonl").splitlines()
         events = [json.loads(line) for line in listed]
         assert [event["position"] for event in events] == list(range(1, 11))
+        assert {event["schema"] for event in events} == {"ordermill.event/v1"}
         only = operator.ok("events", "list", "--order", second, "--type", "payment-captured")
         assert second in only
         assert first not in only
