@@ -30,6 +30,7 @@ SEEN: dict[str, tuple[str, ...]] = {
     "ops_order": (
         *(f"/ops/orders/{{order}}?view={view}" for view in ("story", "lanes", "raw")),
         *("/ops/orders/{order}?at=2", "/ops/orders/{poisoned}", "/ops/orders/{waiting}"),
+        "/ops/orders/{order}?view=raw&order=newest",
     ),
     "ops_events": ("/ops/events", "/ops/events?after=0"),
     "ops_event": ("/ops/events/{event}",),
@@ -37,7 +38,7 @@ SEEN: dict[str, tuple[str, ...]] = {
     "ops_topology": ("/ops/topology",),
     "ops_actor": (
         "/ops/actors/ordermill/order-events/order-events",
-        "/ops/actors/ordermill/payment-service",
+        *("/ops/actors/ordermill/payment-service", "/ops/actors/ordermill/http-gateway"),
         LANES,
     ),
     "ops_audit": ("/ops/audit",),
@@ -126,6 +127,26 @@ async def test_every_page_fits_its_window_and_can_be_used_by_all(
         await page.get_by_role("button", name=re.compile("Discard the chosen")).click()
         await page.wait_for_url("**/review")
         await assert_sound(page, "what would be discarded")
+
+
+@pytest.mark.browser
+async def test_a_paused_log_counts_what_is_new_and_shows_it_when_asked(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with live_system(tmp_path) as system, visit(browser, system.running.url) as page:
+        await page.goto(system.running.login_path())
+        await page.wait_for_url("**/ops")
+        await page.goto("/ops/events")
+        state = page.locator("[data-live-state]")
+        await state.get_by_role("button", name="Pause").click()
+        order = await system.place()
+        await order.wait_for("shipping-prepared")
+        new = len(await system.events(order.id))
+        await expect(state).to_contain_text(f"Paused, {new} new", timeout=WITHIN_MS)
+        await expect(page.locator("#live-events")).not_to_contain_text(order.id)
+        await state.get_by_role("button", name="Show them").click()
+        await expect(page.locator("#live-events")).to_contain_text(order.id, timeout=WITHIN_MS)
+        await expect(state).to_contain_text("Live")
 
 
 @pytest.mark.browser
