@@ -13,10 +13,16 @@ class EventsPage(msgspec.Struct, frozen=True):
     last: int
 
 
+class OrderFound(OrderSummary, frozen=True):
+    """A row of the order list, and the type of what happened last."""
+
+    last_event: str = ""
+
+
 class OrdersFound(msgspec.Struct, frozen=True):
     """Orders, newest first: as many as were asked for, of ``total``."""
 
-    data: list[OrderSummary]
+    data: list[OrderFound]
     total: int
 
 

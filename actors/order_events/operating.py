@@ -66,10 +66,10 @@ def order_events_operator(
     ``GET /events?after=&limit=&order=&type=&app=&since=&wait=`` events by position, recorded at
     ``since`` (Unix milliseconds) or later, stated by ``app``, after waiting at most ``wait`` s for
     the first one; with ``before=`` the last ones before a position; ``GET /events/{id}`` one of
-    them. ``GET /orders?q=&status=&idle=
-    &before=&limit=`` what `actors.order_events.searching` finds; ``GET /figures`` how the orders
-    stand. ``GET /outbox`` the relay's figures; ``POST /outbox/flush`` wakes it;
-    ``POST /outbox/reoffer`` with `Reoffer`. For erasures see `actors.order_events.forgetting`.
+    them. ``GET /orders?q=&status=&since=&idle=&before=&limit=`` what
+    `actors.order_events.searching` finds; ``GET /figures`` how the orders stand. ``GET /outbox``
+    the relay's figures; ``POST /outbox/flush`` wakes it; ``POST /outbox/reoffer`` with `Reoffer`.
+    For erasures see `actors.order_events.forgetting`.
     """
     routes = operator_routes(token, parts.errands)
     _add_log(routes, parts)
@@ -104,6 +104,7 @@ def _add_orders(routes: Blueprint, parts: OrderEventsParts, clock: Clock) -> Non
         wanted = Search(
             text=given.get("q", "").strip(),
             status=given.get("status"),
+            since_ms=number("since", 0, POSITION_MAX) if "since" in given else None,
             idle_s=number("idle", 0, IDLE_S_MAX) if "idle" in given else None,
             before=number("before", 0, POSITION_MAX) if "before" in given else None,
             limit=number("limit", LIMIT_MAX, LIMIT_MAX),

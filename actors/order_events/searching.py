@@ -8,8 +8,7 @@ import sqlite3
 
 import msgspec
 
-from actors.domain.operating import Figures, OrdersFound
-from actors.domain.order_events import OrderSummary
+from actors.domain.operating import Figures, OrderFound, OrdersFound
 from actors.order_events.order_list import COLUMNS
 from actors.order_events.vault import email_key
 
@@ -18,6 +17,7 @@ LATE_S = 300
 MEASURED_MAX = 200
 NUMBER_DIGITS_MAX = 15
 
+_LAST_EVENT = "SELECT type FROM events WHERE stream = order_id AND version = order_list.version"
 # A shop's person or a carrier is waited for in any other state, or nobody is.
 _WAITING = "(status IN ('placed', 'payment_pending', 'paid', 'preparing') OR refund_due)"
 
@@ -25,12 +25,13 @@ _WAITING = "(status IN ('placed', 'payment_pending', 'paid', 'preparing') OR ref
 class Search(msgspec.Struct, frozen=True, kw_only=True):
     """``text``: an order's id or number, an e-mail address, an event's or a correlation id.
 
-    ``idle_s``: only those that have waited that long for a service of ours. ``before``: a number to
-    page on from.
+    ``since_ms``: only those that were placed then or later. ``idle_s``: only those that have waited
+    that long for a service of ours. ``before``: a number to page on from.
     """
 
     text: str = ""
     status: str | None = None
+    since_ms: int | None = None
     idle_s: int | None = None
     before: int | None = None
     limit: int = LIMIT_MAX
@@ -45,11 +46,11 @@ def search(connection: sqlite3.Connection, wanted: Search, now_ms: int) -> Order
         values,
     ).fetchone()
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM order_list"  # noqa: S608 - of constants
+        f"SELECT {COLUMNS}, ({_LAST_EVENT}) FROM order_list"  # noqa: S608 - of constants
         f" WHERE {where} AND number < ? ORDER BY number DESC LIMIT ?",
         (*values, wanted.before or 2**62, max(1, min(wanted.limit, LIMIT_MAX))),
     )
-    return OrdersFound([OrderSummary(*row) for row in rows], total)
+    return OrdersFound([OrderFound(*row) for row in rows], total)
 
 
 def _matching(wanted: Search, now_ms: int) -> tuple[list[str], list[str | int]]:
@@ -62,6 +63,9 @@ def _matching(wanted: Search, now_ms: int) -> tuple[list[str], list[str | int]]:
     if wanted.status is not None:
         clauses.append("status = ?")
         values.append(wanted.status)
+    if wanted.since_ms is not None:
+        clauses.append("created_at_ms >= ?")
+        values.append(wanted.since_ms)
     if wanted.idle_s is not None:
         clauses += [_WAITING, "updated_at_ms <= ?"]
         values.append(now_ms - wanted.idle_s * 1000)

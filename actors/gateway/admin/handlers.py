@@ -161,6 +161,8 @@ class Admin:
             params["q"] = parameters.words("q", text, most=300)
         if status := parameters.status("status", given.get("status")):
             params["status"] = status
+        if (since := given.get("since")) is not None:
+            params["since"] = parameters.time_ms("since", since)
         if "idle" in given:
             params["idle"] = parameters.whole("idle", given["idle"], most=10**8)
         if "cursor" in given:

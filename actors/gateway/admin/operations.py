@@ -88,7 +88,7 @@ ADMIN: tuple[Operation, ...] = (
         tag="admin",
         access="staff",
         reply=FoundReply,
-        parameters=("q", "status", "idle", "cursor", "limit"),
+        parameters=("q", "status", "since", "idle", "cursor", "limit"),
         problems=(*_LOOKS, "validation-failed"),
     ),
     Operation(

@@ -50,6 +50,22 @@ async def test_only_what_a_service_of_ours_is_to_act_on_is_late(world: World) ->
     assert ((await counted(world, early)).late, (await counted(world, late)).late) == (0, 1)
 
 
+async def test_orders_are_narrowed_by_when_they_were_placed_and_tell_what_happened_last(
+    world: World,
+) -> None:
+    await world.place()
+    world.clock.now_s += 3600
+    later, prepared = await world.place(), await world.place()
+    await world.advance(prepared.id, *PREPARED)
+    since = await found(world, since_ms=int(world.clock.now_s * 1000))
+    assert (since.total, [row.last_event for row in since.data]) == (
+        2,
+        ["shipping-prepared", "order-created"],
+    )
+    assert since.data[1].id == later.id
+    assert (await found(world, since_ms=NOW_MS)).total == 3
+
+
 async def test_a_refund_that_is_owed_is_late_too(world: World) -> None:
     order = await world.place()
     await world.advance(order.id, "payment-auth-in-progress", "payment-captured")

@@ -25,7 +25,10 @@ async def test_an_order_is_found_by_all_that_names_it_and_shown_as_it_was(tmp_pa
             assert (await browser.get(f"/ops/orders?q={text}")).path == f"/ops/orders/{order.id}"
         listed = await browser.get("/ops/orders?q=ada%40example.org")
         assert "1 order, newest first" in listed.text
-        assert "2 orders" in (await browser.get("/ops/orders")).text
+        everybody = await browser.get("/ops/orders?placed=3600&status=shipped")
+        assert "1 order, newest first" in everybody.text
+        assert "shipped" in everybody.root.one("td", data_name="Last event").text
+        assert "2 orders" in (await browser.get("/ops/orders?placed=86400")).text
         assert "No order is like that" in (await browser.get("/ops/orders?q=ord_none")).text
         waiting = await browser.get("/ops/orders?idle=60")
         assert "No order is like that" in waiting.text
