@@ -112,8 +112,22 @@ def test_a_state_that_may_not_be_kept_is_let_go_of(text: object) -> None:
             "a=b c",
             "a=b:1;t.dm:-4",
         ),
+        "1349956@nr=0-0-1349956-41346604-27ddd2d8890283b4-b28be285632bbc0a-1-1.1273-1569367663277",
+        "dd=s:2;o:rum;t.tid:64f1b2c300000000;t.ts:1700000000123",
         *("a=b , c=d", ",".join(f"k{n}=v" for n in range(32))),
     ],
 )
 def test_a_state_is_kept_as_it_came(text: str) -> None:
     assert well_formed_state(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("a=b,card=4242424242424242,c=d", "a=b,c=d"),
+        ("card=4242-4242-4242-4242-1 , c=d", "c=d"),
+        ("a=b,user=ada@example.org", "a=b"),
+    ],
+)
+def test_only_the_member_that_could_be_personal_is_let_go_of(text: str, kept: str) -> None:
+    assert well_formed_state(text) == kept
