@@ -28,7 +28,8 @@ from hypercorn.utils import wrap_app
 
 from runtime.child import ChildContext
 from runtime.errors import EnvironmentUnready
-from runtime.http_connection import BUFFER_BYTES, HEAD_BYTES_MAX, Connection
+from runtime.http_connection import BUFFER_BYTES, Connection
+from runtime.http_heads import HEAD_BYTES_MAX
 
 CONNECTIONS_MAX = 1000
 _SOCKET_BYTES = 32 * 1024  # of each direction in the kernel, which doubles it

@@ -4,8 +4,7 @@ The law of this file:
 - HTTP/1.1 is all that is spoken. Hypercorn 0.18 answers ``Upgrade: h2c`` with 101, and speaks
   HTTP/2 to whoever opens with its preface; a few frames out of order then end in a KeyError, a
   UnicodeDecodeError or a TooManyStreamsError. Here both are requests like any other.
-- A head is read strictly. h11 0.16 takes line feeds alone, folded lines and control characters,
-  which a proxy in front may read differently (request smuggling: RFC 9112, 2.2 and 5.2).
+- A head is read strictly (`runtime.http_heads`).
 - What cannot be read is answered 4xx, as a problem (RFC 9457). h11 would say 501 of an unknown
   transfer coding.
 - Every connection ends. A client that takes no bytes is cut off, where Hypercorn waits for it for
@@ -17,7 +16,6 @@ The law of this file:
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import cast
@@ -36,15 +34,13 @@ from hypercorn.utils import parse_socket_addr
 
 from runtime.endings import fatal_error
 from runtime.errors import StoreBroken
+from runtime.http_heads import StrictRequests
 
-HEAD_BYTES_MAX = 16 * 1024
-HEAD_LINES_MAX = 128
 STALL_S = 10.0
 LINGER_S = 5.0
 LINGER_BYTES_MAX = 1024 * 1024
 BUFFER_BYTES = 16 * 1024
 
-_HEAD = re.compile(rb"(?:(?![ \t])[\t\x20-\x7e\x80-\xff]*\r\n)+")
 _PROBLEM = b'{"type":"about:blank","title":"%b","status":%d}'
 _TITLES = {413: b"Content Too Large", 431: b"Request Header Fields Too Large"}
 _BUSY_BODY = _PROBLEM % (b"Service Unavailable", 503)
@@ -52,30 +48,6 @@ _BUSY = (
     b"HTTP/1.1 503 \r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
     b"retry-after: 1\r\nconnection: close\r\n\r\n%b" % (len(_BUSY_BODY), _BUSY_BODY)
 )
-
-
-class StrictRequests(h11.Connection):
-    """h11's server side; a head that RFC 9112 only tolerates is an error of the client's.
-
-    ``over``: nothing that comes is looked at any more.
-    """
-
-    over = False
-
-    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Return the next event, as h11 does; the bytes of a head are looked at once more."""
-        if self.over:
-            return h11.NEED_DATA
-        waiting = self.trailing_data[0] if self.their_state is h11.IDLE else b""
-        event = super().next_event()
-        if type(event) is h11.Request:
-            head = waiting[: len(waiting) - len(self.trailing_data[0])]
-            # h11 bounds a head that has not come to its end only.
-            if len(head) > HEAD_BYTES_MAX or head.count(b"\n") > HEAD_LINES_MAX:
-                raise h11.RemoteProtocolError("too long a head", error_status_hint=431)
-            if not _HEAD.fullmatch(head):
-                raise h11.RemoteProtocolError("a head that proxies may read differently")
-        return event
 
 
 class Http1(H11Protocol):

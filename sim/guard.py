@@ -30,8 +30,8 @@ from runtime.amqp.awaiting import ENDING
 from sim.handles import SimTask
 from sim.loop import VirtualLoop
 from sim.seed import EPOCH_S
+from sim.socket_stand_in import SocketStandIn
 from sim.sqlite import DRIVES, InlineQueue, NoThread, SimConnection
-from sim.wire import SocketStandIn
 
 VERSIONS = {
     "aiormq": "7.2.4",

@@ -14,9 +14,10 @@ import msgspec
 
 from sim.incarnation import CURRENT, Incarnation
 from sim.loop import VirtualLoop
+from sim.socket_stand_in import SocketStandIn
 from sim.trace import Trace
 from sim.weather import Path
-from sim.wire import End, SocketStandIn, Wire
+from sim.wire import End, Wire
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SYN_RETRY_S = 1.0

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from sim.bystander import Listener
 from sim.incarnation import CURRENT, NOBODY, Incarnation
+from sim.socket_stand_in import SocketStandIn
 from sim.weather import Path, Weather
 
 _HIGH_WATER, _LOW_WATER = 64 * 1024, 16 * 1024
@@ -36,30 +37,6 @@ class Tap(Protocol):
     def holds_back(self, end: str, *, to_server: bool) -> bool:
         """Whether an end (``eof``, ``fin``) waits behind bytes; then it is the tap's to send."""
         ...
-
-
-class SocketStandIn:
-    """What libraries ask of a transport's or a listener's socket."""
-
-    family = 2
-
-    def __init__(self, own: tuple[str, int], peer: tuple[str, int], end: "End | None") -> None:
-        self._own, self._peer, self.end = own, peer, end
-
-    def getsockname(self) -> tuple[str, int]:
-        """Return the address of this side."""
-        return self._own
-
-    def getpeername(self) -> tuple[str, int]:
-        """Return the address of the other side."""
-        return self._peer
-
-    def setsockopt(self, *_options: object) -> None:
-        """Take every option: there is nothing to tune."""
-
-    def fileno(self) -> int:
-        """Return -1: there is no descriptor."""
-        return -1
 
 
 class End(asyncio.Transport):

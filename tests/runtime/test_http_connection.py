@@ -13,7 +13,7 @@ from anyio.abc import SocketStream
 from runtime import http, http_connection
 from runtime.errors import StoreBroken
 from runtime.http import HttpServer
-from runtime.http_connection import HEAD_BYTES_MAX, HEAD_LINES_MAX
+from runtime.http_heads import HEAD_BYTES_MAX, HEAD_LINES_MAX
 from tests.harness.raw_http import HOST, ask, until_answered, until_closed
 from tests.harness.running import running
 from tests.harness.waiting import until

@@ -25,8 +25,8 @@ from sim import guard
 from sim.engine import engine
 from sim.incarnation import Incarnation
 from sim.seed import EPOCH_S, Seed
+from sim.socket_stand_in import SocketStandIn
 from sim.sqlite import SimConnection
-from sim.wire import SocketStandIn
 
 
 def play(work: Callable[[], Coroutine[Any, Any, Any]], seed: int = 1) -> Any:
