@@ -41,7 +41,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "quart": ("actors", "bench.rivals"),
     "werkzeug": ("actors", "sim.guard"),
     "hypercorn": ("runtime.http", "runtime.http_connection", "sim.guard", "bench.rivals"),
-    "h11": ("runtime.http_connection",),
+    "h11": ("runtime.http_connection", "runtime.http_heads"),
     "httpx": (
         *("actors.commands", "actors.neighbours", "actors.desks"),
         *("actors.order_events", "actors.shipping", "actors.notification"),
