@@ -2,8 +2,8 @@
 
 At rest, customers have their answers, the outbox is empty, every service is done with every event
 that concerns it, nothing lies in a queue, a delay queue or a hold, no lock is without an end, no
-refund is owed. Parties that the plan leaves dead are not waited for. Read from files alone, so that
-nobody who is looked at notices.
+refund is owed, no delivery is out. Parties that the plan leaves dead are not waited for. Read from
+files and from what was heard alone, so that nobody who is looked at notices.
 """
 
 from collections.abc import Iterator, Sequence
@@ -99,6 +99,11 @@ class Remains:
                     yield from self._undone(service)
         if broker_lives and not {"payment", "shipping"} & set(self.dead):
             yield from self._unended()
+        if not self.dead and (out := self._world.witness.broker.unacked()):
+            yield (
+                "",
+                f"{out} deliveries wait for their acks",
+            )  # somebody looks at parked messages, say
 
     def _undone(self, service: str) -> Iterator[tuple[str, str]]:
         meant = {one: order for one, order, kind in self.events if kind in CONSUMED_BY[service]}

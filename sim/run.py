@@ -128,7 +128,8 @@ class Running:
         limit = self.engine.now + self.plan.liveness_s_max
         while self.engine.now < limit and not self.at_rest:
             await asyncio.sleep(LOOK_S)
-            self.at_rest = at_rest(self.world, self.dead) and not self._operator_goes()
+            done = not self.injector.board.owes() and at_rest(self.world, self.dead)
+            self.at_rest = done and not self._operator_goes()
         self.rested_at_s = self.engine.now
         if not self.at_rest:
             self._give_up()

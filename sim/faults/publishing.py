@@ -5,11 +5,11 @@
 """
 
 import random
+from functools import partial
 
 from sim.faults import targets
 from sim.faults.kind import Draft, Heal, Kind, Strike
 from sim.faults.rules import meddle
-from sim.incarnation import NOBODY
 from sim.plan import World
 from sim.taps.amqp import AmqpTap
 from sim.taps.unit import Unit
@@ -102,7 +102,7 @@ def _together(units: list[Unit]) -> list[Unit]:
 def duplicated(strike: Strike) -> Heal | None:
     """The broker gets messages twice: at once, or again ``after_s`` later, as if they were new."""
     after_s = strike.fact("after_s", 0.0)
-    loop, board = strike.engine.loop, strike.board
+    board = strike.board
 
     def again(tap: AmqpTap, unit: Unit) -> None:
         live = [tap] if tap.open else [one for one in board.amqp_taps() if one.open]
@@ -113,7 +113,7 @@ def duplicated(strike: Strike) -> Heal | None:
     def publish(tap: AmqpTap, unit: Unit) -> None:
         tap.publish(unit)
         if after_s:
-            loop.call_later(after_s, again, tap, unit, context=NOBODY)
+            board.later(after_s, partial(again, tap, unit))
         else:
             again(tap, unit)
 

@@ -40,6 +40,7 @@ class AmqpTap:
         self._up, self._down = Reader(opens=True), Reader(opens=False)
         self.line = Line(wire)
         self._closing: dict[bool, set[int]] = {True: set(), False: set()}
+        self.owed = 0
         self._own = self._over = False
 
     @property
@@ -328,10 +329,12 @@ class AmqpTap:
             rule.act(self, unit)
 
     def later(self, seconds: float, act: Callable[[], object]) -> None:
-        """Do something later, as nobody's: only the connection's end prevents it."""
+        """Do something later, as nobody's: only the connection's end prevents it (``owed``)."""
+        self.owed += 1
         self.wire.loop.call_later(seconds, self._if_live, act, context=NOBODY)
 
     def _if_live(self, act: Callable[[], object]) -> None:
+        self.owed -= 1
         if self.live:
             act()
             self.line.flush()

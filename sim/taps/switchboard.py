@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from sim.incarnation import NOBODY
 from sim.network import Network
 from sim.taps.amqp import AmqpTap
 from sim.taps.http import HttpRule, HttpTap
@@ -19,10 +20,24 @@ class Switchboard:
         self.rules = Rules()
         self.http_rules: list[HttpRule] = []
         self.on_tap: list[Callable[[AmqpTap], None]] = []
+        self._owed = 0
         self._network = network
         self._amqp, self._http = amqp, http
         if amqp or http:
             network.on_connect = self._connected
+
+    def later(self, seconds: float, act: Callable[[], object]) -> None:
+        """Do something later, whatever becomes of the connection that it began on."""
+        self._owed += 1
+        self._network.loop.call_later(seconds, self._act, act, context=NOBODY)
+
+    def _act(self, act: Callable[[], object]) -> None:
+        self._owed -= 1
+        act()
+
+    def owes(self) -> bool:
+        """Whether something of a fault is still to come: a late copy of a message, say."""
+        return self._owed > 0 or any(tap.owed for tap in self.amqp_taps())
 
     def amqp_taps(self, client: str = "") -> list[AmqpTap]:
         """Return the live taps on AMQP connections, of this client or all, oldest first."""
