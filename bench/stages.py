@@ -20,7 +20,7 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("HTTP", "/runtime/http", ()),
     ("HTTP", "/actors/gateway/", ()),
     ("COMMIT", "/runtime/transaction.py", ("commit",)),
-    ("outbox: rows read and removed", "/runtime/outbox.py", ("_look", "_remove", "_count")),
+    ("outbox: rows read and removed", "/runtime/outbox_rows.py", ("look", "remove", "count")),
     ("append", "/runtime/outbox.py", ("enqueue",)),
     ("append", "/runtime/stored.py", ()),
     ("append", "/runtime/staged.py", ()),

@@ -87,9 +87,12 @@ def verify(
     connection: sqlite3.Connection, progress: Callable[[int], None] = lambda events: None
 ) -> Verified:
     """Check everything; ``progress`` is told the number of events so far. Raises `Fault`."""
-    for (text,) in connection.execute("PRAGMA integrity_check(1)"):
-        if text != "ok":
-            raise Fault(f"the file is damaged: {text}")
+    try:
+        (text,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:  # so badly that SQLite does not get to its end
+        text = str(error)
+    if text != "ok":
+        raise Fault(f"the file is damaged: {text}")
     orders = events = 0
     after = ""
     while True:

@@ -27,6 +27,7 @@ BODY_OF: dict[str, Any] = {
     "cancel": {"reason": "too late"},
     "ship": {"carrier": "DHL", "tracking": "JD0123"},
     "admin_flush": {"reason": "to see"},
+    "admin_restart": {"path": "ordermill/nobody", "reason": "to see"},
 }
 # Parked messages are looked at by one request at a time. Of thousands of operators at once, some
 # are told to come back later, and rightly so: these are left to schemathesis.

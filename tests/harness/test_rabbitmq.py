@@ -3,6 +3,7 @@
 import pika
 import pytest
 
+from runtime.errors import EnvironmentUnready
 from tests.harness.rabbitmq import RabbitMQ
 
 pytestmark = pytest.mark.rabbitmq
@@ -21,5 +22,5 @@ def test_vhosts_are_never_handed_out_twice(rabbitmq: RabbitMQ) -> None:
 
 
 def test_control_says_what_went_wrong(rabbitmq: RabbitMQ) -> None:
-    with pytest.raises(RuntimeError, match="no_such_command"):
+    with pytest.raises(EnvironmentUnready, match="no_such_command"):
         rabbitmq.control("no_such_command")

@@ -148,6 +148,6 @@ async def test_a_store_that_cannot_answer_is_503_with_a_time_to_retry(tmp_path: 
     async with gateway_world(tmp_path) as world:
         placed = await world.place()
     # Its database is closed now, and its writer has stopped.
-    answer = await world.call("GET", placed.path, headers=placed.auth)
+    answer = await world.call("GET", f"{placed.path}/events", headers=placed.auth)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert answer.slug in ("service-unavailable", "store-unavailable")

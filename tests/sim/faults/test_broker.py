@@ -45,7 +45,7 @@ def test_what_an_operator_loses_he_offers_again(kind: str, shape: Shape) -> None
     slow = {**QUICK, "payment.hold_s": 0.0, "broker.prefetch": 1, "runtime.lanes": 1}
     world = World(shape=shape, own_broker=shape == "together", settings=slow)
     orders = tuple(Order(number=n, at_s=1 + n / 100, items=MUG) for n in range(1, 7))
-    struck = strike(kind, at_s=1.35, queue="payment", world=world, orders=orders)
+    struck = strike(kind, at_s=1.2, queue="payment", world=world, orders=orders)
     assert struck.effects == {kind: 1}
     assert struck.running.operator is not None
     assert struck.running.operator.offered >= 1

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from contextlib import closing
 
-from tests.harness import ports
+from bench import ports
 
-_TAKE = "from tests.harness import ports; import sys; print(ports._take(int(sys.argv[1])))"
+_TAKE = "from bench import ports; import sys; print(ports._take(int(sys.argv[1])))"
 
 
 def _taken_by_another_process(port: int) -> bool:
