@@ -242,7 +242,9 @@ class MessageService:
 
     async def _claim(self, job: Job, route: Route) -> tuple[Claimed, object] | None:
         """Take the inbox row; None where nothing is to be done now, which is acknowledged."""
-        taken = await self._insist(job, partial(self._write, partial(self._take_row, job, route)))
+        # For the incarnation of now: it may be carried out when another one has begun.
+        take = partial(self._take_row, job, route, self._incarnation)
+        taken = await self._insist(job, partial(self._write, take))
         if isinstance(taken, tuple):
             return taken
         self._acknowledge(job)
@@ -251,14 +253,14 @@ class MessageService:
         return None
 
     def _take_row(
-        self, job: Job, route: Route, tx: Transaction, now_ms: int
+        self, job: Job, route: Route, incarnation: str, tx: Transaction, now_ms: int
     ) -> tuple[Claimed, object] | Duplicate | None:
         """Return the claim with what `Route.begin` has noted, or None for one that is held now."""
         message = job.message
         if job.delivery is None:
-            taken = claim_held(tx, message.message_id, self._incarnation, now_ms)
+            taken = claim_held(tx, message.message_id, incarnation, now_ms)
         else:
-            taken = claim(tx, message, self._incarnation, now_ms)
+            taken = claim(tx, message, incarnation, now_ms)
         if isinstance(taken, Duplicate):
             return taken
         fresh = not taken.held and not taken.resumed and taken.attempt == 0

@@ -1,6 +1,7 @@
 """The pipeline against a real broker and a real database: how messages end, and what survives."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from runtime.errors import Rejection, Unavailable, Unprocessable
 from runtime.inbox import Claim
 from runtime.message import Message
 from runtime.outcomes import RetryPolicy
+from runtime.transaction import Transaction
 from tests.harness.message_service import QUEUE, Call, Shop, order
 from tests.harness.peer import Peer, peer_at
 from tests.harness.proxy import proxy_to
@@ -414,6 +416,45 @@ async def test_lanes_that_break_are_rebuilt_and_what_was_in_them_is_delivered_ag
         assert shop.counted("retry") == 0
     assert {call.attempt for call in shop.calls} == {0}
     assert await left_over(shop.url) == []
+
+
+async def test_a_claim_that_is_written_late_is_of_the_lanes_that_wanted_it(shop: Shop) -> None:
+    """Their successors may have begun by then, and have nothing to do with it."""
+    crash, entered, stalled = anyio.Event(), threading.Event(), threading.Event()
+
+    async def handle(message: Message, claim: Claim) -> None:
+        if message.message_id == "evt_1" and len(shop.calls) == 1:
+            await crash.wait()
+            raise asyncio.CancelledError
+
+    def note_claims(tx: Transaction) -> None:
+        tx.connection.execute("CREATE TABLE claims (message_id TEXT, incarnation TEXT)")
+        tx.connection.execute(
+            "CREATE TRIGGER noted AFTER INSERT ON inbox"
+            " BEGIN INSERT INTO claims VALUES (NEW.message_id, NEW.incarnation); END"
+        )
+
+    def stall(_: Transaction) -> None:
+        entered.set()
+        assert stalled.wait(20)
+
+    shop.handle = handle
+    async with shop.open(), anyio.create_task_group() as tasks:
+        await shop.database.write(note_claims)
+        await send(shop, order(1))
+        await until(lambda: len(shop.calls) == 1)
+        tasks.start_soon(shop.database.write, stall)
+        await until(entered.is_set)
+        await send(shop, order(2, "order-2"))
+        await until(lambda: shop.database.statistics().waiting == 2)
+        crash.set()
+        await until(lambda: 'actor="lanes-payment"' in shop.telemetry.render().decode())
+        stalled.set()
+        await until(lambda: shop.counted("ok") == 2)
+        claims = await shop.database.read(
+            lambda sql: dict(sql.execute("SELECT * FROM claims").fetchall())
+        )
+    assert claims["evt_2"] == claims["evt_1"]
 
 
 async def test_a_flood_of_one_key_does_not_stall_the_others(shop: Shop) -> None:
