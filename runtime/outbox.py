@@ -133,7 +133,7 @@ class Relay:
         self._confirmed: list[tuple[str, _Lane]] = []
         self._cursor = self._tracked = self._setbacks = 0
         self._counted = False
-        self._sending_since_s: float | None = None
+        self._sending = False
         self._removed = self._given = 0
         self._oldest: int | None = None
         self._lag_told_s = float("-inf")
@@ -141,8 +141,7 @@ class Relay:
     def wake(self) -> None:
         """There is something new (`Transaction.on_commit`)."""
         self._woken.set()
-        since_s = self._sending_since_s
-        if since_s is not None and self._clock.monotonic() - since_s > self._poll_s:
+        if self._sending:
             self._uncounted.set()
 
     def statistics(self) -> RelayStatistics:
@@ -188,12 +187,17 @@ class Relay:
         self.wake()
 
     async def _count_meanwhile(self) -> None:
-        """Count what is added while a batch waits for a broker that is away: no round looks."""
+        """Count what is added while a batch waits for a broker that is away: no round looks then.
+
+        Where the batch takes no longer than usual, the next round has looked by the time we would.
+        """
         while True:
             await self._uncounted.wait()
+            await anyio.sleep(self._poll_s)
             self._uncounted = anyio.Event()
-            with suppress(StoreUnavailable):
-                self._given = await self._database.read(outbox_rows.given)
+            if self._sending:
+                with suppress(StoreUnavailable):
+                    self._given = await self._database.read(outbox_rows.given)
 
     async def _round(self) -> float:
         """Look, send what is due, remove what was confirmed; return for how long to rest."""
@@ -254,11 +258,11 @@ class Relay:
         if not due:
             return None
         batch = [row.outgoing() for _, _, row in due]
-        self._sending_since_s = now_s
+        self._sending = True
         try:
             outcomes = await self._publisher.publish_batch(batch)
         finally:
-            self._sending_since_s = None
+            self._sending = False
         away: Exception | None = None
         for (key, lane, _), outgoing, outcome in zip(due, batch, outcomes, strict=True):
             if outcome is None:
