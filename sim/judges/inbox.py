@@ -63,11 +63,15 @@ class Inbox:
         )
 
     def forgotten(self) -> set[str]:
-        """Return the messages whose rows may be gone for their age."""
+        """Return the messages whose rows may be gone for their age.
+
+        Also where a power cut leaves it open whether one was done: had that been lost, the row
+        would be there still, as it was before, and what is there is asked first.
+        """
         return {
             one.message_id
             for one, _ in self.settled("done")
-            if one.certain and self.forgot_until(one, float("inf"))
+            if self.forgot_until(one, float("inf"))
         }
 
     def settled(self, state: str) -> Iterator[tuple[Entry, Entry]]:
