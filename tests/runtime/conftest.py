@@ -1,14 +1,18 @@
 """What the tests of the runtime share: brokers, a host, telemetry that stays quiet."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from runtime.host import Host, production_host
+from runtime.http import HttpServer
 from runtime.telemetry import Telemetry, quiet_telemetry
+from tests.harness.asked_app import App
 from tests.harness.embedded import EmbeddedServer
 from tests.harness.rabbitmq import RabbitMQ
+from tests.harness.running import running
 
 _VHOSTS = [f"v{number}" for number in range(400)]
 
@@ -51,3 +55,19 @@ def host(tmp_path: Path) -> Host:
 @pytest.fixture
 def telemetry() -> Telemetry:
     return quiet_telemetry()
+
+
+@pytest.fixture
+def app() -> App:
+    """What `server` stands in front of."""
+    return App()
+
+
+@pytest.fixture
+async def server(app: App, caplog: pytest.LogCaptureFixture) -> AsyncIterator[HttpServer]:
+    """A server with few places; nothing that a client does may be worth a line in the log."""
+    with caplog.at_level(logging.WARNING):
+        server = HttpServer(app, "127.0.0.1", 0, connections_max=3, grace_s=0.05)
+        async with running(server.run):
+            yield server
+    assert caplog.get_records("call") == []

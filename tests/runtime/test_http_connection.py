@@ -1,145 +1,20 @@
 """One connection over a real socket: what is read, what is refused, and that it always ends."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
 
 import anyio
 import pytest
 from anyio.abc import SocketStream
 
 from runtime import http, http_connection
-from runtime.errors import StoreBroken
 from runtime.http import HttpServer
-from runtime.http_heads import HEAD_BYTES_MAX, HEAD_LINES_MAX
+from tests.harness.asked_app import LARGE, App
 from tests.harness.raw_http import HOST, ask, until_answered, until_closed
 from tests.harness.running import running
 from tests.harness.waiting import until
 
-LARGE = b"x" * 100_000
-
-
-class App:
-    """Says what it was asked; refuses all posts without reading them.
-
-    ``/large`` and ``/ticks`` repeat themselves until the client goes; ``/hang`` waits; ``/broken``
-    ends as where a store is broken.
-    """
-
-    def __init__(self) -> None:
-        self.in_work = 0
-        self.hanging = anyio.Event()
-
-    async def __call__(
-        self,
-        scope: Any,
-        receive: Callable[[], Awaitable[Any]],
-        send: Callable[[Any], Awaitable[None]],
-    ) -> None:
-        if scope["type"] == "lifespan":
-            while (await receive())["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
-            await send({"type": "lifespan.shutdown.complete"})
-            return
-        assert scope["type"] == "http", "there is nothing else"
-        self.in_work += 1
-        try:
-            await self._answer(scope, receive, send)
-        finally:
-            self.in_work -= 1
-
-    async def _answer(
-        self,
-        scope: Any,
-        receive: Callable[[], Awaitable[Any]],
-        send: Callable[[Any], Awaitable[None]],
-    ) -> None:
-        if scope["path"] == "/hang":
-            await self.hanging.wait()
-        if scope["path"] == "/broken":
-            raise StoreBroken("the outcome is unknown")
-        status = 413 if scope["method"] == "POST" else 200
-        body = f"{scope['method']} {scope['path']} HTTP/{scope['http_version']}".encode()
-        headers = [(b"content-length", b"%d" % len(body))]
-        if scope["path"] in ("/large", "/ticks"):
-            tick_s = 0.02 if scope["path"] == "/ticks" else 0.0
-            await self._answer_at_length(receive, send, tick_s)
-            return
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    async def _answer_at_length(
-        self,
-        receive: Callable[[], Awaitable[Any]],
-        send: Callable[[Any], Awaitable[None]],
-        tick_s: float,
-    ) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        async with anyio.create_task_group() as group:
-
-            async def repeat() -> None:
-                part = b"tick" if tick_s else LARGE
-                while True:
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
-                    await anyio.sleep(tick_s)
-
-            group.start_soon(repeat)
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            group.cancel_scope.cancel()
-
-
-@pytest.fixture
-def app() -> App:
-    return App()
-
-
-@pytest.fixture
-async def server(app: App, caplog: pytest.LogCaptureFixture) -> AsyncIterator[HttpServer]:
-    with caplog.at_level(logging.WARNING):
-        server = HttpServer(app, "127.0.0.1", 0, connections_max=3, grace_s=0.05)
-        async with running(server.run):
-            yield server
-    assert caplog.get_records("call") == []
-
-
 # What is read
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"GET / HTTP/1.1\nHost: a\n\n",
-        b"GET / HTTP/1.1\r\nHost: a\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\nTransfer-Encoding: chunked\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\t\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: \x7f\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\n: 1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n",
-        b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-    ],
-)
-async def test_what_cannot_be_read_or_is_read_in_two_ways_is_a_problem(
-    app: App, server: HttpServer, head: bytes
-) -> None:
-    status, headers, body = await ask(server.port, head)
-    assert (status, headers["content-type"]) == (400, "application/problem+json")
-    assert body == b'{"type":"about:blank","title":"Bad Request","status":400}'
-    assert headers["connection"] == "close"
-    assert app.in_work == 0
 
 
 async def test_head_and_body_of_an_answer_are_one_write(
@@ -158,46 +33,6 @@ async def test_head_and_body_of_an_answer_are_one_write(
     (answer,) = written
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(body)
-
-
-async def test_a_head_in_any_pieces_is_the_same_head(server: HttpServer) -> None:
-    request = b"GET /here HTTP/1.1\r\n" + HOST + b"X: \xe4\tb\r\n\r\n"
-    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
-        for byte in request:
-            await stream.send(bytes([byte]))
-        assert b"GET /here HTTP/1.1" in (await until_answered(stream)).partition(b"\r\n\r\n")[2]
-        # And the next ones on the same connection, two at once.
-        await stream.send(request + request.replace(b"here", b"there"))
-        with anyio.fail_after(5):
-            received = b""
-            while b"GET /there" not in received:
-                received += await stream.receive()
-
-
-async def test_a_second_head_on_a_connection_is_looked_at_too(server: HttpServer) -> None:
-    good = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
-    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
-        await stream.send(good + good.replace(b"\r\n", b"\n"))
-        received = await until_closed(stream)
-    assert received.startswith(b"HTTP/1.1 200")
-    assert b"HTTP/1.1 400" in received
-
-
-@pytest.mark.parametrize("lines", [HEAD_LINES_MAX, HEAD_LINES_MAX + 1])
-async def test_the_lines_of_a_head_are_limited(server: HttpServer, lines: int) -> None:
-    fields = b"a:\r\n" * (lines - 3)
-    status, _, _ = await ask(server.port, b"GET / HTTP/1.1\r\n" + HOST + fields + b"\r\n")
-    assert status == (200 if lines == HEAD_LINES_MAX else 431)
-
-
-@pytest.mark.parametrize("size", [HEAD_BYTES_MAX, HEAD_BYTES_MAX + 1])
-async def test_the_bytes_of_a_head_are_limited_also_where_its_end_is_there(
-    server: HttpServer, size: int
-) -> None:
-    head = b"GET / HTTP/1.1\r\n" + HOST + b"X: \r\n\r\n"
-    padded = head.replace(b"X: ", b"X: " + b"a" * (size - len(head)))
-    status, _, _ = await ask(server.port, padded)
-    assert status == (200 if size == HEAD_BYTES_MAX else 431)
 
 
 @pytest.mark.parametrize(
