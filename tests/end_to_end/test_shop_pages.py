@@ -16,7 +16,7 @@ from bench.ports import free_port
 from tests.harness.chromium import PHONE, assert_sound, chromium, visit
 from tests.harness.command import FREE_PORTS, Serving
 from tests.harness.embedded import EmbeddedServer
-from tests.harness.parties import Gate, WilfulProvider
+from tests.harness.parties import Gate, Unreachable, WilfulProvider
 from tests.harness.proxy import proxy_to
 from tests.harness.shop_window import WHO, buy, fill_cart, fill_checkout
 from tests.harness.system import live_system
@@ -200,15 +200,9 @@ async def test_a_cancelled_order_is_watched_until_it_is_refunded(
 async def test_how_often_a_refund_was_tried_is_counted_without_a_reload(
     browser: Browser, tmp_path: Path
 ) -> None:
-    provider: list[WilfulProvider] = []
-
-    def wilful(parties: Parties) -> Parties:
-        provider.append(WilfulProvider(parties.provider))
-        provider[0].unreachable["refund"] = 10**6
-        return msgspec.structs.replace(parties, provider=provider[0])
-
+    refunds = Unreachable("refund")
     async with (
-        live_system(tmp_path, wrap=wilful, shipping={"hold_s": 60.0}) as system,
+        live_system(tmp_path, wrap=refunds, shipping={"hold_s": 60.0}) as system,
         visit(browser, system.running.url) as page,
     ):
         await buy(page)
@@ -223,7 +217,7 @@ async def test_how_often_a_refund_was_tried_is_counted_without_a_reload(
         # Whichever it was when we looked: it goes on to another.
         await expect(tried).not_to_contain_text(f"attempt {seen} ", timeout=WITHIN_MS)
         assert int((await tried.inner_text()).split()[2]) > int(seen), "it counts"
-        provider[0].unreachable["refund"] = 0
+        refunds.back()
         await says(page, "Cancelled, and refunded.")
         await assert_never_reloaded(page)
 

@@ -15,7 +15,7 @@ from bench.ports import free_port
 from tests.harness.chromium import chromium, visit
 from tests.harness.command import FREE_PORTS, Serving
 from tests.harness.embedded import EmbeddedServer
-from tests.harness.parties import Gate, WilfulProvider
+from tests.harness.parties import Gate, Unreachable, WilfulProvider
 from tests.harness.proxy import proxy_to
 from tests.harness.shop_window import buy, fill_cart, fill_checkout
 from tests.harness.system import live_system
@@ -100,15 +100,9 @@ async def test_a_cancelled_order_is_refunded(browser: Browser, tmp_path: Path) -
 
 
 async def test_a_refund_that_is_tried_again_says_so(browser: Browser, tmp_path: Path) -> None:
-    provider: list[WilfulProvider] = []
-
-    def wilful(parties: Parties) -> Parties:
-        provider.append(WilfulProvider(parties.provider))
-        provider[0].unreachable["refund"] = 10**6
-        return msgspec.structs.replace(parties, provider=provider[0])
-
+    refunds = Unreachable("refund")
     async with (
-        live_system(tmp_path, wrap=wilful, shipping={"hold_s": 60.0}) as system,
+        live_system(tmp_path, wrap=refunds, shipping={"hold_s": 60.0}) as system,
         window(browser, system.running.url) as page,
     ):
         await buy(page)
@@ -123,7 +117,7 @@ async def test_a_refund_that_is_tried_again_says_so(browser: Browser, tmp_path: 
             )
 
         await eventually(tried, within_s=30)
-        provider[0].unreachable["refund"] = 0
+        refunds.back()
         await says(page, "Cancelled, and refunded.")
         await expect(page.locator("#live-hold")).to_have_text("")
 

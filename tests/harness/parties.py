@@ -3,8 +3,10 @@
 from collections import Counter, deque
 
 import anyio
+import msgspec
 
 from actors.domain.values import Money
+from actors.parties import Parties
 from actors.payment.provider import (
     Authorised,
     Captured,
@@ -96,3 +98,22 @@ class WilfulProvider:
         if self.reply_lost[call] > 0:
             self.reply_lost[call] -= 1
             raise Unavailable("the provider's answer was lost")
+
+
+class Unreachable:
+    """Wraps a system's parties: calls of this kind do not reach the provider until it is `back`."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._providers: list[WilfulProvider] = []
+
+    def __call__(self, parties: Parties) -> Parties:
+        provider = WilfulProvider(parties.provider)
+        provider.unreachable[self._kind] = 10**6
+        self._providers.append(provider)
+        return msgspec.structs.replace(parties, provider=provider)
+
+    def back(self) -> None:
+        """Let the calls through from now on."""
+        for provider in self._providers:
+            provider.unreachable[self._kind] = 0
