@@ -62,8 +62,8 @@ class Written(msgspec.Struct, frozen=True):
 class Removal(msgspec.Struct, frozen=True):
     """An outbox row was removed; what its relay had been told by then.
 
-    ``sent``: how often this incarnation has published it; of those, so many were ``acked`` and so
-    many ``returned``.
+    ``sent``: how often this incarnation has published it; of those, so many were ``acked`` without
+    having been ``returned``, and so many were.
     """
 
     at: float
@@ -79,6 +79,7 @@ class Removal(msgspec.Struct, frozen=True):
 class Fate(msgspec.Struct):
     """What one process knows of a message that it has published, as counts.
 
+    ``acked`` are the acks of what was not ``returned`` before: those say that a queue has it.
     ``blocked``: the broker said that it takes nothing while this was without a confirm. ``behind``:
     one confirm settled several messages before it, and not this.
     """

@@ -9,7 +9,7 @@ TRIES = 3
 def confirm_lost_and_republished(evidence: Evidence) -> int:
     """A message was stored by the broker, no confirm came, and it was published again."""
     return sum(
-        fate.sent > 1 and fate.acked < fate.sent and fate.acked > 0 and not fate.nacked
+        fate.acked > 0 and fate.acked + fate.returned < fate.sent and not fate.nacked
         for _, _, _, fate in evidence.observed.fates
     )
 
@@ -31,7 +31,7 @@ def nack_then_ok(evidence: Evidence) -> int:
 
 def returned_and_sent_again(evidence: Evidence) -> int:
     """A message came back because no queue took it; its row stayed until one did."""
-    return sum(fate.returned > 0 and fate.acked > fate.returned for *_, fate in _outbox(evidence))
+    return sum(fate.returned > 0 and fate.acked > 0 for *_, fate in _outbox(evidence))
 
 
 def rest_of_a_batch_sent_again(evidence: Evidence) -> int:

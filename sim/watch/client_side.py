@@ -32,13 +32,21 @@ class Fates:
 
 
 class _Confirms:
-    """A channel in confirm mode: what is open, by its number."""
+    """A channel in confirm mode: what is open, by its number, and what of it has come ``back``."""
 
-    __slots__ = ("last", "open")
+    __slots__ = ("back", "last", "open")
 
     def __init__(self) -> None:
         self.last = 0
         self.open: dict[int, Fate] = {}
+        self.back: set[int] = set()
+
+    def returned(self, fate: Fate) -> None:
+        """Note that the first open one of these came back; the ack that follows says nothing."""
+        for number, one in self.open.items():
+            if one is fate and number not in self.back:
+                self.back.add(number)
+                return
 
 
 class ClientSide:
@@ -122,17 +130,22 @@ class ClientSide:
         settled = [one for one in confirms.open if one <= tag] if multiple else [tag]
         for one in settled:
             fate = confirms.open.pop(one, None)
-            if fate is not None and frame.method == frames.ACK:
-                fate.acked += 1
-            elif fate is not None:
+            if fate is not None and frame.method == frames.NACK:
                 fate.nacked += 1
+            elif fate is not None and one not in confirms.back:
+                fate.acked += 1
+            confirms.back.discard(one)
         if multiple and len(settled) > 1:
             for fate in confirms.open.values():
                 fate.behind += 1
 
     def _returned(self, frame: Frame) -> None:
         _, exchange, routing_key = frames.short_texts(frame.payload, 2, 3)
-        self._fates.of(self._whose, _address(frame, exchange, routing_key)).returned += 1
+        fate = self._fates.of(self._whose, _address(frame, exchange, routing_key))
+        fate.returned += 1
+        confirms = self._confirms.get(frame.channel)
+        if confirms is not None:
+            confirms.returned(fate)
 
     # -- consuming --------------------------------------------------------------------------------
 

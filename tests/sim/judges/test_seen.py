@@ -128,7 +128,7 @@ DOCTORS: dict[str, list[Doctor]] = {
     ],
     "an_outbox_row_leaves_only_after_an_unreturned_ack": [
         lambda e: set_to(e.observed.removals, 0, acked=0),
-        lambda e: set_to(e.observed.removals, 0, returned=1),
+        lambda e: set_to(e.observed.removals, 0, acked=0, returned=1),
     ],
     "nothing_is_acked_before_it_is_settled": [
         lambda e: setattr(e.observed.delivered[0], "acked_at", 2.001),

@@ -123,7 +123,7 @@ HIT_BY: dict[str, Maker] = {
     "confirm-lost-and-republished": told(sent=2, acked=1),
     "outbox-resumed-after-a-crash": resumed_outbox,
     "nack-then-ok": told(sent=2, nacked=1, acked=1),
-    "returned-and-sent-again": told(sent=2, acked=2, returned=1),
+    "returned-and-sent-again": told(sent=2, acked=1, returned=1),
     "blocked-with-a-publish-pending": told(sent=1, blocked=1),
     "connection-ended-inside-a-frame": lambda e: setattr(e.observed, "torn", 1),
     "reconnected-after-many-tries": both(
