@@ -38,6 +38,7 @@ from actors.status import StatusQuery
 from actors.topology import SUBSCRIPTIONS, topology
 from actors.traced import Traced
 from actors.tree_desk import TreeDesk, add_tree
+from runtime.amqp.figures import AskFigures, no_figures
 from runtime.child import ChildSpec
 from runtime.errands import Errands
 from runtime.http import App, HttpServer
@@ -52,7 +53,7 @@ class Apps:
     """Makes one server for each service; ``ready`` is what readiness of this process rests on.
 
     ``process`` returns what each service's status shows of the whole process (supervision, broker),
-    ``tree`` is whom it supervises.
+    ``tree`` is whom it supervises, ``figures`` what its broker tells of the queues.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Apps:
         checks: tuple[str, ...],
         process: Callable[[], Mapping[str, object]],
         tree: TreeDesk,
+        figures: AskFigures = no_figures,
     ) -> None:
         self._world = world
+        self._figures = figures
         self._ready = ready
         self._process = process
         self._tree = tree
@@ -156,7 +159,7 @@ class Apps:
     def _add_message_desk(
         self, app: Quart, service: MessageService, erase: Erase | None = None
     ) -> None:
-        desk = message_service_operator(self._operator_token, service, erase)
+        desk = message_service_operator(self._operator_token, service, self._figures, erase)
         self._add_desk(app, desk, service.errands)
 
     def _add_desk(self, app: Quart, desk: Blueprint, errands: Errands) -> None:

@@ -22,6 +22,7 @@ from actors.operators import Why, decoded, number, operator_routes, order_named
 from actors.status import answer
 from runtime.amqp.dead_letters import DeadLetter, DeadLetters, Seen, Wanted
 from runtime.amqp.depths import Depths, QueueDepth
+from runtime.amqp.figures import AskFigures
 from runtime.errands import Done, Progress
 from runtime.errors import Rejection
 from runtime.inbox import State
@@ -69,9 +70,15 @@ class StatesReply(msgspec.Struct, frozen=True):
 
 
 class QueuesReply(msgspec.Struct, frozen=True):
-    """The service's own queue, its delay queues, its ``.dead`` queue."""
+    """The service's own queue, its delay queues, its ``.dead`` queue.
+
+    ``alarms`` are resources that the broker is short of; None where it does not tell. ``missing``
+    says why some of its figures are not there, if so.
+    """
 
     data: list[QueueDepth]
+    alarms: list[str] | None = None
+    missing: str = ""
 
 
 class WorkReply(msgspec.Struct, frozen=True):
@@ -106,16 +113,17 @@ class LetterReply(msgspec.Struct, frozen=True):
 
 
 def message_service_operator(
-    token: str, service: MessageService, erase: Erase | None = None
+    token: str, service: MessageService, figures: AskFigures, erase: Erase | None = None
 ) -> Blueprint:
     """Return the operator's routes of a message service.
 
-    ``erase`` takes an order's personal data from the party behind it: then there is
-    ``POST /erasures/{order}``, too.
+    ``figures`` asks its broker for what AMQP cannot tell. ``erase`` takes an order's personal data
+    from the party behind it: then there is ``POST /erasures/{order}``, too.
     """
     routes = operator_routes(token, service.errands)
     letters = service.dead_letters
     _add_looks(routes, service)
+    _add_queues(routes, service, figures)
 
     @routes.post("/dead-letters/<any(replay,discard):action>")
     async def deal(action: str) -> Response:
@@ -142,11 +150,6 @@ def message_service_operator(
 
 def _add_looks(routes: Blueprint, service: MessageService) -> None:
     looks: Looks[Wanted, Seen] = Looks(service.errands, service.dead_letters.look)
-    counts: Looks[None, list[QueueDepth]] = Looks(service.errands, partial(_count, service.depths))
-
-    @routes.get("/queues")
-    async def queues() -> Response:
-        return answer(QueuesReply(await counts.ask(None)))
 
     @routes.get("/dead-letters")
     async def find() -> Response:
@@ -159,6 +162,16 @@ def _add_looks(routes: Blueprint, service: MessageService) -> None:
         if message is None:
             raise Rejection("not-found", "No such message is parked here.", status_hint=404)
         return answer(_shown(message))
+
+
+def _add_queues(routes: Blueprint, service: MessageService, figures: AskFigures) -> None:
+    counts: Looks[None, list[QueueDepth]] = Looks(service.errands, partial(_count, service.depths))
+
+    @routes.get("/queues")
+    async def queues() -> Response:
+        counted, told = await counts.ask(None), await figures()
+        depths = [depth.told(told.queues.get(depth.name)) for depth in counted]
+        return answer(QueuesReply(depths, told.alarms, told.trouble))
 
 
 async def _count(depths: Depths, _same: Sequence[None]) -> list[list[QueueDepth]]:

@@ -6,6 +6,7 @@ lost for want of a queue. The other links declare the queues of the services tha
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -13,7 +14,9 @@ from actors.credentials import Credentials
 from actors.settings import Settings
 from actors.topology import SUBSCRIPTIONS, topology
 from runtime.amqp.address import Address
+from runtime.amqp.figures import AskFigures, BrokerFigures, QueueFigures, no_figures
 from runtime.amqp.link import Link
+from runtime.amqp.management import Management, age_s
 from runtime.amqp.publisher import LinkPublisher
 from runtime.amqp.session import Session
 from runtime.amqp.standing import Condition, LinkState
@@ -21,7 +24,7 @@ from runtime.amqp.topology import declare
 from runtime.broker.server import BrokerServer
 from runtime.child import ChildSpec
 from runtime.database import Database
-from runtime.host import Host
+from runtime.host import Clock, Host
 from runtime.outcomes import RetryPolicy
 from runtime.service import Surroundings
 from runtime.telemetry import Telemetry
@@ -62,13 +65,21 @@ class Messaging:
     The relay of order-events has a publisher of its own, if it ``relays``; copies that are retried
     or parked leave by another one, so that a delay queue which takes nothing holds up no event.
     ``journal`` is the embedded broker's database, None where the broker is somewhere else.
+    ``management`` tells what that one has to say of its queues; None where nobody has named it.
     """
 
     def __init__(
-        self, world: World, queues: Sequence[str], journal: Database | None, *, relays: bool
+        self,
+        world: World,
+        queues: Sequence[str],
+        journal: Database | None,
+        management: Management | None = None,
+        *,
+        relays: bool,
     ) -> None:
         self._world = world
         self.broker = self._embedded(journal)
+        self.figures = self._source_of_figures(management)
         self.consuming = {queue: self._link(f"consume-{queue}", (queue,)) for queue in queues}
         self._publishing: dict[str, Link] = {}
         if relays:
@@ -129,6 +140,12 @@ class Messaging:
         """The broker's address, without the password."""
         return str(Address.parse(self.url()))
 
+    def _source_of_figures(self, management: Management | None) -> AskFigures:
+        """Return who tells what only a broker knows of its queues."""
+        if self.broker is not None:
+            return partial(_own_figures, self.broker, self._world.host.clock)
+        return no_figures if management is None else management.figures
+
     def _embedded(self, journal: Database | None) -> BrokerServer | None:
         if journal is None:
             return None
@@ -165,6 +182,23 @@ class Messaging:
             reconnect_s_min=settings.broker.reconnect_s_min,
             reconnect_s_max=settings.broker.reconnect_s_max,
         )
+
+
+async def _own_figures(broker: BrokerServer, clock: Clock) -> BrokerFigures:
+    """Look into our own broker. Ages are by the messages themselves, so a restart loses none."""
+    if broker.statistics() is None:
+        return BrokerFigures(trouble="not available: the broker has not started")
+    operator, now_s = broker.operator(), clock.wall()
+    queues = {
+        row.name: QueueFigures(
+            unacked=row.messages_unacknowledged,
+            oldest_age_s=None
+            if row.head_message_timestamp is None
+            else age_s(row.head_message_timestamp, now_s),
+        )
+        for row in operator.list_queues()
+    }
+    return BrokerFigures(queues=queues, alarms=[*operator.alarms()])
 
 
 def embedded_url(credentials: Credentials, port: int) -> str:

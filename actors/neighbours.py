@@ -93,17 +93,20 @@ class Neighbour:
             self._telemetry.event("neighbour.lost", "warning", service=self.name, error=error)
 
 
-def neighbour_client(url: str, connections_max: int, idle_max: int = IDLE_MAX) -> httpx.AsyncClient:
+def neighbour_client(
+    url: str, connections_max: int, idle_max: int = IDLE_MAX, tls: ssl.SSLContext | None = None
+) -> httpx.AsyncClient:
     """Return an HTTP client for one of our own services: no proxies of the environment.
 
-    A request names the trace that it belongs to.
+    A request names the trace that it belongs to. ``tls`` says whom to trust instead of everybody
+    that httpx trusts.
     """
     limits = httpx.Limits(
         max_connections=connections_max,
         max_keepalive_connections=idle_max,
         keepalive_expiry=IDLE_S_MAX,
     )
-    transport = _Transport(verify=_tls(), trust_env=False, limits=limits)
+    transport = _Transport(verify=tls or _tls(), trust_env=False, limits=limits)
     return httpx.AsyncClient(base_url=url, transport=transport, trust_env=False)
 
 

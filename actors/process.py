@@ -16,10 +16,12 @@ from actors.neighbours import Neighbour, neighbour_client, neighbour_url
 from actors.notification.maildir import FOLDER as MAIL_FOLDER
 from actors.notification.transport import MAILDIR
 from actors.parties import OpenParties, built_in_parties
+from actors.resources import Resources
 from actors.services import SERVICES, ServiceName
 from actors.settings import Notification, OrderEventsHttp, Settings, Shipping, url_at
-from actors.system import FILES, Resources, System
+from actors.system import FILES, System
 from runtime.amqp.address import Address as BrokerAddress
+from runtime.amqp.management import Endpoint, Management
 from runtime.amqp.session import connect
 from runtime.broker import journal
 from runtime.database import Database, open_database
@@ -73,6 +75,7 @@ async def run_system(
     chosen = tuple(name for name in SERVICES if name in services)
     assert chosen, "a process runs one service at least"
     _refuse_a_broker_of_ones_own(settings, chosen)
+    management = management_endpoint(settings)
     async with AsyncExitStack() as stack:
         credentials = await load_credentials(settings, host, chosen)
         world = World(settings, host, telemetry, credentials, sources or {})
@@ -84,6 +87,7 @@ async def run_system(
             databases=databases,
             neighbours=await _neighbours(stack, world, chosen),
             desks=await _desks(stack, world) if "gateway" in chosen else None,
+            management=await _management(stack, world, management),
         )
         system = System(resources)
         await system.supervisor.run(stopping, started=lambda: ready(_running(system, settings)))
@@ -147,6 +151,34 @@ async def _desks(stack: AsyncExitStack, world: World) -> Callable[[Address], Htt
         operator_token=world.credentials.operator_token.reveal(),
         service_token=world.credentials.of_service("gateway"),
     )
+
+
+def management_endpoint(settings: Settings) -> Endpoint | None:
+    """Return where RabbitMQ's management API is; None where nobody has said so.
+
+    Raises `ConfigurationError`.
+    """
+    text = settings.broker.management_url.reveal()
+    if not text:
+        return None
+    url = settings.broker.url.reveal()
+    if url == EMBEDDED:
+        raise ConfigurationError(
+            "broker.management_url is RabbitMQ's, and broker.url is embedded",
+            hint="set broker.url to amqp://..., or leave broker.management_url out",
+        )
+    return Endpoint.parse(text, BrokerAddress.parse(url))
+
+
+async def _management(
+    stack: AsyncExitStack, world: World, endpoint: Endpoint | None
+) -> Management | None:
+    if endpoint is None:
+        return None
+    address = BrokerAddress.parse(world.settings.broker.url.reveal())
+    http = neighbour_client(endpoint.base, 1, idle_max=1, tls=address.tls())
+    await stack.enter_async_context(http)
+    return Management(http, endpoint.account, address.vhost, world.host.clock)
 
 
 def _running(system: System, settings: Settings) -> Running:

@@ -5,15 +5,12 @@ A key such as ``http.port`` is the table entry ``[http] port`` in ``ordermill.to
 last part of a name.
 """
 
-from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from actors.domain.operating import SettingShown
-from runtime.config import describe
-from runtime.setting import Secret, SecretUrl, shown
+from runtime.setting import Secret, SecretUrl
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one")]
 Bind = Annotated[str, Meta(min_length=1, max_length=255, description="address to listen on")]
@@ -165,6 +162,14 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         SecretUrl,
         Meta(description="embedded, or amqp://user:password@host:port/vhost of a RabbitMQ"),
     ] = SecretUrl("embedded")
+    management_url: Annotated[
+        SecretUrl,
+        Meta(
+            description="where RabbitMQ's management API is, such as http://host:15672, for what "
+            "operators see of the queues; without user:password@ the account of broker.url is "
+            "used; empty: it is not asked"
+        ),
+    ] = SecretUrl("")
     queue_type: Annotated[
         Literal["quorum", "classic"], Meta(description="kind of queue declared on the broker")
     ] = "quorum"
@@ -323,18 +328,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     runtime: Runtime = Runtime()
     log: Log = Log()
     otel: Otel = Otel()
-
-
-def shown_settings(settings: Settings, sources: Mapping[str, str]) -> Iterator[SettingShown]:
-    """Yield every setting as it is in force, and where it came from; secrets as ``***``."""
-    for setting in describe(Settings):
-        value: object = settings
-        for part in setting.key.split("."):
-            value = getattr(value, part)
-        text = "" if value is None else shown(value)
-        text_of_default = setting.default_text
-        source = sources.get(setting.key, "default" if text == text_of_default else "")
-        yield SettingShown(setting.key, text, text_of_default, setting.description, source)
 
 
 def url_at(bind: str, port: int) -> str:

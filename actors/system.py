@@ -6,23 +6,21 @@ so the gateway is the first to stop and the broker the last. A process that runs
 has the same tree with the others left out, and reaches them over HTTP instead of asking them.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Protocol
 
 from actors.apps import Apps, addresses, http_child
-from actors.desks import Address, HttpDesks
 from actors.domain.correspondence import Correspondence
 from actors.domain.order_events import OrderEvents
 from actors.domain.order_events import Service as Caller
 from actors.domain.shipments import Shipments
+from actors.effective import shown_settings
 from actors.gateway import signals as gateway_signals
 from actors.gateway.console.backstage import Backstage
 from actors.gateway.console.login_links import LoginLinks
 from actors.gateway.streams import Streams
-from actors.messaging import BROKER_FILE, Messaging, World
+from actors.messaging import BROKER_FILE, Messaging
 from actors.neighbours import EVENTS as NEIGHBOUR_EVENTS
-from actors.neighbours import Neighbour
 from actors.notification import assembly as notification
 from actors.notification.http_client import HttpCorrespondence
 from actors.order_events import schema
@@ -30,19 +28,19 @@ from actors.order_events import signals as order_events_signals
 from actors.order_events.http_client import HttpOrderEvents
 from actors.order_events.parts import OrderEventsParts
 from actors.order_links import OrderLinks
-from actors.parties import Parties
 from actors.payment import assembly as payment
 from actors.payment import signals as payment_signals
 from actors.peeks import peeks_of
+from actors.resources import Resources
 from actors.samples import sampler_of
 from actors.services import CONSUMERS, ServiceName
-from actors.settings import shown_settings, url_at
+from actors.settings import url_at
 from actors.shipping import assembly as shipping
 from actors.shipping.http_client import HttpShipments
 from actors.topology import SUBSCRIPTIONS
 from actors.tree_desk import TreeDesk
+from runtime.amqp.figures import no_figures
 from runtime.child import ChildSpec, SupervisorSpec
-from runtime.database import Database
 from runtime.http import HttpServer
 from runtime.loop_lag import loop_lag_child
 from runtime.service import Surroundings
@@ -63,23 +61,6 @@ FILES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "shipping": (shipping.FILE, shipping.MIGRATIONS),
     "notification": (notification.FILE, notification.MIGRATIONS),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What belongs to the process rather than to an actor.
-
-    ``services`` are those that it runs, in the order of `actors.services.SERVICES`; ``databases``
-    are theirs, by file name; ``neighbours`` are those that it reaches over HTTP, by name. ``desks``
-    makes the console's way to every service; None where there is no gateway.
-    """
-
-    world: World
-    services: tuple[ServiceName, ...]
-    parties: Parties
-    databases: Mapping[str, Database]
-    neighbours: Mapping[str, Neighbour]
-    desks: Callable[[Address], HttpDesks] | None = None
 
 
 class Consuming(Protocol):
@@ -190,7 +171,8 @@ class System:
             return None  # it publishes nothing and consumes nothing
         queues = [name for name in CONSUMERS if name in services]
         relays = self._runs("order-events")
-        return Messaging(self._world, queues, self.databases.get(BROKER_FILE), relays=relays)
+        journal, management = self.databases.get(BROKER_FILE), self._resources.management
+        return Messaging(self._world, queues, journal, management, relays=relays)
 
     def _orders_for(self, caller: Caller) -> OrderEvents:
         """Return order-events as one of our services reaches it: asked here, or over HTTP."""
@@ -293,7 +275,8 @@ class System:
 
     def _apps(self) -> Apps:
         ready = self.ready
-        return Apps(self._world, ready, tuple(ready()), self._process, self.tree_desk)
+        figures = no_figures if self.messaging is None else self.messaging.figures
+        return Apps(self._world, ready, tuple(ready()), self._process, self.tree_desk, figures)
 
     def _process(self) -> Mapping[str, object]:
         """Return what the status of any service shows of the process that it runs in."""

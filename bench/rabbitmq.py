@@ -26,6 +26,11 @@ disk_free_limit.absolute = 1MB
 log.file.level = warning
 consumer_timeout = 1800000
 """
+_MANAGEMENT = """\
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {port}
+collect_statistics_interval = 1000
+"""
 
 
 def server_home() -> Path | None:
@@ -38,14 +43,15 @@ def server_home() -> Path | None:
 class RabbitMQ:
     """One node, with RabbitMQ's own defaults. `start` waits until it answers a client.
 
-    After `kill`, `start` brings the same node back with the data it kept.
+    After `kill`, `start` brings the same node back with the data it kept. With ``management`` its
+    HTTP API is at `management_url`, and its figures are a second old at most.
     """
 
     host = "127.0.0.1"
     user = "guest"
     password = "guest"  # noqa: S105 - of a node that only this machine reaches
 
-    def __init__(self) -> None:
+    def __init__(self, *, management: bool = False) -> None:
         home = server_home()
         if home is None:
             raise EnvironmentUnready(
@@ -54,12 +60,19 @@ class RabbitMQ:
         self._sbin = home
         self._root = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
         self.port = free_port()
+        self.management_port = free_port() if management else None
         self._epmd_port = free_port()
         self.node = f"ordermill-{self.port}@localhost"
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._vhosts_made = 0
         self._environment = self._write_files()
+
+    @property
+    def management_url(self) -> str:
+        """The address of the management API, without an account."""
+        assert self.management_port is not None, "it has no management API"
+        return f"http://{self.host}:{self.management_port}"
 
     @property
     def pid(self) -> int:
@@ -139,8 +152,12 @@ class RabbitMQ:
 
     def _write_files(self) -> dict[str, str]:
         root = self._root
-        (root / "rabbitmq.conf").write_text(_CONFIGURATION.format(port=self.port))
-        (root / "enabled_plugins").write_text("[].\n")
+        configuration, plugins = _CONFIGURATION.format(port=self.port), ""
+        if self.management_port is not None:
+            configuration += _MANAGEMENT.format(port=self.management_port)
+            plugins = "rabbitmq_management"
+        (root / "rabbitmq.conf").write_text(configuration)
+        (root / "enabled_plugins").write_text(f"[{plugins}].\n")
         (root / "rabbitmq-env.conf").write_text("")
         cookie = root / ".erlang.cookie"
         cookie.write_text(f"cookie{self.port}")

@@ -17,6 +17,8 @@ SERVICES = ("order_events", "payment", "shipping", "notification", "gateway")
 COMPOSITION = (
     "actors.system",
     "actors.process",
+    "actors.resources",
+    "actors.effective",
     "actors.apps",
     "actors.messaging",
     "actors.neighbours",
@@ -45,6 +47,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "httpx": (
         *("actors.commands", "actors.neighbours", "actors.desks"),
         *("actors.order_events", "actors.shipping", "actors.notification"),
+        "runtime.amqp.management",
     ),
     "click": (
         "actors.cli",

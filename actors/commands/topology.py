@@ -1,7 +1,6 @@
 """``ordermill topology``: what is on the broker, as the code declares it and as it is there."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
 from typing import cast
 
 import anyio
@@ -11,6 +10,7 @@ import msgspec
 from actors.commands.client import Json
 from actors.commands.operating import Services, operator_command, print_json
 from actors.domain.events import EVENT_TYPES
+from actors.gateway.pages.durations import duration
 from actors.services import CONSUMERS
 from actors.settings import Settings
 from actors.topology import SUBSCRIPTIONS, topology
@@ -20,8 +20,23 @@ from runtime.amqp.topology import Queue, Topology, dead_queue, differences, retr
 from runtime.errors import ConfigurationError, EnvironmentUnready, Unavailable
 
 EMBEDDED = "embedded"
+AGE = "oldest_age_s"
+MORE = {
+    "unacked": "unacked",
+    "in_per_s": "in/s",
+    "out_per_s": "out/s",
+    "acked_per_s": "acked/s",
+}
 Depths = Mapping[str, Json]
-"""Queue name to what its service says of it: ``ready`` messages and ``consumers``."""
+"""Queue name to what its service says of it: see `runtime.amqp.depths.QueueDepth`."""
+
+
+class Live(msgspec.Struct, frozen=True):
+    """What a running system tells: its queues, its broker's alarms, and why figures are missing."""
+
+    depths: Depths
+    alarms: list[str]
+    missing: list[str]
 
 
 @click.command("topology")
@@ -40,7 +55,7 @@ def command(services: Services, live: bool, watch: float | None, check: bool, fo
     if check:
         return _compare(services.settings, declared)
     if watch is None:
-        _print(declared, _depths(services) if live else {}, format_)
+        _print(declared, _look(services) if live else None, format_)
         return 0
     anyio.run(_watch, services, declared, format_, watch)
     return 0
@@ -48,23 +63,27 @@ def command(services: Services, live: bool, watch: float | None, check: bool, fo
 
 async def _watch(services: Services, declared: Topology, format_: str, every_s: float) -> None:
     """Show it, then what has changed, until Ctrl-C; in one event loop, which knows how to end."""
-    before: Depths = {}
-    for turn in count():
-        depths = _depths(services)
-        if turn == 0:
-            _print(declared, depths, format_)
-        elif depths != before:
-            _print_changes(before, depths, format_)
-        before = depths
+    before: Live | None = None
+    while True:
+        live = _look(services)
+        if before is None:
+            _print(declared, live, format_)
+        else:
+            _print_changes(before, live, format_)
+        before = live
         await anyio.sleep(every_s)
 
 
-def _depths(services: Services) -> Depths:
+def _look(services: Services) -> Live:
     answers = [services.call(name, "GET", "/queues") for name in CONSUMERS]
     rows = [row for answer in answers for row in cast("list[Json]", answer["data"])]
-    return {
-        str(row["name"]): {"ready": row["ready"], "consumers": row["consumers"]} for row in rows
-    }
+    alarms = [cast("list[str]", answer["alarms"] or []) for answer in answers]
+    missing = [str(answer["missing"]) for answer in answers if answer["missing"]]
+    return Live(
+        {str(row["name"]): row for row in rows},
+        [*dict.fromkeys(alarm for some in alarms for alarm in some)],
+        [*dict.fromkeys(missing)],
+    )
 
 
 def _compare(settings: Settings, declared: Topology) -> int:
@@ -97,30 +116,52 @@ async def _differences(address: Address, heartbeat_s: int, declared: Topology) -
         ) from error
 
 
-def _print(declared: Topology, depths: Depths, format_: str) -> None:
+def _print(declared: Topology, live: Live | None, format_: str) -> None:
+    depths: Depths = {} if live is None else live.depths
     if format_ == "json":
-        _print_json(declared, depths)
+        _print_json(declared, live)
         return
+    if live is not None:
+        _say(live)
     for line in (_mermaid if format_ == "mermaid" else _text)(declared, depths):
         click.echo(line)
 
 
-def _print_json(declared: Topology, depths: Depths) -> None:
+def _say(live: Live) -> None:
+    """Say on standard error what is wrong with the broker, and what it does not tell."""
+    for alarm in live.alarms:
+        click.echo(f"the broker is short of {alarm}: whoever publishes waits", err=True)
+    for reason in live.missing:
+        click.echo(f"rates and ages: {reason}", err=True)
+
+
+def _print_json(declared: Topology, live: Live | None) -> None:
+    depths: Depths = {} if live is None else live.depths
     fields = cast("Json", msgspec.to_builtins(declared))
     queues = [
         {**row, **depths.get(str(row["name"]), {})} for row in cast("list[Json]", fields["queues"])
     ]
     consumers = [{"service": name, "queue": name} for name in SUBSCRIPTIONS]
-    print_json("topology", **{**fields, "queues": queues, "consumers": consumers})
+    told = {} if live is None else {"alarms": live.alarms, "missing": live.missing}
+    print_json("topology", **{**fields, "queues": queues, "consumers": consumers, **told})
 
 
-def _print_changes(before: Depths, now: Depths, format_: str) -> None:
-    changed = {name: row for name, row in now.items() if row != before.get(name)}
+def _print_changes(before: Live, now: Live, format_: str) -> None:
+    """Print what is not as it was; a message that has only grown older is."""
+    changed = {
+        name: row
+        for name, row in now.depths.items()
+        if {**row, AGE: None} != {**before.depths.get(name, {}), AGE: None}
+    }
     if format_ == "json":
-        print_json("topology-change", queues=changed)
+        if changed:
+            print_json("topology-change", queues=changed)
         return
+    if (before.alarms, before.missing) != (now.alarms, now.missing):
+        _say(now)
     for name, row in changed.items():
-        click.echo(f"{name:<22} {_figures(row)}")
+        more = _more_figures(row)
+        click.echo(f"{name:<22} {_figures(row)}{', ' if more else ''}{more}")
 
 
 def _text(declared: Topology, depths: Depths) -> Iterator[str]:
@@ -135,12 +176,22 @@ def _text(declared: Topology, depths: Depths) -> Iterator[str]:
         kind = queue.arguments["x-queue-type"]
         figures = f"   {_figures(depths[queue.name])}" if queue.name in depths else ""
         yield f"queue     {queue.name:<22} {kind:<8} {_purpose(queue)}{figures}"
+        if more := _more_figures(depths.get(queue.name, {})):
+            yield f"          {'':<22} {'':<8} {more}"
     for service, events in SUBSCRIPTIONS.items():
         yield f"consumer  {service:<10} {', '.join(events)}"
 
 
 def _figures(row: Json) -> str:
     return f"{row['ready']} ready, {row['consumers']} consumers"
+
+
+def _more_figures(row: Json) -> str:
+    """Return what the broker has told besides, where there is anything to tell."""
+    told = {name: row.get(name) for name in (*MORE, AGE)}
+    parts = [f"{told[name]:g} {text}" for name, text in MORE.items() if told[name]]
+    age_s = cast("float | None", told[AGE])
+    return ", ".join([*parts, *([] if age_s is None else [f"the oldest {duration(age_s)} old"])])
 
 
 def _bound(declared: Topology, exchange: str, key: str) -> Sequence[str]:

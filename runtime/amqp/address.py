@@ -64,6 +64,11 @@ class Address(msgspec.Struct, frozen=True):
                 f"broker.url: cannot read cafile {self.cafile}", hint="give a PEM file"
             ) from error
 
+    @property
+    def vhost(self) -> str:
+        """The virtual host's name, as aiormq reads it: without a path it is ``/``."""
+        return self.url.path[1:].replace("%2F", "/") or "/"
+
     def __str__(self) -> str:
         return str(self.url.with_password("***"))
 

@@ -10,6 +10,7 @@ import anyio
 import msgspec
 
 from runtime.amqp.awaiting import finish
+from runtime.amqp.figures import QueueFigures
 from runtime.amqp.link import Link
 from runtime.amqp.session import CLOSE_S_MAX, plain
 from runtime.amqp.topology import dead_queue, retry_queue
@@ -17,11 +18,27 @@ from runtime.errors import BrokerLost
 
 
 class QueueDepth(msgspec.Struct, frozen=True):
-    """One queue: messages that are ready, and who consumes it (by whatever link)."""
+    """One queue: messages that are ready, and who consumes it (by whatever link).
+
+    The rest is what only some brokers tell: see `QueueFigures`; None where this one does not.
+    """
 
     name: str
     ready: int
     consumers: int
+    unacked: int | None = None
+    in_per_s: float | None = None
+    out_per_s: float | None = None
+    acked_per_s: float | None = None
+    oldest_age_s: float | None = None
+
+    def told(self, figures: QueueFigures | None) -> "QueueDepth":
+        """Return it with what the broker has told of it besides."""
+        if figures is None:
+            return self
+        if self.ready == 0:  # counted later than the broker's figures: nothing is the oldest
+            figures = msgspec.structs.replace(figures, oldest_age_s=None)
+        return msgspec.structs.replace(self, **msgspec.structs.asdict(figures))
 
 
 class Depths:

@@ -22,8 +22,9 @@ _SHORT, _TABLE, _OCTET, _TIME = range(4)
 # In order of their flags, bit 15 first.
 _KINDS = (_SHORT, _SHORT, _TABLE, _OCTET, _OCTET, _SHORT, _SHORT, _SHORT, _SHORT, _TIME, _SHORT,
           _SHORT, _SHORT, _SHORT)  # fmt: skip
-_HEADERS, _DELIVERY_MODE, _PRIORITY, _EXPIRATION, _USER_ID = 2, 3, 4, 7, 11
+_HEADERS, _DELIVERY_MODE, _PRIORITY, _EXPIRATION, _TIMESTAMP, _USER_ID = 2, 3, 4, 7, 9, 11
 _LENGTH = struct.Struct(">I")
+_SECONDS = struct.Struct(">Q")
 
 Spans = dict[int, tuple[int, int]]
 
@@ -78,6 +79,12 @@ class Message:
         """The priority; 0 where there is none."""
         span = _spans(self.header).get(_PRIORITY)
         return self.header[span[0]] if span else 0
+
+    @property
+    def timestamp(self) -> int | None:
+        """When its publisher says that it was made, in seconds; None where it does not."""
+        span = _spans(self.header).get(_TIMESTAMP)
+        return int(_SECONDS.unpack_from(self.header, span[0])[0]) if span else None
 
     def headers(self) -> tables.Entries:
         """The headers, raw; empty where there are none."""

@@ -16,7 +16,10 @@ from runtime.broker.queue import Queue
 
 
 class QueueListing(msgspec.Struct, frozen=True, kw_only=True):
-    """One queue. ``undeliverable`` dead letters wait for a route (at-least-once)."""
+    """One queue. ``undeliverable`` dead letters wait for a route (at-least-once).
+
+    ``head_message_timestamp`` is in seconds, None where nothing is ready or it says nothing.
+    """
 
     vhost: str
     name: str
@@ -26,6 +29,7 @@ class QueueListing(msgspec.Struct, frozen=True, kw_only=True):
     message_bytes_ready: int
     undeliverable: int
     consumers: int
+    head_message_timestamp: int | None
 
 
 class MessageListing(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +162,10 @@ class Operator:
 
     # -- what there is ----------------------------------------------------------------------------
 
+    def alarms(self) -> list[Resource]:
+        """What the broker is low on."""
+        return list(self._broker.alarms)
+
     def list_queues(self) -> list[QueueListing]:
         """Every queue, in order of virtual hosts and declarations."""
         return [
@@ -170,6 +178,7 @@ class Operator:
                 message_bytes_ready=counts.ready_bytes,
                 undeliverable=counts.undeliverable,
                 consumers=counts.consumers,
+                head_message_timestamp=queue.head_timestamp(),
             )
             for vhost in self._broker.vhosts.values()
             for queue in vhost.queues.values()

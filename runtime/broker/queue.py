@@ -135,6 +135,11 @@ class Queue(ABC):
         counts = (self.unacked, self.consumer_count, self.undeliverable)
         return QueueStatistics(self.name, len(self), self._bytes, *counts)
 
+    def head_timestamp(self) -> int | None:
+        """The ``timestamp`` of the message that is next; None without a message, or one on it."""
+        head = self._ready.head()
+        return None if head is None else head.message.timestamp
+
     # -- what the types decide --------------------------------------------------------------------
 
     @abstractmethod

@@ -210,7 +210,7 @@ async def test_services_of_their_own_are_seen_and_one_that_is_away_is_named(
 
             async def parked() -> bool:
                 table = (await pages.get("/ops/topology")).root.one(id="live-places").text
-                return "ready 0, later 0, parked 1" in table
+                return "ready 0, oldest none, later 0, parked 1" in table
 
             await eventually(parked)
 

@@ -32,8 +32,8 @@ class RabbitMQ(rabbitmq.RabbitMQ):
     After `stop` or `kill`, `start` brings the same node back with the data it kept.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, management: bool = False) -> None:
+        super().__init__(management=management)
         self._console: Console | None = None
         self._cleaned_vhost = ""
 

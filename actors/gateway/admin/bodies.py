@@ -40,11 +40,14 @@ class OverviewReply(msgspec.Struct, frozen=True, kw_only=True):
 class TopologyReply(msgspec.Struct, frozen=True, kw_only=True):
     """Queues and the events bound to them, what is in them, connections, who supervises whom.
 
-    ``supervision`` has one tree for each process.
+    ``alarms`` are resources that the broker is short of, null where it does not tell; ``missing``
+    says why some of its figures are null. ``supervision`` has one tree for each process.
     """
 
     subscriptions: dict[str, list[str]]
     queues: list[QueueDepth]
+    alarms: list[str] | None
+    missing: list[str]
     links: list[LinkShown]
     supervision: list[NodeStatus]
     troubles: Troubles

@@ -1,7 +1,8 @@
 """Where events go, as a program is told: once, or again whenever it has changed.
 
 A stream compares what it sees, so it says nothing while nothing changes but how long a connection
-has been as it is. The picture on the console's page follows the same stream.
+has been as it is, and how old a message is. The picture on the console's page follows the same
+stream.
 """
 
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from quart import Response
 
 from actors.gateway.admin.bodies import TopologyReply
 from actors.gateway.console.backstage import Backstage, reasons
+from actors.gateway.console.queues import alarms, missing
 from actors.gateway.console.topology import ask_places
 from actors.gateway.console.troubles import processes
 from actors.gateway.streams import BYE, HEARTBEAT, RETRY, StreamReads
@@ -27,7 +29,9 @@ async def topology_of(backstage: Backstage) -> TopologyReply:
     found = processes(backstage.own_status(), statuses)
     return TopologyReply(
         subscriptions={queue: [*types] for queue, types in backstage.subscriptions.items()},
-        queues=[depth for asked in depths.values() for depth in asked.answer or []],
+        queues=[depth for asked in depths.values() if asked.answer for depth in asked.answer.data],
+        alarms=alarms(depths),
+        missing=missing(depths),
         links=[link for process in found for link in process.broker],
         supervision=[process.supervision for process in found],
         troubles=reasons(statuses, depths),
@@ -73,4 +77,5 @@ async def _pause() -> bool:
 
 def _without_ages(told: TopologyReply) -> TopologyReply:
     links = [msgspec.structs.replace(link, for_s=0.0) for link in told.links]
-    return msgspec.structs.replace(told, links=links)
+    queues = [msgspec.structs.replace(queue, oldest_age_s=None) for queue in told.queues]
+    return msgspec.structs.replace(told, links=links, queues=queues)

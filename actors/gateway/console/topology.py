@@ -23,18 +23,22 @@ from actors.gateway.console.backstage import (
 from actors.gateway.console.chart import time_of_day
 from actors.gateway.console.console import Console
 from actors.gateway.console.flow import Picture, Place, tall, wide
+from actors.gateway.console.queues import (
+    UNKNOWN,
+    Depths,
+    Statuses,
+    alarms,
+    missing,
+    oldest,
+    queue_rows,
+    sampled,
+)
 from actors.gateway.console.session import Session
 from actors.gateway.console.staff import places
 from actors.gateway.console.troubles import processes
 from actors.gateway.pages.durations import duration
 from actors.samples import APPENDED, PUBLISHED
 from actors.services import CONSUMERS, ServiceName
-from runtime.amqp.depths import QueueDepth
-
-UNKNOWN = "?"
-
-Statuses = Mapping[str, Asked[ProcessStatus]]
-Depths = Mapping[str, Asked[list[QueueDepth]]]
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -62,6 +66,9 @@ class TopologyPages:
             flow=flow(backstage.subscriptions, statuses, depths, _paths(found)),
             troubles=_troubles(statuses, depths),
             since=_since(statuses),
+            queues=queue_rows(statuses, depths),
+            alarms=alarms(depths),
+            missing=missing(depths),
             links=[link for process in found for link in process.broker],
             trees=[list(places(process.supervision)) for process in found],
         )
@@ -70,13 +77,13 @@ class TopologyPages:
 async def ask_places(desks: Desks) -> tuple[Statuses, Depths]:
     """Ask every service what it says of itself, and of its queues."""
     statuses: dict[str, Asked[ProcessStatus]] = {}
-    depths: dict[str, Asked[list[QueueDepth]]] = {}
+    depths: dict[str, Asked[QueuesReply]] = {}
 
     async def ask_statuses() -> None:
         statuses.update(await statuses_of(desks))
 
     async def ask_depths() -> None:
-        questions: dict[str, Callable[[], Awaitable[list[QueueDepth]]]] = {
+        questions: dict[str, Callable[[], Awaitable[QueuesReply]]] = {
             queue: partial(_depths, desks, queue) for queue in CONSUMERS
         }
         depths.update(await asked_all(questions))
@@ -87,8 +94,8 @@ async def ask_places(desks: Desks) -> tuple[Statuses, Depths]:
     return statuses, depths
 
 
-async def _depths(desks: Desks, queue: ServiceName) -> list[QueueDepth]:
-    return (await desks.ask(queue, "/queues", QueuesReply)).data
+async def _depths(desks: Desks, queue: ServiceName) -> QueuesReply:
+    return await desks.ask(queue, "/queues", QueuesReply)
 
 
 def _troubles(statuses: Statuses, depths: Depths) -> list[str]:
@@ -158,7 +165,7 @@ def _writer(status: ProcessStatus | None, row: int) -> Place:
     mailbox = None if status is None else status.mailbox
     figures = {
         "mailbox": UNKNOWN if mailbox is None else f"{mailbox.depth} of {mailbox.capacity}",
-        "appended": _rate(status, APPENDED),
+        "appended": sampled(status, APPENDED),
     }
     return Place("order-events", "service", figures, _tone(mailbox is not None), 1, row)
 
@@ -171,22 +178,23 @@ def _outbox(status: ProcessStatus | None, row: int) -> Place:
     figures = {
         "pending": str(relay.pending),
         "oldest": duration(relay.oldest_age_s) if relay.pending else "none",
-        "published": _rate(status, PUBLISHED),
+        "published": sampled(status, PUBLISHED),
     }
     return Place("outbox", "outbox", figures, _tone(not relay.last_error), 2, row)
 
 
-def _queue(name: str, depths: list[QueueDepth] | None, statuses: Statuses, row: int) -> Place:
+def _queue(name: str, depths: QueuesReply | None, statuses: Statuses, row: int) -> Place:
     rates = {
-        "in": _rate(statuses["order-events"].answer, f"{name}.routed"),
-        "out": _rate(statuses[name].answer, f"{name}.delivered"),
+        "in": sampled(statuses["order-events"].answer, f"{name}.routed"),
+        "out": sampled(statuses[name].answer, f"{name}.delivered"),
     }
-    if not depths:
-        unknown = {**dict.fromkeys(("ready", "later", "parked"), UNKNOWN), **rates}
+    if depths is None or not depths.data:
+        unknown = {**dict.fromkeys(("ready", "oldest", "later", "parked"), UNKNOWN), **rates}
         return Place(name, "queue", unknown, "bad", 4, row)
-    own, *delays, dead = depths
+    own, *delays, dead = depths.data
     figures = {
         "ready": str(own.ready),
+        "oldest": oldest(own),
         "later": str(sum(delay.ready for delay in delays)),
         "parked": str(dead.ready),
         **rates,
@@ -203,17 +211,9 @@ def _consumer(name: str, status: ProcessStatus | None, row: int) -> Place:
         "unacked": str(messages.consumer.unsettled),
         "in work": f"{messages.lanes.running} of {messages.lanes.depth}",
         "keys": str(messages.lanes.keys),
-        "acked": _rate(status, f"{name}.acked"),
+        "acked": sampled(status, f"{name}.acked"),
     }
     return Place(name, "consumer", figures, "good", 5, row)
-
-
-def _rate(status: ProcessStatus | None, name: str) -> str:
-    """Return a rate in words; it takes two samples to have one."""
-    if status is None or status.samples is None:
-        return UNKNOWN
-    found = status.samples.per_s.get(name)
-    return "not yet known" if found is None else f"{found:g}/s"
 
 
 def _since(statuses: Statuses) -> str | None:

@@ -41,7 +41,11 @@ def test_a_running_system_tells_what_is_in_its_queues(tmp_path: Path) -> None:
         queues = {row["name"]: row for row in operator.json("topology", "--live")["queues"]}
         assert queues["shipping"]["consumers"] == 1
         assert queues["shipping"]["ready"] == 0
-        assert queues["payment.dead"] | {"ready": 1} == queues["payment.dead"]
+        assert queues["payment.dead"] | {"ready": 1, "unacked": 0} == queues["payment.dead"]
+        assert 0 < queues["payment.dead"]["oldest_age_s"] < 60
+        lines = operator.ok("topology", "--live").splitlines()
+        assert sum("the oldest" in line for line in lines) == 1
+        assert max(map(len, lines)) <= 100
     assert operator.run("topology", "--check").returncode == 2, "it is embedded"
 
 

@@ -55,7 +55,7 @@ async def test_the_topology_tells_what_is_where(tmp_path: Path) -> None:
 
         async def parked() -> bool:
             page = await browser.get("/ops/topology")
-            return "ready 0, later 0, parked 1" in page.root.one(id="live-places").text
+            return "ready 0, oldest none, later 0, parked 1" in page.root.one(id="live-places").text
 
         await eventually(parked)
         page = await browser.get("/ops/topology")
