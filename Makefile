@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Tests start hundreds of processes: without the bytecode of the first, each compiles everything.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup up docs test sim chaos attack conformance bench bench-long lint check-python rabbitmq strace chromium clean
 
 setup: $(VENV)/.ready
