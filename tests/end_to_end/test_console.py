@@ -103,13 +103,12 @@ async def test_a_stuck_order_is_seen_explained_and_freed(browser: Browser, tmp_p
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_page_fits_its_window_and_can_be_used_by_all(
-    browser: Browser, tmp_path: Path, scheme: str
+    browser: Browser, tmp_path: Path
 ) -> None:
     async with (
         live_system(tmp_path, retry={"tiers_s": [600]}) as system,
-        visit(browser, system.running.url, color_scheme=scheme) as page,
+        visit(browser, system.running.url) as page,
     ):
         poisoned = await system.place("pm_card_poison")
         waiting = await system.place("pm_card_flaky")

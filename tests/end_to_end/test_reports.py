@@ -44,11 +44,10 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_a_report_is_accessible_and_as_wide_as_its_window(
-    browser: Browser, reports: Path, scheme: str
+    browser: Browser, reports: Path
 ) -> None:
-    async with visit(browser, reports.as_uri(), color_scheme=scheme) as page:
+    async with visit(browser, reports.as_uri()) as page:
         for name in ("passed/report.html", "failed/report.html", "index.html", "bench.html"):
             await page.goto(f"{reports.as_uri()}/{name}")
             await assert_sound(page, name, by_finger=False)

@@ -315,13 +315,12 @@ async def test_without_scripts_everything_goes_by_reloading(
         assert await page.locator("time").first.inner_text() != ""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_page_is_accessible_and_as_wide_as_its_window(
-    browser: Browser, tmp_path: Path, scheme: str
+    browser: Browser, tmp_path: Path
 ) -> None:
     async with (
         live_system(tmp_path) as system,
-        visit(browser, system.running.url, color_scheme=scheme) as page,
+        visit(browser, system.running.url) as page,
     ):
         for path in EMPTY:
             await page.goto(path)
@@ -339,13 +338,12 @@ async def test_every_page_is_accessible_and_as_wide_as_its_window(
         await assert_sound(page, "the checkout with errors")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_what_can_be_changed_is_accessible_and_as_wide_as_its_window(
-    browser: Browser, tmp_path: Path, scheme: str
+    browser: Browser, tmp_path: Path
 ) -> None:
     async with (
         live_system(tmp_path, payment={"hold_s": 3600.0}) as system,
-        visit(browser, system.running.url, color_scheme=scheme) as page,
+        visit(browser, system.running.url) as page,
     ):
         order = await buy(page)
         await expect(page.locator("#live-hold")).to_contain_text("Payment begins in")
