@@ -64,9 +64,15 @@ class Ids(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StatesReply(msgspec.Struct, frozen=True):
-    """The inbox's states of those messages that it knows."""
+    """The inbox's states of those messages that it knows.
+
+    ``attempts`` says how many were begun, of each of them; ``duplicates`` how many copies were
+    discarded, where any were.
+    """
 
     states: dict[str, State]
+    attempts: dict[str, int] = {}
+    duplicates: dict[str, int] = {}
 
 
 class QueuesReply(msgspec.Struct, frozen=True):
@@ -141,7 +147,14 @@ def message_service_operator(
 
     @routes.post("/inbox")
     async def inbox() -> Response:
-        return answer(StatesReply(await service.known((await decoded(Ids)).ids)))
+        known = await service.trials.known((await decoded(Ids)).ids)
+        return answer(
+            StatesReply(
+                {id_: one.state for id_, one in known.items()},
+                {id_: one.attempts for id_, one in known.items()},
+                {id_: one.duplicates for id_, one in known.items() if one.duplicates},
+            )
+        )
 
     if erase is not None:
         _add_erasure(routes, service, erase)

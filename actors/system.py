@@ -43,6 +43,7 @@ from runtime.amqp.figures import no_figures
 from runtime.child import ChildSpec, SupervisorSpec
 from runtime.http import HttpServer
 from runtime.loop_lag import loop_lag_child
+from runtime.node import standing
 from runtime.service import Surroundings
 from runtime.supervisor import Supervisor
 from runtime.waiting import Peek
@@ -55,6 +56,7 @@ EVENTS = {
     **NEIGHBOUR_EVENTS,
 }
 ROOT = "ordermill"
+ACTORS = "actors"
 FILES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "order-events": ("orders.db", schema.MIGRATIONS),
     "payment": (payment.FILE, payment.MIGRATIONS),
@@ -142,6 +144,9 @@ class System:
 
     def ready(self) -> dict[str, str]:
         """Return what readiness rests on here: ``ok``, or in a few words what is wrong."""
+        return {**self._foundations(), ACTORS: standing(self.supervisor.tree())}
+
+    def _foundations(self) -> dict[str, str]:
         checks: dict[str, str] = {}
         if self.databases:
             said = [(file, database.check()) for file, database in self.databases.items()]
@@ -274,9 +279,9 @@ class System:
         return peeks_of(self.order_events, self.shipping, messages, self._world.host.clock)
 
     def _apps(self) -> Apps:
-        ready = self.ready
+        checks = (*self._foundations(), ACTORS)
         figures = no_figures if self.messaging is None else self.messaging.figures
-        return Apps(self._world, ready, tuple(ready()), self._process, self.tree_desk, figures)
+        return Apps(self._world, self.ready, checks, self._process, self.tree_desk, figures)
 
     def _process(self) -> Mapping[str, object]:
         """Return what the status of any service shows of the process that it runs in."""

@@ -9,6 +9,7 @@ steps; within one incarnation the lane keeps two deliveries of a message apart.
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Literal
 
 import anyio
@@ -16,6 +17,7 @@ import msgspec
 
 from runtime.child import ChildContext
 from runtime.database import Database
+from runtime.duplicates import purge_duplicates
 from runtime.errors import StoreUnavailable
 from runtime.host import Clock
 from runtime.message import Message
@@ -242,6 +244,8 @@ class Claim:
 class Retention:
     """A child that forgets messages which were done ``retention_s`` ago, every ``every_s``.
 
+    And duplicates (`runtime.duplicates`) of that age.
+
     A copy that comes later than that is worked on again: guards must hold with an empty inbox.
     """
 
@@ -273,9 +277,12 @@ class Retention:
         before_ms = int((self._clock.wall() - self._retention_s) * 1000)
         purged = self._batch_max
         while purged == self._batch_max and not stopping.is_set():
-            purged = await self._database.write(
-                lambda tx: purge_done(tx, before_ms, self._batch_max)
-            )
+            purged = await self._database.write(partial(self._forget, before_ms))
+
+    def _forget(self, before_ms: int, tx: Transaction) -> int:
+        """Forget a batch; return the longer one of the two numbers."""
+        batch = before_ms, self._batch_max
+        return max(purge_done(tx, *batch), purge_duplicates(tx, *batch))
 
 
 class _Row(msgspec.Struct, frozen=True):

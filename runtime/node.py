@@ -34,7 +34,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """One node of the supervision tree, as operators see it. ``strategy`` is a supervisor's.
 
     ``restarts`` counts since the node's own supervisor started; ``last_error`` is one line,
-    ``crashes`` are the latest `CRASHES_KEPT`, newest first.
+    ``crashes`` are the latest `CRASHES_KEPT`, newest first. ``restarts_in_s`` is how long the
+    back-off still holds up one that is to start again.
     """
 
     name: str
@@ -45,6 +46,20 @@ class NodeStatus(msgspec.Struct, frozen=True):
     last_error: str | None
     children: "tuple[NodeStatus, ...]" = ()
     crashes: tuple[Crash, ...] = ()
+    restarts_in_s: float | None = None
+
+
+def standing(root: NodeStatus) -> str:
+    """Return ``ok``, or who of this tree is to start again, and when, or has given up.
+
+    One that has ended as it was meant to (a temporary child) is well.
+    """
+    if root.state == "restarting":
+        soon = "" if root.restarts_in_s is None else f" in {root.restarts_in_s:.1f} s"
+        return f"{root.name} is restarting{soon}"
+    if root.state == "stopped" and root.last_error is not None:
+        return f"{root.name} is stopped"
+    return next((said for child in root.children if (said := standing(child)) != "ok"), "ok")
 
 
 class Incarnation:
@@ -118,8 +133,9 @@ class Node:
         frames = frames_of(error)
         self.crashes.appendleft(Crash(int(at_s * 1000), ending, describe_error(error), frames))
 
-    def status(self) -> NodeStatus:
-        """Return this node and all below it, as of now."""
+    def status(self, now: float) -> NodeStatus:
+        """Return this node and all below it, as of now (the host's time)."""
+        held_up_s = self.due - now if self.state == "restarting" else 0.0
         strategy = self.spec.strategy if isinstance(self.spec, SupervisorSpec) else None
         return NodeStatus(
             name=self.name,
@@ -130,4 +146,5 @@ class Node:
             last_error=self.last_error,
             children=self.below(),
             crashes=tuple(self.crashes),
+            restarts_in_s=round(held_up_s, 2) if held_up_s > 0 else None,
         )

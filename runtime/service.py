@@ -31,6 +31,7 @@ from runtime.amqp.redrive import Redrive
 from runtime.amqp.topology import dead_queue, retry_queue
 from runtime.child import ChildContext, ChildSpec, SupervisorSpec
 from runtime.database import Database
+from runtime.duplicates import note_duplicate
 from runtime.errands import Errands
 from runtime.errors import Unavailable
 from runtime.hold import Holds, HoldStatistics
@@ -40,12 +41,10 @@ from runtime.inbox import (
     Claimed,
     Duplicate,
     Retention,
-    State,
     Superseded,
     claim,
     claim_held,
     settle,
-    states_of,
 )
 from runtime.jobs import Job, Route, Routes, Told
 from runtime.lanes import Lanes, LaneStatistics
@@ -68,10 +67,10 @@ T = TypeVar("T")
 class Surroundings:
     """What a service stands on.
 
-    ``database`` is its own, with the schemas of `runtime.inbox`, `hold` and `audit`. ``link``
-    consumes, and declares the queue, its delay queues (one for each tier of ``retry``) and its
-    ``.dead`` queue; ``publisher`` has a link of its own. Up to ``lanes`` keys are worked on at a
-    time, out of ``prefetch`` deliveries. What was done is remembered for ``retention_s``.
+    ``database`` is its own, with the schemas of `runtime.inbox`, `duplicates`, `hold`, `audit`.
+    ``link`` consumes, and declares the queue, its delay queues (one for each tier of ``retry``) and
+    its ``.dead`` queue; ``publisher`` has a link of its own. Up to ``lanes`` keys are worked on at
+    a time, out of ``prefetch`` deliveries. What was done is remembered for ``retention_s``.
     """
 
     link: Link
@@ -164,10 +163,6 @@ class MessageService:
         again.
         """
         self.lanes.put_nowait(Told(key, work))
-
-    async def known(self, message_ids: Sequence[str]) -> dict[str, State]:
-        """Return the inbox's states of those of these messages that it knows."""
-        return await self._database.read(lambda connection: states_of(connection, message_ids))
 
     def statistics(self) -> ServiceStatistics:
         """Return this moment's figures."""
@@ -262,6 +257,8 @@ class MessageService:
         else:
             taken = claim(tx, message, incarnation, now_ms)
         if isinstance(taken, Duplicate):
+            if job.delivery is not None:
+                note_duplicate(tx, message.message_id, now_ms)
             return taken
         fresh = not taken.held and not taken.resumed and taken.attempt == 0
         if fresh and route.hold_s > 0:

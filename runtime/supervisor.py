@@ -71,7 +71,8 @@ class Supervisor:
 
     def tree(self) -> NodeStatus:
         """Return the state of this supervisor and all below it."""
-        children = tuple(child.status() for child in self._children)
+        now = self._host.clock.monotonic()
+        children = tuple(child.status(now) for child in self._children)
         spec = self._spec
         return NodeStatus(spec.name, "supervisor", spec.strategy, self._state, 0, None, children)
 

@@ -12,14 +12,14 @@ from actors.notification.correspondence import LocalCorrespondence
 from actors.notification.letters import TEMPLATES, Letters, OrderUrl, no_url
 from actors.notification.mailer import Mailer
 from actors.notification.service import NotificationService, order_of
-from runtime import audit, hold, inbox
+from runtime import audit, duplicates, hold, inbox
 from runtime.child import SupervisorSpec
 from runtime.database import DatabaseStatistics
 from runtime.service import MessageService, ServiceStatistics, Surroundings
 
 QUEUE = "notification"
 FILE = "notification.db"
-MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA, mails.SCHEMA, audit.SCHEMA)
+MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA, mails.SCHEMA, audit.SCHEMA, duplicates.SCHEMA)
 
 
 class NotificationStatus(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from actors.payment.provider import PaymentProvider
 from actors.payment.service import PaymentService, order_of
 from actors.payment.sweeper import Sweeper
 from actors.status import Check, StatusQuery, status_app
-from runtime import audit, hold, inbox
+from runtime import audit, duplicates, hold, inbox
 from runtime.child import ChildSpec, SupervisorSpec
 from runtime.database import DatabaseStatistics
 from runtime.service import MessageService, ServiceStatistics, Surroundings
@@ -24,7 +24,7 @@ from runtime.telemetry import Telemetry
 
 QUEUE = "payment"
 FILE = "payment.db"
-MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA, journal.SCHEMA, audit.SCHEMA)
+MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA, journal.SCHEMA, audit.SCHEMA, duplicates.SCHEMA)
 
 
 class PaymentStatus(msgspec.Struct, frozen=True):

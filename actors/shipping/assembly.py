@@ -14,7 +14,7 @@ from actors.shipping.courier import Courier
 from actors.shipping.depot import Depot
 from actors.shipping.service import ShippingService, order_of
 from actors.shipping.shipments import AskedShipments, Ship, ShippingDesk
-from runtime import audit, hold, inbox
+from runtime import audit, duplicates, hold, inbox
 from runtime.actor import ActorRef, Envelope, actor_child
 from runtime.child import ChildSpec, SupervisorSpec
 from runtime.database import DatabaseStatistics
@@ -24,7 +24,7 @@ from runtime.service import MessageService, ServiceStatistics, Surroundings
 
 QUEUE = "shipping"
 FILE = "shipping.db"
-MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA, audit.SCHEMA)
+MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA, audit.SCHEMA, duplicates.SCHEMA)
 BATCH_MAX = 64
 
 

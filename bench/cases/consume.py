@@ -15,7 +15,7 @@ from bench.meter import Meter
 from bench.rivals import aiormq, faststream
 from bench.sample import Sample
 from bench.supervised import Ground
-from runtime import audit, hold, inbox
+from runtime import audit, duplicates, hold, inbox
 from runtime.amqp.publisher import LinkPublisher
 from runtime.database import Database, open_database
 from runtime.inbox import Claim
@@ -24,7 +24,7 @@ from runtime.message import Message
 from runtime.outcomes import RetryPolicy
 from runtime.service import MessageService, Surroundings
 
-MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA, audit.SCHEMA)
+MIGRATIONS = (inbox.SCHEMA, hold.SCHEMA, audit.SCHEMA, duplicates.SCHEMA)
 
 
 def ours(task: Round) -> Sample:

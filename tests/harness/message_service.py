@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from runtime import hold, inbox
+from runtime import duplicates, hold, inbox
 from runtime.amqp.link import Link
 from runtime.amqp.publisher import LinkPublisher
 from runtime.amqp.session import Session
@@ -94,7 +94,7 @@ class Shop:
             self.url, "consume", host, self.telemetry, prepare=prepare, reconnect_s_max=0.2
         )
         self.publisher = LinkPublisher(publish, self.telemetry, deadline_s=5.0)
-        migrations = (inbox.SCHEMA, hold.SCHEMA)
+        migrations = (inbox.SCHEMA, hold.SCHEMA, duplicates.SCHEMA)
         async with open_database(host.disk, "payment.db", migrations) as self.database:
             self.service = MessageService(
                 QUEUE,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime import hold, inbox
+from runtime import duplicates, hold, inbox
 from runtime.child import ChildContext
 from runtime.database import open_database
 from runtime.host import production_host
@@ -139,14 +139,14 @@ def test_only_old_done_messages_are_forgotten_a_few_at_a_time(tx: Transaction) -
 
 async def test_a_step_completed_before_a_crash_is_known_after_it(tmp_path: Path) -> None:
     host = production_host(tmp_path)
-    async with open_database(host.disk, "a.db", [inbox.SCHEMA]) as database:
+    async with open_database(host.disk, "a.db", [inbox.SCHEMA, duplicates.SCHEMA]) as database:
         first = await database.write(lambda tx: claimed(inbox.claim(tx, FIRST, "one", 1)))
         claim = Claim(database, first, host.clock.wall)
         assert (claim.attempt, claim.resumed, claim.completed) == (0, False, {})
         await claim.complete("charge", b'{"id":"ch_1"}')
         await claim.complete("mail")
         assert claim.completed == {"charge": b'{"id":"ch_1"}', "mail": b""}
-    async with open_database(host.disk, "a.db", [inbox.SCHEMA]) as database:
+    async with open_database(host.disk, "a.db", [inbox.SCHEMA, duplicates.SCHEMA]) as database:
         again = await database.write(lambda tx: claimed(inbox.claim(tx, FIRST, "two", 2)))
         assert Claim(database, again, host.clock.wall).completed == claim.completed
         with pytest.raises(Superseded):
@@ -164,7 +164,7 @@ async def test_retention_forgets_old_done_messages_batch_by_batch(tmp_path: Path
             age_ms = 2 * hour_ms if number < 25 else 0
             inbox.settle(tx, mine, "done", now_ms - age_ms)
 
-    async with open_database(host.disk, "a.db", [inbox.SCHEMA]) as database:
+    async with open_database(host.disk, "a.db", [inbox.SCHEMA, duplicates.SCHEMA]) as database:
         await database.write(finish)
         context = ChildContext("retention")
         child = Retention(database, host.clock, hour_ms / 1000, batch_max=10)

@@ -17,6 +17,7 @@ from runtime.inbox import Claim
 from runtime.message import Message
 from runtime.outcomes import RetryPolicy
 from runtime.transaction import Transaction
+from runtime.trials import Known
 from tests.harness.message_service import QUEUE, Call, Shop, order
 from tests.harness.peer import Peer, peer_at
 from tests.harness.proxy import proxy_to
@@ -74,6 +75,7 @@ async def test_a_copy_of_a_finished_message_is_discarded_whatever_it_says(shop: 
         await until(lambda: shop.counted("ok") == 1)
         await send(shop, order(1), order(1).as_retry(2))
         await until(lambda: shop.counted("duplicate") == 2)
+        assert await shop.service.trials.known(["evt_1"]) == {"evt_1": Known("done", 1, 2)}
     assert len(shop.calls) == 1
     assert await left_over(shop.url) == []
 

@@ -18,7 +18,7 @@ from runtime.child import ChildContext, ChildSpec, Restart, Strategy, Supervisor
 from runtime.endings import sole_error
 from runtime.errors import ConfigurationError, Rejection, RestartIntensityExceeded, StoreBroken
 from runtime.host import Host, production_host
-from runtime.node import CRASHES_KEPT, NodeStatus
+from runtime.node import CRASHES_KEPT, NodeStatus, standing
 from runtime.supervisor import Supervisor
 from runtime.telemetry import Telemetry, quiet_telemetry
 
@@ -530,6 +530,11 @@ async def test_a_stop_during_the_back_off_is_honoured_at_once(stage: Stage) -> N
         stage.take()
         await stage.crash("b")
         assert states(supervisor.tree()) == "a:running b:restarting"
+        serves, waits = supervisor.tree().children
+        assert serves.restarts_in_s is None
+        assert waits.restarts_in_s is not None
+        assert 0 < waits.restarts_in_s <= 1e9
+        assert standing(supervisor.tree()) == f"b is restarting in {waits.restarts_in_s:.1f} s"
     assert stage.take() == "-b -a"
 
 
@@ -622,6 +627,7 @@ async def test_the_tree_is_json(stage: Stage) -> None:
                 "last_error": None,
                 "children": (),
                 "crashes": (),
+                "restarts_in_s": None,
             },
             {
                 "name": "inner",
@@ -640,12 +646,15 @@ async def test_the_tree_is_json(stage: Stage) -> None:
                         "last_error": None,
                         "children": (),
                         "crashes": (),
+                        "restarts_in_s": None,
                     },
                 ),
                 "crashes": (),
+                "restarts_in_s": None,
             },
         ),
         "crashes": (),
+        "restarts_in_s": None,
     }
     assert supervisor.tree().state == "stopped"
 

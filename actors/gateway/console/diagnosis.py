@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from actors.dead_letters import StatesReply
 from actors.domain.events import Event
 from actors.domain.order import Order
 from actors.domain.rules import PAYMENT_LOCK, SHIPPING_LOCK, allowed_actions
@@ -16,10 +17,9 @@ from actors.gateway.console.troubles import letter_path, why
 from actors.gateway.pages.durations import duration
 from actors.gateway.pages.story import LABELS
 from runtime.amqp.dead_letters import DeadLetter
-from runtime.inbox import State
 
-States = Mapping[str, Asked[dict[str, State]]]
-"""By queue: the inbox's states of an order's events."""
+States = Mapping[str, Asked[StatesReply]]
+"""By queue: what the inbox knows of an order's events."""
 
 SOON_S = 10.0
 WORDS: dict[str, tuple[str, str]] = {
@@ -34,12 +34,28 @@ WORDS: dict[str, tuple[str, str]] = {
 
 
 class Consumed(msgspec.Struct, frozen=True):
-    """What one service made of one event: a tone, a word, and where to look if it is parked."""
+    """What one service made of one event: a tone, a word, and where to look if it is parked.
+
+    ``attempts`` were begun, ``duplicates`` of it discarded.
+    """
 
     queue: str
     tone: str
     word: str
     path: str = ""
+    attempts: int = 0
+    duplicates: int = 0
+
+    @property
+    def counted(self) -> str:
+        """What there is to say of how often it came and was tried; empty where once was enough."""
+        said: list[str] = []
+        if self.attempts > 1 or (self.attempts and self.tone in ("warn", "bad")):
+            said.append("1 attempt" if self.attempts == 1 else f"{self.attempts} attempts")
+        if self.duplicates:
+            some = "1 duplicate" if self.duplicates == 1 else f"{self.duplicates} duplicates"
+            said.append(f"{some} discarded")
+        return ", ".join(said)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -73,12 +89,15 @@ def consumed(
 
 
 def _consumed(
-    event: Event, queue: str, asked: Asked[dict[str, State]] | None, letter: DeadLetter | None
+    event: Event, queue: str, asked: Asked[StatesReply] | None, letter: DeadLetter | None
 ) -> Consumed:
     if asked is None or asked.answer is None:
         return Consumed(queue, *WORDS["unknown"])
-    tone, word = WORDS[asked.answer.get(event.id, "missing")]
-    return Consumed(queue, tone, word, "" if letter is None else letter_path(letter))
+    told = asked.answer
+    tone, word = WORDS[told.states.get(event.id, "missing")]
+    path = "" if letter is None else letter_path(letter)
+    counts = told.attempts.get(event.id, 0), told.duplicates.get(event.id, 0)
+    return Consumed(queue, tone, word, path, *counts)
 
 
 def _parked(letters: Parked, queue: str, event_id: str) -> DeadLetter | None:

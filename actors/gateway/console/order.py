@@ -1,6 +1,7 @@
 """One order from the inside: why it is stuck, its story, lanes and raw history, at any version."""
 
 from functools import partial
+from typing import Self
 
 import msgspec
 from quart import Response, request
@@ -23,16 +24,49 @@ from actors.gateway.problems import not_found
 from actors.gateway.replies import masked_email
 from actors.services import CONSUMERS, ServiceName
 from runtime.errors import Unavailable
-from runtime.inbox import State
 
 VIEWS = ("story", "lanes", "raw")
+PAGE = 100
 _VERSION_DIGITS_MAX = 9
+
+
+class Page(msgspec.Struct, frozen=True):
+    """The part of a history that is shown: events after a version, up to one, of ``total``.
+
+    ``asked`` is where it was to end; 0 for the newest ones.
+    """
+
+    after: int
+    upto: int
+    total: int
+    asked: int
+
+    @classmethod
+    def ending(cls, total: int, text: str) -> Self:
+        """Return the page that ends where a visitor's text says, or with the newest event."""
+        asked = min(_whole(text), total)
+        upto = max(asked or total, min(PAGE, total))
+        return cls(max(0, upto - PAGE), upto, total, asked)
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Where the four buttons end; none where everything is on one page."""
+        if self.total <= PAGE:
+            return {}
+        earlier, later = max(PAGE, self.after), self.upto + PAGE
+        return {
+            "First": PAGE,
+            "Earlier": earlier,
+            "Later": later if later < self.total else 0,
+            "Last": 0,
+        }
 
 
 class OrderPages:
     """Shows one order; ``?at=`` as it was at a version, ``?view=`` in one of three ways.
 
-    ``?order=newest`` begins with the newest event, in every view that is a list.
+    ``?order=newest`` begins with the newest event, in every view that is a list. A long history is
+    shown `PAGE` events at a time: ``?upto=`` ends with a version.
     """
 
     def __init__(self, console: Console) -> None:
@@ -47,9 +81,10 @@ class OrderPages:
         at = _version(newest)
         order = newest if at is None else await self._as_it_was(order_id, at)
         view, newest_first = request.args.get("view", ""), request.args.get("order") == "newest"
-        seen = [event for event in events if event.version <= order.version]
+        page = Page.ending(order.version, self._console.argument("upto"))
+        seen = await self._seen(order_id, events, page)
         backstage, now_ms = self._console.backstage, self._console.site.now_ms()
-        states = await self._states(events)
+        states = await self._states(events, seen)
         letters = await parked(backstage.desks, _with_parked(states))
         entries = story.timeline(seen)[:: -1 if newest_first else 1]
         told = partial(diagnosis.consumed, states=states, letters=letters)
@@ -77,20 +112,31 @@ class OrderPages:
             picture=picture(seen),
             consumed={event.id: told(event, backstage.subscriptions) for event in seen},
             raw={event.id: _data(event) for event in seen},
-            left_out=max(0, newest.version - EVENTS_MAX),
+            page=page,
             mails=await self._mails(order_id),
         )
 
     async def _as_it_was(self, order_id: str, version: int) -> Order:
         return await self._gateway.order_events.order(order_id, at_version=version)
 
-    async def _states(self, events: list[Event]) -> dict[str, Asked[dict[str, State]]]:
-        ids = [event.id for event in events]
+    async def _seen(self, order_id: str, events: list[Event], page: "Page") -> list[Event]:
+        """Return the page's events: of those that are here, or out of the store."""
+        if page.after + 1 >= events[0].version:
+            return [event for event in events if page.after < event.version <= page.upto]
+        return await self._gateway.order_events.events(
+            order_id, after=page.after, limit=page.upto - page.after
+        )
+
+    async def _states(
+        self, events: list[Event], seen: list[Event]
+    ) -> dict[str, Asked[StatesReply]]:
+        """Ask the inboxes for the page's events and, of the others, for the latest."""
+        latest = events[-(EVENTS_MAX - PAGE) :]
+        ids = [*dict.fromkeys(event.id for event in (*latest, *seen))]
         return await asked_all({queue: partial(self._known, queue, ids) for queue in CONSUMERS})
 
-    async def _known(self, queue: ServiceName, ids: list[str]) -> dict[str, State]:
-        desks = self._console.backstage.desks
-        return (await desks.act(queue, "/inbox", StatesReply, {"ids": ids})).states
+    async def _known(self, queue: ServiceName, ids: list[str]) -> StatesReply:
+        return await self._console.backstage.desks.act(queue, "/inbox", StatesReply, {"ids": ids})
 
     async def _email(self, order: Order) -> str:
         entry = await self._gateway.order_events.personal(order.id, order.customer_ref)
@@ -103,18 +149,28 @@ class OrderPages:
             return None
 
 
-def _with_parked(states: dict[str, Asked[dict[str, State]]]) -> list[str]:
+def _with_parked(states: dict[str, Asked[StatesReply]]) -> list[str]:
     """Return the queues that have parked something of the order: only they are looked through."""
-    return [queue for queue, asked in states.items() if "parked" in (asked.answer or {}).values()]
+    return [
+        queue
+        for queue, asked in states.items()
+        if asked.answer is not None and "parked" in asked.answer.states.values()
+    ]
 
 
 def _version(newest: Order) -> int | None:
     """Return the version that is asked for; None for the newest one."""
     text = request.args.get("at", "")
-    if not (text.isascii() and text.isdecimal() and len(text) <= _VERSION_DIGITS_MAX):
+    if not (text == "0" or _whole(text)):
         return None
-    version = min(max(1, int(text)), newest.version)
+    version = min(max(1, _whole(text)), newest.version)
     return None if version == newest.version else version
+
+
+def _whole(text: str) -> int:
+    """Return a version that a visitor asks for; 0 for what is none."""
+    sound = text.isascii() and text.isdecimal() and len(text) <= _VERSION_DIGITS_MAX
+    return int(text) if sound else 0
 
 
 def _data(event: Event) -> str:

@@ -106,7 +106,9 @@ def _children(seen: Snapshot) -> Iterator[Trouble]:
         for _, node in walk(process.supervision):
             if node.state in ("restarting", "stopped"):
                 cause = node.last_error or "it said nothing"
-                what = f"{node.name} is {node.state}"
+                wait_s = node.restarts_in_s
+                soon = f" in {duration(wait_s)}" if wait_s else ""
+                what = f"{node.name} is {node.state}{soon}"
                 yield Trouble(what, cause, "/ops/topology#supervision", "Supervision")
 
 
