@@ -238,6 +238,7 @@ def _asyncapi(settings: Settings) -> bytes:
 def _limits(settings: Settings) -> Limits:
     return Limits(
         body_bytes_max=settings.http.body_bytes_max,
+        body_s_max=settings.http.request_timeout_s,
         proxy_hops=settings.http.proxy_hops,
         requests_max=settings.http.requests_max,
         rate_per_min=settings.api.rate_per_min or None,

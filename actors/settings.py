@@ -41,6 +41,9 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     body_bytes_max: Annotated[
         int, Meta(ge=1024, le=2**20, description="a larger request body is refused (413)")
     ] = 65536
+    request_timeout_s: Annotated[
+        PositiveSeconds, Meta(description="a request whose body takes longer to come gets 408")
+    ] = 5.0
     proxy_hops: Annotated[
         int, Meta(ge=0, le=8, description="trusted proxies in front, exactly; 0 means none")
     ] = 0

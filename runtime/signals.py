@@ -60,7 +60,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "actor_restarts_total",
         "counter",
-        "Restarts, by reason: failed, returned, cancelled, sibling.",
+        "Restarts, by reason: failed, returned, cancelled, sibling, operator.",
         ("actor", "reason"),
     ),
     Metric("event_loop_lag_seconds", "gauge", "How late a timer fired, latest measurement."),

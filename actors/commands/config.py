@@ -48,11 +48,15 @@ def _value(loaded: Loaded[Settings], setting: Setting) -> str:
 
 
 @config.command()
+@FORMAT
 @click.pass_obj
-def check(options: Options) -> None:
+def check(options: Options, format_: str) -> None:
     """Read the configuration and say whether it is right."""
     loaded = load_settings(options)
     given = sum(source != "default" for source in loaded.sources.values())
+    if format_ == "json":
+        print_json("config-check", ok=True, settings=len(loaded.sources), given=given)
+        return
     click.echo(f"ok  {given} of {len(loaded.sources)} settings differ from the defaults")
 
 

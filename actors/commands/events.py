@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import click
 
@@ -15,10 +15,12 @@ from actors.commands.settings import load_settings
 from actors.domain.events import EVENT_TYPES
 from actors.order_events.verify import Fault, open_read_only
 from actors.order_events.verify import verify as verify_log
+from runtime.errors import Rejection
 from runtime.wal import damage_at_rest
 
 PAGE = 1000
 WAIT_S = 20
+POSITION_DIGITS_MAX = 15
 ORDER = click.option("--order", metavar="ID", help="Of one order only.")
 TYPE = click.option("--type", "type_", type=click.Choice(list(EVENT_TYPES)), help="Of one type.")
 AFTER = click.option("--after", type=click.IntRange(0), default=0, help="A position.")
@@ -69,12 +71,12 @@ def tail(
 
 
 @events.command()
-@click.argument("event_id")
+@click.argument("event_id", metavar="ID|POSITION")
 @FORMAT
 @operator_command
 def show(services: Services, event_id: str, format_: str) -> None:
-    """Show one event."""
-    event = services.call("order-events", "GET", f"/events/{event_id}")
+    """Show one event, by its id or by its position in the log (UTC, as all times are)."""
+    event = _event_at(services, event_id)
     if format_ == "json":
         print_json("event", **event)
         return
@@ -127,6 +129,17 @@ def verify(options: Options, file: Path | None, format_: str) -> int:
     return 1 if fault else 0
 
 
+def _event_at(services: Services, name: str) -> Json:
+    """Return the event of an id or position; Rejection not-found."""
+    if name.isdecimal() and len(name) <= POSITION_DIGITS_MAX:
+        path = f"/events?after={max(0, int(name) - 1)}&limit=1"
+        data = cast("list[Json]", services.call("order-events", "GET", path)["data"])
+        if not data or data[0]["position"] != int(name):
+            raise Rejection("not-found", "No event has this position.", status_hint=404)
+        return data[0]
+    return services.call("order-events", "GET", f"/events/{quote(name, safe='')}")
+
+
 def published(services: Services) -> Iterator[Json]:
     """Yield all events that go to the broker, by position."""
     return (event for event in _events(services, None, None, 0, PAGE) if event["published"])
@@ -159,10 +172,8 @@ def _print(event: Json, format_: str) -> None:
         click.echo(_line(event))
         return
     name = str(event["type"]).partition("/")[0]
-    click.echo(
-        f"{event['position']:>7}  {event['time']}  {event['order_id']}  v{event['version']:<3}"
-        f" {name:<32} {event['id']}"
-    )
+    time = str(event["time"]).replace("T", " ").removesuffix("Z")
+    click.echo(f"{event['position']:>6} {time} {event['order_id']} v{event['version']:<3} {name}")
 
 
 def _line(event: Json) -> str:

@@ -68,7 +68,9 @@ async def serve_until_told(
     if not waits_for_broker:
         await preflight(settings)
     with closing(telemetry_for(settings, options, host.clock.wall, services)) as telemetry:
-        async with Stop(until_eof=until_eof) as stop:
+        async with Stop(
+            until_eof=until_eof, requests_s=settings.runtime.shutdown_timeout_s
+        ) as stop:
             await run_system(
                 settings,
                 host,

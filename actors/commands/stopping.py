@@ -21,15 +21,21 @@ class Stop:
     ``stopping`` is set by the first; the second ends the process at once, after ``at_once`` was
     called. ``exit_code`` is 0 after SIGTERM, 130 after SIGINT (Ctrl-C). With ``until_eof`` the end
     of standard input is a request to stop, too: a pipe's end tells a child that its parent is gone.
+    ``requests_s`` is how long requests in work are given to end, for whoever waits for that.
     """
 
     def __init__(
-        self, *, at_once: Callable[[], None] | None = None, until_eof: bool = False
+        self,
+        *,
+        at_once: Callable[[], None] | None = None,
+        until_eof: bool = False,
+        requests_s: float | None = None,
     ) -> None:
         self.stopping = anyio.Event()
         self.exit_code = 0
         self._at_once = at_once
         self._until_eof = until_eof
+        self._requests_s = requests_s
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -70,5 +76,8 @@ class Stop:
             self._stop()
 
     def _stop(self) -> None:
-        say("stopping: finishing what is in work", err=True)
+        text = "stopping: finishing what is in work"
+        if self._requests_s is not None:
+            text += f" (requests: {self._requests_s:g} s at most; Ctrl-C again stops at once)"
+        say(text, err=True)
         self.stopping.set()

@@ -7,6 +7,7 @@ import anyio
 import click
 
 from actors.cli import Options
+from actors.commands.operating import FORMAT, print_json
 from actors.commands.settings import load_settings
 from actors.credentials import Credentials, load_credentials
 from actors.domain.order_events import Service
@@ -16,21 +17,26 @@ from runtime.host import production_host
 
 @click.command()
 @click.argument("service", type=click.Choice(get_args(Service)))
+@FORMAT
 @click.pass_obj
-def tokens(options: Options, service: str) -> None:
+def tokens(options: Options, service: str, format_: str) -> None:
     """Print the variables by which one service is known to the others, and can be no other.
 
     They are derived from security.service_secret, which then only order-events needs.
     """
     settings = load_settings(options).settings
     credentials = anyio.run(_load, settings)
-    click.echo(
-        f"ORDERMILL_SECURITY_SERVICE_TOKEN={credentials.of_service(cast('Service', service))}"
-    )
+    found = {"SERVICE": credentials.of_service(cast("Service", service))}
     if service in ("gateway", "shipping"):
-        click.echo(f"ORDERMILL_SECURITY_SHIPPING_TOKEN={credentials.at_shipping()}")
+        found["SHIPPING"] = credentials.at_shipping()
     if service in ("gateway", "notification"):
-        click.echo(f"ORDERMILL_SECURITY_NOTIFICATION_TOKEN={credentials.at_notification()}")
+        found["NOTIFICATION"] = credentials.at_notification()
+    variables = {f"ORDERMILL_SECURITY_{name}_TOKEN": token for name, token in found.items()}
+    if format_ == "json":
+        print_json("tokens", service=service, variables=variables)
+        return
+    for name, token in variables.items():
+        click.echo(f"{name}={token}")
 
 
 async def _load(settings: Settings) -> Credentials:

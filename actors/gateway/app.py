@@ -42,7 +42,6 @@ from runtime.http import App
 from runtime.telemetry import Telemetry
 
 Handler = Callable[..., Awaitable[Response]]
-_BODY_S_MAX = 5
 
 
 def gateway_app(
@@ -108,7 +107,7 @@ def _app(
     app = Quart("actors.gateway", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = gateway.limits.body_bytes_max
     app.request_class = Request
-    app.config["BODY_TIMEOUT"] = _BODY_S_MAX
+    app.config["BODY_TIMEOUT"] = gateway.limits.body_s_max
     app.config["RESPONSE_TIMEOUT"] = None  # each write has a limit: runtime.http_connection.STALL_S
     app.url_map.merge_slashes = False
     operations = [row for row in OPERATIONS if gateway.mode == "test" or not row.test_mode_only]

@@ -46,6 +46,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     body_bytes_max: int = 65_536
+    body_s_max: float = 5.0
     requests_max: int = 400
     rate_per_min: int | None = 60
     require_if_match: bool = False

@@ -139,6 +139,7 @@ class StreamReads:
     async def _frames(self, order_id: str, after: int) -> AsyncIterator[bytes]:
         end = self.end()
         wait_s = 0.0  # what is there already comes first, and so does the end of a settled order
+        checked = False
         yield RETRY
         while not self.outlived(end):
             events = await self._streams.unless_stopped(
@@ -153,7 +154,10 @@ class StreamReads:
                 after = event.version
             if not events:
                 yield HEARTBEAT
-            if len(events) < _PAGE and await self._complete(order_id, after):
+                if checked:
+                    continue  # an order is settled by an event only
+            checked = len(events) < _PAGE
+            if checked and await self._complete(order_id, after):
                 yield _COMPLETE
                 return
 

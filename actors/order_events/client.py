@@ -125,7 +125,8 @@ class LocalOrderEvents:
     ) -> list[Event]:
         """Return events after a version, at most `EVENTS_MAX`; wait at most `WAIT_S_MAX`."""
         query = partial(_events, order_id, after, _bounded(limit))
-        return await self._look(order_id, query, wait_s)
+        is_in_vain = partial(self._has_no_more, order_id, after)
+        return await self._look(order_id, query, wait_s, is_in_vain)
 
     async def all_events(
         self, *, after: int = 0, limit: int = 100, wait_s: float = 0.0
@@ -159,17 +160,33 @@ class LocalOrderEvents:
             raise Rejection("forbidden", message, status_hint=403)
         await erase(self._database, self._latest, order_id)
 
+    def _has_no_more(self, order_id: str, version: int) -> bool:
+        """Whether this is the order's latest version, as far as that is known without the store."""
+        order = self._latest.get(order_id, None)
+        return order is not None and order.version <= version
+
     async def _look(
-        self, watched: str, query: Callable[[sqlite3.Connection], list[T]], wait_s: float
+        self,
+        watched: str,
+        query: Callable[[sqlite3.Connection], list[T]],
+        wait_s: float,
+        is_in_vain: Callable[[], bool] = lambda: False,
     ) -> list[T]:
+        """Look, and where there is nothing, once more when something was committed.
+
+        Whoever waits for the next event asks again and again: the store is not asked for what is
+        known not to be there, nor at the end of a wait in which nothing has happened.
+        """
         if wait_s <= 0:
             return await self._database.read(query)
         with self._wakeups.watch(watched) as committed:
-            found = await self._database.read(query)
+            found = [] if is_in_vain() else await self._database.read(query)
             if found:
                 return found
-            with anyio.move_on_after(min(wait_s, WAIT_S_MAX)):
+            with anyio.move_on_after(min(wait_s, WAIT_S_MAX)) as waited:
                 await committed.wait()
+            if waited.cancelled_caught:
+                return []
         return await self._database.read(query)
 
 

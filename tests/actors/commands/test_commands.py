@@ -53,6 +53,13 @@ def test_config_check_finds_every_mistake_of_a_file(tmp_path: Path) -> None:
     assert "ordermill.toml:3" in done.stderr
 
 
+def test_a_right_configuration_is_told_to_programs_too(tmp_path: Path) -> None:
+    done = run("--set", "http.port=1234", "config", "check", "--format", "json", cwd=tmp_path)
+    told = json.loads(done.stdout)
+    assert (told["schema"], told["ok"], told["given"]) == ("ordermill.config-check/v1", True, 1)
+    assert told["settings"] == len(describe(Settings))
+
+
 def test_the_schema_describes_every_key(tmp_path: Path) -> None:
     schema = json.loads(run("config", "schema", cwd=tmp_path).stdout)
     assert schema["properties"]["payment"]["properties"]["hold_s"]["default"] == 5.0

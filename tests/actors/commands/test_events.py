@@ -23,10 +23,15 @@ def test_the_log_is_read_and_verified_while_the_system_runs_and_after(tmp_path: 
         few = operator.run("events", "list", "--after", "2", "--limit", "3")
         assert [line.split()[0] for line in few.stdout.splitlines()] == ["3", "4", "5"]
         assert "first 3" in few.stderr
+        everything = operator.ok("events", "list").splitlines()
+        assert max(map(len, everything)) <= 100
+        assert "shipping-preparation-in-progress" in everything[3]
         shown = operator.json("events", "show", events[0]["id"])
         assert (shown["schema"], shown["order_id"]) == ("ordermill.event/v1", first)
-        missing = operator.run("events", "show", "evt_none")
-        assert (missing.returncode, "not-found" in missing.stderr) == (1, True)
+        assert operator.json("events", "show", "1") == shown, "by its position, too"
+        for nothing in ("evt_none", "99", "0"):
+            missing = operator.run("events", "show", nothing)
+            assert (missing.returncode, "not-found" in missing.stderr) == (1, True)
         operator.ok("events", "export", "--type", "shipped", "--out", "none.jsonl")
         assert (tmp_path / "none.jsonl").read_text() == ""
         operator.ok("events", "export", "--out", "log.jsonl")

@@ -1,5 +1,6 @@
 """``ordermill serve``: services as processes of their own, and all of them as children of one."""
 
+import json
 import os
 import signal
 import time
@@ -156,3 +157,5 @@ def test_tokens_are_those_of_one_service(tmp_path: Path) -> None:
     assert mails not in shipping
     assert len({payment[token], shipping[token], gateway[token], gateway[shared]}) == 4
     assert shown("payment") == payment
+    told = json.loads(run("tokens", "gateway", "--format", "json", cwd=tmp_path).stdout)
+    assert told == {"schema": "ordermill.tokens/v1", "service": "gateway", "variables": gateway}

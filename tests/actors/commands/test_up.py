@@ -48,6 +48,7 @@ def test_ctrl_c_is_an_interruption(tmp_path: Path) -> None:
     with up(tmp_path) as (command, _):
         command.signal(signal.SIGINT)
         assert command.ended() == 130
+    assert "requests: 10 s at most; Ctrl-C again stops at once" in command.output
     assert "Traceback" not in command.output
 
 
