@@ -135,7 +135,8 @@ def _event_at(services: Services, name: str) -> Json:
         path = f"/events?after={max(0, int(name) - 1)}&limit=1"
         data = cast("list[Json]", services.call("order-events", "GET", path)["data"])
         if not data or data[0]["position"] != int(name):
-            raise Rejection("not-found", "No event has this position.", status_hint=404)
+            text = "No event has this position (404 not-found)"
+            raise Rejection("not-found", text, status_hint=404)
         return data[0]
     return services.call("order-events", "GET", f"/events/{quote(name, safe='')}")
 
