@@ -5,8 +5,8 @@ The law of this file:
   HTTP/2 to whoever opens with its preface; a few frames out of order then end in a KeyError, a
   UnicodeDecodeError or a TooManyStreamsError. Here both are requests like any other.
 - A head is read strictly (`runtime.http_heads`).
-- What cannot be read is answered 4xx, as a problem (RFC 9457). h11 would say 501 of an unknown
-  transfer coding.
+- What cannot be read is answered 4xx, as a problem (RFC 9457) or, to a browser, as a page. h11
+  would say 501 of an unknown transfer coding.
 - Every connection ends. A client that takes no bytes is cut off, where Hypercorn waits for it for
   ever; one whose request was answered before all of it had arrived is heard out for a moment, so
   that it can read the answer; and what is left unread blocks nobody (Hypercorn waits for room in an
@@ -34,16 +34,14 @@ from hypercorn.utils import parse_socket_addr
 
 from runtime.endings import fatal_error
 from runtime.errors import StoreBroken
-from runtime.http_heads import StrictRequests
+from runtime.http_heads import PROBLEM, StrictRequests, refusal
 
 STALL_S = 10.0
 LINGER_S = 5.0
 LINGER_BYTES_MAX = 1024 * 1024
 BUFFER_BYTES = 16 * 1024
 
-_PROBLEM = b'{"type":"about:blank","title":"%b","status":%d}'
-_TITLES = {413: b"Content Too Large", 431: b"Request Header Fields Too Large"}
-_BUSY_BODY = _PROBLEM % (b"Service Unavailable", 503)
+_BUSY_BODY = PROBLEM % (b"Service Unavailable", 503)
 _BUSY = (
     b"HTTP/1.1 503 \r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
     b"retry-after: 1\r\nconnection: close\r\n\r\n%b" % (len(_BUSY_BODY), _BUSY_BODY)
@@ -109,9 +107,9 @@ class Http1(H11Protocol):
 
     async def _send_error_response(self, status_code: int) -> None:
         status = status_code if 400 <= status_code < 500 else 400
-        body = _PROBLEM % (_TITLES.get(status, b"Bad Request"), status)
+        fields, body = refusal(status, self.connection.refused)
         headers = [
-            (b"content-type", b"application/problem+json"),
+            *fields,
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
         ]

@@ -43,6 +43,32 @@ async def test_what_cannot_be_read_or_is_read_in_two_ways_is_a_problem(
     assert app.in_work == 0
 
 
+@pytest.mark.parametrize(
+    ("fields", "status", "told"),
+    [
+        (b"Accept: text/html,*/*;q=0.8\r\nX : 1\r\n", 400, "cannot be read"),
+        (b"ACCEPT:application/xhtml+xml, TEXT/HTML\r\nX : 1\r\n", 400, "cannot be read"),
+        (b"Accept: text/html\r\nCookie: %b\r\n" % (b"a" * HEAD_BYTES_MAX), 431, "cookies"),
+    ],
+)
+async def test_a_browser_reads_why_on_a_page(
+    server: HttpServer, fields: bytes, status: int, told: str
+) -> None:
+    answered, headers, body = await ask(
+        server.port, b"GET / HTTP/1.1\r\n" + HOST + fields + b"\r\n"
+    )
+    assert (answered, headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert told in body.decode()
+    assert headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("fields", [b"X-Accept: text/html\r\n", b"Accept: a/b\r\nX: text/html\r\n"])
+async def test_everybody_else_reads_a_problem(server: HttpServer, fields: bytes) -> None:
+    head = b"GET / HTTP/1.1\r\n" + HOST + fields + b"Y : 1\r\n\r\n"
+    _, headers, _ = await ask(server.port, head)
+    assert headers["content-type"] == "application/problem+json"
+
+
 async def test_a_head_in_any_pieces_is_the_same_head(server: HttpServer) -> None:
     request = b"GET /here HTTP/1.1\r\n" + HOST + b"X: \xe4\tb\r\n\r\n"
     async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
