@@ -6,7 +6,6 @@ output, everything else to standard error. A crashed service never gives 0.
 """
 
 import errno
-import importlib
 import os
 import sys
 import traceback
@@ -19,6 +18,7 @@ from typing import Literal
 
 import click
 
+from actors.commands.lazy import LazyGroup, Table
 from runtime.endings import fatal_error, sole_error
 from runtime.errors import (
     ConfigurationError,
@@ -30,41 +30,50 @@ from runtime.errors import (
 )
 from runtime.redaction import describe_error, printable
 
-COMMANDS: Mapping[str, str] = {
-    "up": "actors.commands.up:up",
-    "serve": "actors.commands.serve:serve",
-    "demo": "actors.commands.demo:demo",
-    "broker": "actors.commands.broker:broker",
-    "check": "actors.commands.check:check",
-    "config": "actors.commands.config:config",
-    "tokens": "actors.commands.tokens:tokens",
-    "order": "actors.commands.order:order",
-    "events": "actors.commands.events:events",
-    "dlq": "actors.commands.dlq:dlq",
-    "outbox": "actors.commands.outbox:outbox",
-    "topology": "actors.commands.topology:command",
-    "store": "actors.commands.store:store",
-    "audit": "actors.commands.audit:audit",
-    "docs": "actors.commands.docs:docs",
-    "version": "actors.commands.version:version",
-}
-SUMMARIES: Mapping[str, str] = {
-    "up": "Run the whole system in one process.",
-    "serve": "Run some of the services in this process, the rest in others.",
-    "demo": "Run one order through a throw-away system and watch it.",
-    "broker": "Run the embedded AMQP 0-9-1 broker on its own.",
-    "check": "Check configuration, store, broker, ports and clock.",
-    "config": "Show, check and explain the configuration.",
-    "tokens": "Print the tokens of one service, for a process that has no others.",
-    "order": "Place, show, watch and change orders of a running system.",
-    "events": "Read, follow, export and verify the event log.",
-    "dlq": "List parked messages, give them back, or throw them away.",
-    "outbox": "Messages on their way to the broker: how many, how old, lost ones.",
-    "topology": "Exchanges, queues, bindings and consumers, declared or live.",
-    "store": "Look at the databases of a data folder, copy and upgrade them.",
-    "audit": "List what operators did.",
-    "docs": "Print the reference documents that are made from the code.",
-    "version": "Show what is installed.",
+COMMANDS: Table = {
+    "up": ("actors.commands.up:up", "Run the whole system in one process."),
+    "serve": (
+        "actors.commands.serve:serve",
+        "Run some of the services in this process, the rest in others.",
+    ),
+    "demo": (
+        "actors.commands.demo:demo",
+        "Run one order through a throw-away system and watch it.",
+    ),
+    "broker": ("actors.commands.broker:broker", "Run the embedded AMQP 0-9-1 broker on its own."),
+    "check": (
+        "actors.commands.check:check",
+        "Check configuration, store, broker, ports and clock.",
+    ),
+    "config": ("actors.commands.config:config", "Show, check and explain the configuration."),
+    "tokens": (
+        "actors.commands.tokens:tokens",
+        "Print the tokens of one service, for a process that has no others.",
+    ),
+    "order": (
+        "actors.commands.order:order",
+        "Place, show, watch and change orders of a running system.",
+    ),
+    "events": ("actors.commands.events:events", "Read, follow, export and verify the event log."),
+    "dlq": ("actors.commands.dlq:dlq", "List parked messages, give them back, or throw them away."),
+    "outbox": (
+        "actors.commands.outbox:outbox",
+        "Messages on their way to the broker: how many, how old, lost ones.",
+    ),
+    "topology": (
+        "actors.commands.topology:command",
+        "Exchanges, queues, bindings and consumers, declared or live.",
+    ),
+    "store": (
+        "actors.commands.store:store",
+        "Look at the databases of a data folder, copy and upgrade them.",
+    ),
+    "audit": ("actors.commands.audit:audit", "List what operators did."),
+    "docs": (
+        "actors.commands.docs:docs",
+        "Print the reference documents that are made from the code.",
+    ),
+    "version": ("actors.commands.version:version", "Show what is installed."),
 }
 LogFormat = Literal["auto", "text", "json"]
 PLUGINS = "ordermill.commands"
@@ -89,36 +98,27 @@ class Options:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called: ``--help`` stays fast."""
+class Commands(LazyGroup):
+    """Our commands, and behind them those of other distributions."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return our commands in reading order, then those of other distributions."""
-        return [*COMMANDS, *sorted(_plugins())]
+        """Return our commands in reading order, then the others."""
+        return [*super().list_commands(ctx), *sorted(_plugins())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command, or return None where there is none of that name."""
-        if cmd_name in COMMANDS:
-            module, _, name = COMMANDS[cmd_name].partition(":")
-            command: object = getattr(importlib.import_module(module), name)
-        elif (plugin := _plugins().get(cmd_name)) is not None:
-            command = plugin.load()
-        else:
-            return None
+        plugin = None if cmd_name in COMMANDS else _plugins().get(cmd_name)
+        if plugin is None:
+            return super().get_command(ctx, cmd_name)
+        command = plugin.load()
         assert isinstance(command, click.Command), f"{cmd_name} is not a command"
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing ours."""
-        with formatter.section("Commands"):
-            rows = [(name, self._summary(ctx, name)) for name in self.list_commands(ctx)]
-            formatter.write_dl(rows)
-
-    def _summary(self, ctx: click.Context, name: str) -> str:
+    def summary(self, ctx: click.Context, cmd_name: str) -> str:
         """Return our own words; of another distribution's command, the first ones of its help."""
-        if name in SUMMARIES:
-            return SUMMARIES[name]
-        command = self.get_command(ctx, name)
+        if cmd_name in COMMANDS:
+            return super().summary(ctx, cmd_name)
+        command = self.get_command(ctx, cmd_name)
         return "" if command is None else command.get_short_help_str(limit=80)
 
 
@@ -126,7 +126,7 @@ def _plugins() -> dict[str, metadata.EntryPoint]:
     return {point.name: point for point in metadata.entry_points(group=PLUGINS)}
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="TOML file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one key.")
 @click.option("-v", "--verbose", count=True, help="Log more.")

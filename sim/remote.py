@@ -7,11 +7,11 @@ trouble is the same as in the real world: silence until its time-out, hence *unk
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from runtime.errors import StoreBroken, Unavailable
+from sim.chance import Chance
 from sim.engine import Engine
 from sim.incarnation import CURRENT, NOBODY, Incarnation
 
@@ -24,7 +24,7 @@ def _nothing() -> None:
 
 
 class Trouble:
-    """What happens to some calls: of those named ``only``, after ``skip``, with chance ``share``.
+    """What happens to some calls: those that ``chance``, which is about a name, takes.
 
     ``request_s`` and ``reply_s`` delay the way there and back (a request that takes longer than the
     caller waits still arrives); ``lose_request``, ``lose_reply`` and ``refuse`` (a 503) speak for
@@ -34,12 +34,8 @@ class Trouble:
 
     def __init__(
         self,
-        rng: random.Random,
+        chance: Chance,
         *,
-        only: str = "",
-        share: float = 1.0,
-        skip: int = 0,
-        left: int = 1_000_000,
         request_s: float = 0.0,
         reply_s: float = 0.0,
         lose_request: bool = False,
@@ -49,27 +45,15 @@ class Trouble:
         after: Callable[[], None] = _nothing,
         struck: Callable[[], None] = _nothing,
     ) -> None:
-        self.left = left
         self.request_s, self.reply_s = request_s, reply_s
         self.lose_request, self.lose_reply = lose_request, lose_reply
         self.refuse = refuse
         self.before, self.after, self.struck = before, after, struck
-        self._random = rng
-        self._only = only
-        self._share = share
-        self._skip = skip
+        self._chance = chance
 
     def wants(self, what: str) -> bool:
-        """Whether this call is in trouble; counting and chance happen here."""
-        if not self.left or (self._only and what != self._only):
-            return False
-        if self._skip:
-            self._skip -= 1
-            return False
-        if self._share < 1.0 and self._random.random() >= self._share:
-            return False
-        self.left -= 1
-        return True
+        """Whether this call is in trouble."""
+        return self._chance.only in ("", what) and self._chance.takes()
 
 
 class Remote:

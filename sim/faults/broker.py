@@ -2,6 +2,7 @@
 
 import random
 
+from sim.chance import Chance
 from sim.faults import targets
 from sim.faults.kind import Draft, Heal, Kind, NoVictim, Strike
 from sim.faults.rules import in_force
@@ -38,7 +39,7 @@ def blocked(strike: Strike) -> Heal | None:
             strike.happened(unit.key)
         tap.publish(unit)
 
-    end = in_force(strike, Rule("publish", block, strike.rng))
+    end = in_force(strike, Rule("publish", block, Chance(strike.rng)))
 
     def heal() -> None:
         end()
@@ -92,7 +93,9 @@ def ack_timeout(strike: Strike) -> Heal | None:
         numbers, tag = unit.numbers, tap.deliver(unit)
         tap.later(patience_s, lambda: _too_late(strike, tap, numbers, tag))
 
-    return in_force(strike, Rule("deliver", deliver, strike.rng, only=strike.fact("queue", "")))
+    return in_force(
+        strike, Rule("deliver", deliver, Chance(strike.rng, only=strike.fact("queue", "")))
+    )
 
 
 def _too_late(strike: Strike, tap: AmqpTap, numbers: ChannelNumbers, tag: int) -> None:

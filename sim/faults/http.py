@@ -16,9 +16,7 @@ NO_ORDER = "ord_00000000000000000000000000"
 
 
 def _meddle(strike: Strike, moment: Moment, act: Any) -> Heal:
-    facts = strike.fault.facts
-    limits = {name: facts[name] for name in ("only", "share", "skip", "left") if name in facts}
-    rule = HttpRule(moment, act, strike.rng, nodes=strike.ends(), **limits)
+    rule = HttpRule(moment, act, strike.chance(), strike.ends())
     strike.board.http_rules.append(rule)
     return lambda: strike.board.http_rules.remove(rule)
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from sim.chance import Chance
 from sim.engine import Engine
 from sim.node import Node
 from sim.plan import Fault, World
@@ -50,6 +51,14 @@ class Strike:
     def fact(self, name: str, default: Any) -> Any:
         """Return one of the fault's own parameters."""
         return self.fault.facts.get(name, default)
+
+    def chance(self, **limits: int) -> Chance:
+        """Return what the fault takes by its own facts, unless ``limits`` say otherwise."""
+        facts = self.fault.facts
+        own: dict[str, Any] = {
+            name: facts[name] for name in ("only", "share", "skip", "left") if name in facts
+        }
+        return Chance(self.rng, **(own | limits))
 
     def node(self) -> Node:
         """Return the node that the fault is aimed at; `NoVictim` if it is down."""

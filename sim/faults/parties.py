@@ -21,9 +21,7 @@ _OPERATIONS = {
 
 def _trouble(strike: Strike, **what: Any) -> Heal:
     remote = strike.world.outside.remotes[strike.fault.target]
-    facts = strike.fault.facts
-    limits = {name: facts[name] for name in ("only", "share", "skip", "left") if name in facts}
-    trouble = Trouble(strike.rng, struck=strike.happened, **limits, **what)
+    trouble = Trouble(strike.chance(), struck=strike.happened, **what)
     remote.troubles.append(trouble)
     return lambda: remote.troubles.remove(trouble)
 

@@ -109,20 +109,14 @@ def _on_the_wire(strike: Strike, point: Literal["publish", "ack"], *, told: bool
             tap.line.flush()
         _fell(strike, told=told)
 
-    limits: dict[str, Any] = {"skip": strike.fact("after", 0), "left": 1}
-    return meddle(strike, point, act, **limits)
+    return meddle(strike, point, act, skip=strike.fact("after", 0), left=1)
 
 
 def at_call(strike: Strike, act: Callable[[], None]) -> Heal:
     """Do something at a call of an outside party; see the module's ``at``."""
     remote = strike.world.outside.remotes[strike.fact("party", "provider")]
-    trouble = Trouble(
-        strike.rng,
-        only=strike.fact("only", ""),
-        skip=strike.fact("after", 0),
-        left=1,
-        reply_s=strike.fact("slow_s", 0.0),
-    )
+    chance = strike.chance(skip=strike.fact("after", 0), left=1)
+    trouble = Trouble(chance, reply_s=strike.fact("slow_s", 0.0))
     if strike.fact("moment", "before") == "before":
         trouble.before = act
     else:

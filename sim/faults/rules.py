@@ -1,7 +1,6 @@
 """Rules on the conversations with the broker, as faults: in force until they are healed."""
 
 from collections.abc import Callable
-from typing import Any
 
 from sim.faults.kind import Heal, Strike
 from sim.taps.amqp import AmqpTap
@@ -16,9 +15,6 @@ def in_force(strike: Strike, rule: Rule) -> Heal:
     return lambda: strike.board.rules.drop(rule)
 
 
-def meddle(strike: Strike, on: On, act: Act, **limits: Any) -> Heal:
-    """Put a rule in force whose limits are the fault's own facts (``only``, ``share``, ...)."""
-    facts = strike.fault.facts
-    named = {name: facts[name] for name in ("only", "share", "skip", "left") if name in facts}
-    rule = Rule(on, act, strike.rng, node=strike.fault.target, **(named | limits))
-    return in_force(strike, rule)
+def meddle(strike: Strike, on: On, act: Act, **limits: int) -> Heal:
+    """Put a rule in force whose chance is the fault's own (``only``, ``share``, ...)."""
+    return in_force(strike, Rule(on, act, strike.chance(**limits), strike.fault.target))

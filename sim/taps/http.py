@@ -4,10 +4,10 @@ A request is what the client sends until an answer begins; an answer is what the
 the client speaks again. That is all a tap needs to know: clients here do not pipeline.
 """
 
-import random
 from collections.abc import Callable
 from typing import Literal
 
+from sim.chance import Chance
 from sim.incarnation import NOBODY
 from sim.wire import Wire
 
@@ -33,44 +33,29 @@ class Exchange:
 class HttpRule:
     """Meddles with requests or replies between two nodes: ``act`` is done instead of passing on.
 
-    Only requests that change something count, and of those ``skip`` pass first; then each is taken
-    with probability ``share``, but not more than ``left``.
+    Only requests that change something count; ``chance`` is about a part of their path.
     """
 
     def __init__(
         self,
         moment: Moment,
         act: Callable[["HttpTap", bytes], None],
-        rng: random.Random,
-        *,
+        chance: Chance,
         nodes: tuple[str, str],
-        only: str = "",
-        share: float = 1.0,
-        skip: int = 0,
-        left: int = 1_000_000,
     ) -> None:
         self.moment = moment
         self.act = act
-        self.left = left
-        self._random = rng
+        self._chance = chance
         self._nodes = nodes
-        self._only = only
-        self._share = share
-        self._skip = skip
 
     def wants(self, tap: "HttpTap", exchange: Exchange) -> bool:
-        """Whether this one is taken; counting and chance happen here."""
-        if not self.left or tap.wire.nodes != self._nodes or not exchange.changes:
-            return False
-        if self._only not in exchange.path:
-            return False
-        if self._skip:
-            self._skip -= 1
-            return False
-        if self._share < 1.0 and self._random.random() >= self._share:
-            return False
-        self.left -= 1
-        return True
+        """Whether this one is taken."""
+        return (
+            tap.wire.nodes == self._nodes
+            and exchange.changes
+            and self._chance.only in exchange.path
+            and self._chance.takes()
+        )
 
 
 class HttpTap:

@@ -1,12 +1,12 @@
 """What passes a tap on an AMQP connection, piece by piece, and the rules that meddle with it."""
 
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
+from sim.chance import Chance
 from sim.taps.channel import ChannelNumbers
 from sim.taps.frames import Frame
 
@@ -72,46 +72,28 @@ class Unit:
 class Rule:
     """Meddles with some units of one kind: ``act`` does what is done instead of passing them on.
 
-    Of those that come from (or go to) the client ``node`` and are about ``only`` (a routing key, a
-    queue, or the beginning of one), it lets ``skip`` pass, and then takes each with probability
-    ``share``, but not more than ``left``.
+    Those that come from (or go to) the client ``node``, if it names one, are left to ``chance``,
+    which is about a routing key, a queue, or the beginning of one.
     """
 
     def __init__(
         self,
         on: On,
         act: Callable[["AmqpTap", Unit], None],
-        rng: random.Random,
-        *,
+        chance: Chance,
         node: str = "",
-        only: str = "",
-        share: float = 1.0,
-        skip: int = 0,
-        left: int = 1_000_000,
     ) -> None:
         self.on = on
         self.act = act
-        self.left = left
-        self._random = rng
+        self._chance = chance
         self._node = node
-        self._only = only
-        self._share = share
-        self._skip = skip
 
     def wants(self, tap: "AmqpTap", unit: Unit) -> bool:
-        """Whether this one is taken; counting and chance happen here."""
-        if not self.left or (self._node and tap.client != self._node) or not self._about(unit):
-            return False
-        if self._skip:
-            self._skip -= 1
-            return False
-        if self._share < 1.0 and self._random.random() >= self._share:
-            return False
-        self.left -= 1
-        return True
+        """Whether this one is taken."""
+        return self._node in ("", tap.client) and self._about(unit) and self._chance.takes()
 
     def _about(self, unit: Unit) -> bool:
-        only = self._only
+        only = self._chance.only
         return not only or unit.key.startswith(only) or unit.queue.startswith(only)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from pamqp import commands, frame, header
 
+from sim.chance import Chance
 from sim.loop import VirtualLoop
 from sim.network import Network
 from sim.seed import Seed
@@ -41,7 +42,7 @@ class Recorded:
             self.down += data
 
     def rule(self, on: On, act: Callable[[AmqpTap, Unit], None], **limits: int) -> None:
-        self.rules.add(Rule(on, act, random.Random(1), **limits))  # type: ignore[arg-type]
+        self.rules.add(Rule(on, act, Chance(random.Random(1), **limits)))  # type: ignore[arg-type]
 
     def publish(self, message_id: str) -> None:
         self.tap.from_client(publish(message_id))

@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+from sim.chance import Chance
 from sim.engine import engine
 from sim.incarnation import Incarnation
 from sim.seed import Seed
@@ -40,7 +41,7 @@ def test_a_late_reply_comes_before_the_end_that_follows_it() -> None:
     with engine(Seed(1)) as made:
         board = Switchboard(made.network, amqp=False, http=True)
         nodes = "client", "server"
-        board.http_rules.append(HttpRule("reply", late, random.Random(1), nodes=nodes))
+        board.http_rules.append(HttpRule("reply", late, Chance(random.Random(1)), nodes))
 
         async def main() -> None:
             await Incarnation("server", 1).spawn(listen())
