@@ -15,6 +15,7 @@ import sys
 import time
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Iterable
+from copy import copy
 from importlib.metadata import version
 from typing import Any
 
@@ -24,6 +25,7 @@ import anyio._backends._asyncio as anyio_asyncio
 import httpcore._backends.anyio as httpcore_anyio
 import hypercorn.config
 import pamqp.base
+import werkzeug.routing.converters
 import werkzeug.routing.rules
 
 from runtime.amqp.awaiting import ENDING
@@ -249,21 +251,41 @@ def _sockets() -> None:
 
 
 def _routes() -> None:
-    """Remember the URL builders that werkzeug compiles for each rule of each app.
+    """Remember what werkzeug makes of each rule of each app: its parts, and its URL builders.
 
-    This is for speed alone: a builder follows from its rule, and every process that starts in a run
-    would compile the same ones again, which costs more than all the rest of its start.
+    This is for speed alone: they follow from the rule and are never changed, and every process that
+    starts in a run would make the same ones again, which costs more than all the rest of its start
+    and leaves most of what is to be collected.
     """
     compile_builder = werkzeug.routing.rules.Rule._compile_builder
-    made: dict[object, Any] = {}
+    parse_rule = werkzeug.routing.rules.Rule._parse_rule
+    builders: dict[object, Any] = {}
+    parsed: dict[object, Any] = {}
 
-    def remembered(self: Any, append_unknown: bool = True) -> Any:
+    def build(self: Any, append_unknown: bool = True) -> Any:
         key = (self.rule, tuple(self._trace), repr(self.defaults), append_unknown)
-        if key not in made:
-            made[key] = compile_builder(self, append_unknown)
-        return made[key]
+        if key not in builders:
+            builders[key] = compile_builder(self, append_unknown)
+        return builders[key]
 
-    werkzeug.routing.rules.Rule._compile_builder = remembered  # type: ignore[method-assign]
+    def parse(self: Any, rule: str) -> Any:
+        if self.map.converters != werkzeug.routing.converters.DEFAULT_CONVERTERS:
+            return parse_rule(self, rule)
+        if rule not in parsed:
+            fresh = copy(self)
+            fresh._trace, fresh._converters, fresh.arguments = [], {}, set()
+            parts = tuple(parse_rule(fresh, rule))
+            for converter in fresh._converters.values():
+                converter.map = None  # werkzeug's own never ask for it, and it would live for ever
+            parsed[rule] = parts, fresh._trace, fresh._converters, fresh.arguments
+        parts, trace, converters, arguments = parsed[rule]
+        self._trace += trace
+        self._converters |= converters
+        self.arguments |= arguments
+        return parts
+
+    werkzeug.routing.rules.Rule._compile_builder = build  # type: ignore[method-assign]
+    werkzeug.routing.rules.Rule._parse_rule = parse  # type: ignore[method-assign]
 
 
 def at_rest() -> None:

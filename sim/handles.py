@@ -45,8 +45,8 @@ class SimTask(asyncio.Task[Any]):
 class SimHandle(msgspec.Struct, eq=False):
     """A callback that waits for its turn, or for its time: both of asyncio's handles in one.
 
-    ``owner`` is the incarnation in whose context it was made. ``acting`` is whose method the
-    callback is, if it is one: of a task's step the task.
+    ``owner`` is the incarnation in whose context it was made. What shares a ``line`` runs in order:
+    the steps of a task, whose line the task is, and the plain callbacks of an owner.
     """
 
     callback: Callable[..., object]
@@ -54,7 +54,7 @@ class SimHandle(msgspec.Struct, eq=False):
     context: Context
     at: float
     owner: Incarnation | None
-    acting: object
+    line: object
     gone: bool = False
 
     def cancel(self) -> None:
@@ -62,7 +62,7 @@ class SimHandle(msgspec.Struct, eq=False):
         self.gone = True
         self.args = ()
         self.callback = nothing
-        self.acting = None
+        self.line = self.owner
 
     def cancelled(self) -> bool:
         """Whether it was cancelled."""

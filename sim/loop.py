@@ -116,8 +116,10 @@ class VirtualLoop(Nowhere):
         """Run ``callback`` in one of the next steps."""
         if context is None:
             context = copy_context()
+        owner = context.get(CURRENT)
         acting = getattr(callback, "__self__", None)
-        handle = SimHandle(callback, args, context, self._now, context.get(CURRENT), acting)
+        line = acting if acting.__class__ is SimTask else owner
+        handle = SimHandle(callback, args, context, self._now, owner, line)
         self._queue.append(handle)
         return handle
 
@@ -133,10 +135,12 @@ class VirtualLoop(Nowhere):
         """Run ``callback`` at the virtual time ``when``."""
         if context is None:
             context = copy_context()
+        owner = context.get(CURRENT)
         acting = getattr(callback, "__self__", None)
-        timer = SimHandle(callback, args, context, when, context.get(CURRENT), acting)
-        self._timer_serial += 1
-        heappush(self._timers, (when, self._timer_serial, timer))
+        line = acting if acting.__class__ is SimTask else owner
+        timer = SimHandle(callback, args, context, when, owner, line)
+        self._timer_serial = serial = self._timer_serial + 1
+        heappush(self._timers, (when, serial, timer))
         return timer
 
     def call_later(  # type: ignore[override]
@@ -173,34 +177,35 @@ class VirtualLoop(Nowhere):
     def _run(self) -> None:
         """Take the steps. All of a step is in this one loop, because half of a run is its steps."""
         queue, timers, trace, names = self._queue, self._timers, self._trace, self._names
-        take, steps_max = queue.popleft, self._steps_max
+        take, pick, steps_max = queue.popleft, self._pick, self._steps_max
+        now, steps, mix = self._now, self.steps, trace.mix
         while not self._stopping:
             if not queue:
-                self._jump()
-            while timers and timers[0][0] <= self._now:
+                now = self._jump()
+            while timers and timers[0][0] <= now:
                 timer = heappop(timers)[2]
                 if not timer.gone:
                     queue.append(timer)
             if not queue:
                 continue
-            handle = take() if len(queue) == 1 else self._pick()
+            handle = take() if len(queue) == 1 else pick()
             owner = handle.owner
             if owner is not None and owner.state != "alive":
                 owner.held.append(handle)  # a frozen one's until it thaws, a dead one's for ever
                 continue
             if handle.gone:
                 continue
-            self.steps += 1
-            if self.steps > steps_max:
-                raise OutOfSteps(f"{steps_max} steps, at {self._now:.3f} s")
-            callback, acting = handle.callback, handle.acting
-            if acting.__class__ is SimTask:
-                number = acting.serial
+            self.steps = steps = steps + 1
+            if steps > steps_max:
+                raise OutOfSteps(f"{steps_max} steps, at {now:.3f} s")
+            callback, line = handle.callback, handle.line
+            if line.__class__ is SimTask:
+                number = line.serial
             else:
                 name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
                 number = names.get(name) or names.setdefault(name, crc32(name.encode()))
-            trace.mix = (trace.mix * 1000003 ^ number) & _MASK
-            self._now += STEP_S
+            trace.mix = mix = (mix * 1000003 ^ number) & _MASK
+            self._now = now = now + STEP_S
             try:
                 handle.context.run(callback, *handle.args)
             except (SystemExit, KeyboardInterrupt, OutOfSteps):
@@ -214,37 +219,31 @@ class VirtualLoop(Nowhere):
         if not (cancelled and getattr(callback, "__module__", "") == "asyncio.streams"):
             self.call_exception_handler({"message": "a callback failed", "exception": error})
 
-    def _jump(self) -> None:
+    def _jump(self) -> float:
+        """Go to the time of the next timer, and return it."""
         timers = self._timers
         while timers and timers[0][2].gone:
             heappop(timers)
-        if timers:
-            self._now = max(self._now, timers[0][0])
-            if self._now > self._virtual_s_max:
-                raise OutOfTime(f"{self._virtual_s_max:g} s of virtual time are over")
-        else:
+        if not timers:
             raise Stalled(f"at {self._now:.3f} s nothing is ready and no timer is set")
+        if timers[0][0] > self._now:
+            self._now = timers[0][0]
+        if self._now > self._virtual_s_max:
+            raise OutOfTime(f"{self._virtual_s_max:g} s of virtual time are over")
+        return self._now
 
     def _pick(self) -> SimHandle:
-        """Take one of the first handles: a task's may overtake, but not one of the same line.
-
-        A task is a line, and so are all plain callbacks of one owner.
-        """
+        """Take one of the first handles: it may overtake others, but not one of its own line."""
         queue = self._queue
-        at = int(self._random() * min(len(queue), WIDTH))
+        waiting = len(queue)
+        at = int(self._random() * (waiting if waiting < WIDTH else WIDTH))
         if at == 0:
             return queue.popleft()
         chosen = queue[at]
-        acting, owner = chosen.acting, chosen.owner
-        plain = acting.__class__ is not SimTask
+        line = chosen.line
         for earlier in range(at):
-            other = queue[earlier]
-            if (
-                other.owner is owner and other.acting.__class__ is not SimTask
-                if plain
-                else other.acting is acting
-            ):
-                at, chosen = earlier, other
+            if queue[earlier].line is line:
+                at, chosen = earlier, queue[earlier]
                 break
         del queue[at]
         return chosen
