@@ -148,8 +148,10 @@ class Remains:
 def at_rest(world: SimulatedWorld, dead: Sequence[str]) -> bool:
     """Whether nothing is left to do, nothing on its way to an outside party, and nobody away."""
     asked = any(remote.busy for remote in world.outside.remotes.values())
-    done = not asked and not _away(world, dead) and _answered(world, dead)
-    return done and next(Remains(world, dead).reasons(), None) is None
+    out = not dead and world.witness.broker.unacked()
+    if asked or out or _away(world, dead) or not _answered(world, dead):
+        return False  # before any file is read
+    return next(Remains(world, dead).reasons(), None) is None
 
 
 def _away(world: SimulatedWorld, dead: Sequence[str]) -> list[str]:

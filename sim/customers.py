@@ -20,6 +20,7 @@ from sim.incarnation import Incarnation
 from sim.plan import Act, Order
 
 LOOK_S_MIN, LOOK_S_MAX = 0.25, 5.0
+PAUSE_S_MAX = 5.0
 WAIT_S_MAX = 150.0
 PATIENCE_S = 3600.0
 _WAY = ("placed", "payment_pending", "paid", "preparing", "prepared", "shipped")
@@ -54,9 +55,13 @@ class Shop:
             self.open[f"o{order.number}"] = None
             self.owner.spawn(_Customer(self, order).run())
 
-    def pause(self) -> float:
-        """Return how long somebody waits before asking again."""
-        return self._random.uniform(0.05, 1.5)
+    def pause(self, tries: int) -> float:
+        """Return how long somebody waits before asking again, after so many tries for nothing.
+
+        Less and less often: who asks a shop that is away twice a second, for half a minute, keeps
+        nobody busy but himself.
+        """
+        return self._random.uniform(0.05, min(PAUSE_S_MAX, 1.5 ** max(1, tries)))
 
 
 class _Customer:
@@ -225,6 +230,7 @@ class _Command:
     async def send_until_told(self, again: int = 0) -> Answer:
         shop = self._customer.shop
         give_up = shop.engine.now + PATIENCE_S
+        tries = 0
         with self._customer.client() as client:
             while shop.engine.now < give_up:
                 answer = await self._send(client)
@@ -232,7 +238,8 @@ class _Command:
                     if not again:
                         return answer
                     again -= 1
-                await asyncio.sleep(shop.pause())
+                tries = 0 if answer is not None else tries + 1
+                await asyncio.sleep(shop.pause(tries))
         raise TimeoutError(f"{self._name}: no definite answer within {PATIENCE_S:g} s")
 
     async def _send(self, client: Client) -> Answer | None:

@@ -130,13 +130,14 @@ class Storage:
 
     def delays(self) -> tuple[float, float]:
         """Return the seconds until an operation executes, and from then to its answer."""
-        stall = max(0.0, self.stalled_until_s - self._loop.time())
         self.operations += 1
-        if stall:
-            self.delayed += 1
-            self.waits_until_s = max(self.waits_until_s, self.stalled_until_s)
         least = self.latency_s_min
         latency = least + (self.latency_s_max - least) * self._random.random()
+        stall = self.stalled_until_s - self._loop.time() if self.stalled_until_s else 0.0
+        if stall <= 0.0:
+            return latency, latency / 2
+        self.delayed += 1
+        self.waits_until_s = max(self.waits_until_s, self.stalled_until_s)
         return stall + latency, latency / 2
 
     def statement(self, sql: str, moment: Moment, connection: SimConnection) -> None:

@@ -31,7 +31,7 @@ class Engine:
             seed.stream("sched"), self.trace, steps_max=steps_max, virtual_s_max=virtual_s_max
         )
         self.warnings: list[warnings.WarningMessage] = []
-        self.network = Network(self.loop, self.trace, lambda *names: seed.stream("net", *names))
+        self.network = Network(self.loop, self.trace, seed)
 
     @property
     def mishaps(self) -> list[str]:

@@ -235,8 +235,7 @@ class VirtualLoop(Nowhere):
     def _pick(self) -> SimHandle:
         """Take one of the first handles: it may overtake others, but not one of its own line."""
         queue = self._queue
-        waiting = len(queue)
-        at = int(self._random() * (waiting if waiting < WIDTH else WIDTH))
+        at = int(self._random() * min(len(queue), WIDTH))
         if at == 0:
             return queue.popleft()
         chosen = queue[at]

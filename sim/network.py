@@ -14,6 +14,7 @@ import msgspec
 
 from sim.incarnation import CURRENT, Incarnation
 from sim.loop import VirtualLoop
+from sim.seed import Seed
 from sim.socket_stand_in import SocketStandIn
 from sim.trace import Trace
 from sim.weather import Path
@@ -59,14 +60,12 @@ class Server:
 
 
 class Network:
-    """All nodes' connections. ``streams`` gives each connection its own randomness."""
+    """All nodes' connections, each with its own randomness of the seed's."""
 
-    def __init__(
-        self, loop: VirtualLoop, trace: Trace, streams: Callable[..., random.Random]
-    ) -> None:
+    def __init__(self, loop: VirtualLoop, trace: Trace, seed: Seed) -> None:
         self.loop = loop
         self.trace = trace
-        self.stream = streams
+        self._seed = seed
         self.defaults = Path()
         self.on_connect: Callable[[Wire], None] | None = None
         self.bystander: Callable[[Wire], None] | None = None
@@ -79,6 +78,10 @@ class Network:
         self._made = 0
         self.without_power: set[str] = set()
         loop.network = self
+
+    def stream(self, *names: str | int) -> random.Random:
+        """Return the randomness of a connection."""
+        return self._seed.stream("net", *names)
 
     # -- faults -----------------------------------------------------------------------------------
 
@@ -177,9 +180,9 @@ class Network:
         here = _node()
         name = host.decode() if isinstance(host, bytes) else host
         there = here if name in LOOPBACK or name in _ANYWHERE else name
-        latency = self.stream("syn", here, there, self._made)
+        share = self._seed.once("net", "syn", here, there, self._made)
         self._made += 1
-        await asyncio.sleep(latency.uniform(0, 2 * self.path(here, there).latency_s_max))
+        await asyncio.sleep(share * 2 * self.path(here, there).latency_s_max)
         while self._unanswered(here, there, port):
             self.path(here, there).touched += 1
             await asyncio.sleep(SYN_RETRY_S)

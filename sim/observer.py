@@ -1,10 +1,9 @@
 """What each process says of itself, without the cost of writing it down.
 
-The product's telemetry is an object that it is given. This one keeps counts and events in memory,
-puts every event's name into the trace, and lets probes listen.
+The product's telemetry is an object that it is given. This one puts every event's name
+into the trace, and lets probes listen; a line is made of it only where somebody reads lines.
 """
 
-from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -27,9 +26,7 @@ class Log(msgspec.Struct, frozen=True):
 class Observer(Telemetry):
     """The telemetry of one incarnation of ``node``."""
 
-    def __init__(
-        self, engine: Engine, node: str, listen: Listener, counts: Counter[str], log: Log | None
-    ) -> None:
+    def __init__(self, engine: Engine, node: str, listen: Listener, log: Log | None) -> None:
         super().__init__(
             wall=lambda: EPOCH_S + engine.now,
             log_level="off" if log is None else log.level,
@@ -41,12 +38,6 @@ class Observer(Telemetry):
         self._engine = engine
         self._node = node
         self._listen = listen
-        self._counts = counts
-
-    def count(self, metric: str, n: float = 1, **labels: str | int) -> None:
-        """Count, and keep the sum over all nodes: ``metric`` and its labels' values."""
-        super().count(metric, n, **labels)
-        self._counts["/".join((metric, *map(str, labels.values())))] += int(n)
 
     def event(self, name: str, level: Level = "info", **fields: object) -> None:
         """Put the event into the trace and tell the listener."""

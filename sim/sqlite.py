@@ -196,7 +196,9 @@ class InlineQueue:
     """Stands in for the queue between aiosqlite and its thread; see the module."""
 
     def __init__(self) -> None:
+        loop = asyncio.get_event_loop()
         owner = CURRENT.get()
+        self._loop = loop if isinstance(loop, VirtualLoop) else None
         self._drive = DRIVES.get(owner) if owner is not None else None
         self._calls: deque[tuple[asyncio.Future[Any] | None, Call]] = deque()
         self._busy = False
@@ -210,21 +212,21 @@ class InlineQueue:
     def _next(self) -> None:
         self._busy = bool(self._calls)
         if self._calls:
-            loop = asyncio.get_event_loop()
-            if not isinstance(loop, VirtualLoop) or self._drive is None:
+            loop, drive = self._loop, self._drive
+            if loop is None or drive is None:
                 self._answer(*self._run(self._calls.popleft()))
                 return
-            future, call = self._calls.popleft()
-            loop.call_later(self._drive.delays()[0], self._execute, future, call, loop)
+            at = loop.time() + drive.delays()[0]
+            loop.call_at(at, self._execute, self._calls.popleft(), loop, drive)
 
-    def _execute(self, future: "asyncio.Future[Any] | None", call: Call, loop: VirtualLoop) -> None:
-        drive = self._drive
-        assert drive is not None
-        answer = self._run((future, call))
+    def _execute(
+        self, item: tuple["asyncio.Future[Any] | None", Call], loop: VirtualLoop, drive: Drive
+    ) -> None:
+        answer = self._run(item)
         failed = answer[2]
         drive.note("sql", type(failed).__name__ if failed is not None else "ok")
         if drive.executed():
-            loop.call_later(drive.delays()[1], self._answer, *answer)
+            loop.call_at(loop.time() + drive.delays()[1], self._answer, *answer)
 
     def _run(
         self, item: tuple["asyncio.Future[Any] | None", Call]

@@ -56,7 +56,6 @@ class SimulatedWorld:
         self.engine = engine
         self.plan = plan
         self.log: Log | None = None
-        self.counts: Counter[str] = Counter()
         self.incidents: list[tuple[float, str, str]] = []
         self.readied: Counter[str] = Counter()
         self.witness = Witness(engine)
@@ -142,7 +141,7 @@ class SimulatedWorld:
         return msgspec.structs.replace(self.settings, data_dir=str(host.disk.root))
 
     def _telemetry(self, node: Node) -> Observer:
-        return Observer(self.engine, node.name, self._note_incident, self.counts, self.log)
+        return Observer(self.engine, node.name, self._note_incident, self.log)
 
     def _note_incident(self, node: str, name: str, fields: dict[str, object]) -> None:
         self.incidents.append((self.engine.now, node, name))

@@ -43,11 +43,6 @@ class Struck:
         """How often the product has told of this."""
         return sum(one == name for _, _, one in self.running.world.incidents)
 
-    def counted(self, beginning: str) -> int:
-        """The sum of the product's metrics whose name and labels begin so."""
-        counts = self.running.world.counts
-        return sum(value for name, value in counts.items() if name.startswith(beginning))
-
 
 def strike(
     kind: str,

@@ -24,7 +24,7 @@ class Recorded:
     def __init__(self) -> None:
         seed = Seed(1)
         loop = self.loop = VirtualLoop(seed.stream("sched"), Trace(), steps_max=1000)
-        network = Network(loop, Trace(), lambda *names: seed.stream("net", *names))
+        network = Network(loop, Trace(), seed)
         self.rules = Rules()
         wire = Wire(network, 1, ("shop", "broker"), (1, 2))
         self.tap = AmqpTap(wire, self.rules)
