@@ -1,7 +1,7 @@
 """The HTTP side of the services that this process runs: their applications, and who serves them."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import cast
 from urllib.parse import urlsplit
@@ -39,6 +39,7 @@ from actors.topology import SUBSCRIPTIONS, topology
 from actors.traced import Traced
 from actors.tree_desk import TreeDesk, add_tree
 from runtime.amqp.figures import AskFigures, no_figures
+from runtime.amqp.topology import QueueType
 from runtime.child import ChildSpec
 from runtime.errands import Errands
 from runtime.http import App, HttpServer
@@ -151,7 +152,7 @@ class Apps:
             holds=Holds(settings.payment.hold_s, settings.shipping.hold_s),
             mailbox=shows_mailbox(settings),
             backstage=backstage,
-            asyncapi=_asyncapi(settings),
+            asyncapi=_asyncapi(settings.retry.tiers_s, settings.broker.queue_type),
         )
         server = self._server("gateway", app, streams.stop)
         return server
@@ -230,8 +231,9 @@ def http_child(name: str, server: HttpServer, settings: Settings) -> ChildSpec:
     return ChildSpec(f"http-{name}", server.run, shutdown_s=settings.runtime.shutdown_timeout_s)
 
 
-def _asyncapi(settings: Settings) -> bytes:
-    declared = topology(settings.retry.tiers_s, settings.broker.queue_type)
+@cache
+def _asyncapi(tiers_s: tuple[int, ...], queue_type: QueueType) -> bytes:
+    declared = topology(tiers_s, queue_type)
     return describe_messages(declared, SUBSCRIPTIONS, version("ordermill"))
 
 

@@ -298,7 +298,7 @@ class System:
             here=self._resources.services,
             process=self._process,
             tree=self.tree_desk,
-            settings=tuple(shown_settings(settings, self._world.sources)),
+            settings=lambda: shown_settings(settings, self._world.sources),
             subscriptions=SUBSCRIPTIONS,
             outbox_warn_s=settings.outbox.warn_age_s,
         )

@@ -93,7 +93,7 @@ async def _serve(ground: Ground, orders: OrderEvents, stopping: anyio.Event) -> 
         here=("gateway",),
         process=dict,
         tree=tree,
-        settings=(),
+        settings=tuple,
         subscriptions={},
         outbox_warn_s=settings.outbox.warn_age_s,
     )

@@ -1,6 +1,7 @@
 """The API and the pages put together: two tables, a handler for each row, what is around them."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import cast
 
@@ -23,6 +24,7 @@ from actors.gateway.front import Front
 from actors.gateway.idempotency import Intents
 from actors.gateway.meta import Meta
 from actors.gateway.openapi import describe
+from actors.gateway.operation import Operation
 from actors.gateway.operations import OPERATIONS
 from actors.gateway.ordering import Ordering
 from actors.gateway.pages.errors import ErrorPages
@@ -110,8 +112,8 @@ def _app(
     app.config["BODY_TIMEOUT"] = gateway.limits.body_s_max
     app.config["RESPONSE_TIMEOUT"] = None  # each write has a limit: runtime.http_connection.STALL_S
     app.url_map.merge_slashes = False
-    operations = [row for row in OPERATIONS if gateway.mode == "test" or not row.test_mode_only]
-    openapi = describe(operations, version("ordermill"), gateway.public_url)
+    operations = _operations(gateway.mode)
+    openapi = _openapi(gateway.mode, gateway.public_url)
     ordering, stream_reads = Ordering(gateway), StreamReads(gateway, streams)
     log = EventPages(Console(site, backstage), stream_reads)
     topology = TopologyStream(backstage, stream_reads)
@@ -144,6 +146,15 @@ def _app(
     traced = Traced(front, app.url_map, gateway.telemetry)
     app.asgi_app = traced  # type: ignore[method-assign,assignment]
     return app
+
+
+def _operations(mode: Mode) -> list[Operation]:
+    return [row for row in OPERATIONS if mode == "test" or not row.test_mode_only]
+
+
+@cache
+def _openapi(mode: Mode, server: str) -> bytes:
+    return describe(_operations(mode), version("ordermill"), server)
 
 
 def _handlers(

@@ -297,7 +297,7 @@ def _backstage(http: httpx.AsyncClient, links: LoginLinks, clock: SetClock) -> B
         here=("gateway",),
         process=lambda: {"supervision": tree, "broker": []},
         tree=TreeDesk(tree.name, lambda _: None, LogTail(), {}),
-        settings=(SettingShown("mode", "test", "test", "what for"),),
+        settings=lambda: [SettingShown("mode", "test", "test", "what for")],
         subscriptions=SUBSCRIPTIONS,
         outbox_warn_s=30.0,
     )

@@ -266,7 +266,7 @@ class Admin:
         return json_reply(MailboxReply(mails))
 
     async def _settings(self) -> Response:
-        return json_reply(SettingsReply([*self._backstage.settings]))
+        return json_reply(SettingsReply([*self._backstage.settings()]))
 
 
 def _consumer(queue: str) -> ServiceName:

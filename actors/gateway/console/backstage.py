@@ -4,7 +4,7 @@ A service that cannot be asked takes nothing else from a page: what was `Asked` 
 the reason why there is none.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -81,8 +81,8 @@ class Backstage:
     """What the console has besides the gateway.
 
     ``here`` are the services of this process, ``process`` what it says of itself, ``tree`` whom it
-    supervises; ``subscriptions`` are the event types that each queue is meant to get. An outbox is
-    late after ``outbox_warn_s``.
+    supervises, ``settings`` what is in force; ``subscriptions`` are the event types that each queue
+    is meant to get. An outbox is late after ``outbox_warn_s``.
     """
 
     desks: Desks
@@ -90,7 +90,7 @@ class Backstage:
     here: tuple[ServiceName, ...]
     process: Callable[[], Mapping[str, object]]
     tree: TreeDesk
-    settings: tuple[SettingShown, ...]
+    settings: Callable[[], Iterable[SettingShown]]
     subscriptions: Mapping[str, Sequence[str]]
     outbox_warn_s: float
 

@@ -85,7 +85,9 @@ class RecordPages:
 
     async def config(self, session: Session) -> Response:
         """Show the settings of the gateway's process, secrets hidden."""
-        return self._console.page(session, "config.html", rows=self._console.backstage.settings)
+        return self._console.page(
+            session, "config.html", rows=[*self._console.backstage.settings()]
+        )
 
 
 async def deeds_of(desks: Desks, service: ServiceName, limit: int) -> list[Deed]:
