@@ -65,12 +65,16 @@ class Envelope(Generic[M]):
         self.fail(DeadlineExceeded("no answer in time: the outcome is unknown"))
 
     async def answer(self) -> object:
-        """Wait for the answer; return or raise it."""
+        """Wait for the answer; return or raise it, once."""
         if not self._answered and self._told is not None:
             await self._told
-        if self._failure is not None:
-            raise self._failure
-        return self._value
+        failure, self._failure = self._failure, None
+        if failure is None:
+            return self._value
+        try:
+            raise failure
+        finally:
+            del failure  # it holds this frame: else only the collector would free either
 
 
 class Actor(Generic[M]):
