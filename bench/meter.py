@@ -7,17 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.sample import Latency, Sample
-
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process has used, all its threads, user and system.
-
-    The kernel counts in ticks of 10 ms: right for a load of seconds, not for one operation.
-    """
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+from sim.patience import cpu_s
 
 
 def peak_mib(pid: int) -> float:

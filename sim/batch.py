@@ -3,8 +3,8 @@
 The laws:
 - The world is imported once, by the parent; a worker starts in milliseconds and leaves by ``_exit``
   after ``batch_max`` tasks, so whatever a run leaks is gone with it.
-- The parent knows what each worker is at: of one that hangs (a wall clock watches) or dies, the
-  task is known, and the others go on.
+- The parent knows what each worker is at: of one that hangs or dies, the task is known, and the
+  others go on.
 - A worker's garbage collector is off: when it would run depends on what ran before. It collects
   between runs (`sim.guard.at_rest`).
 
@@ -30,13 +30,14 @@ from typing import IO, Generic, Literal, NoReturn, Self, TypeVar
 import msgspec
 
 from sim import scratch
+from sim.patience import Patience, cpu_s
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 # A run leaves nothing behind; but should one, it is not for ever.
 BATCH_MAX = 500
-WALL_S_MAX = 120.0
+HANG_S = 120.0
 _LENGTH = struct.Struct("<I")
 _RESULT, _RAISED = b"=", b"!"
 _DUMP_GRACE_S = 2.0
@@ -63,14 +64,14 @@ class Pool(Generic[T, R]):
         *,
         jobs: int = 0,
         batch_max: int = BATCH_MAX,
-        wall_s_max: float = WALL_S_MAX,
+        hang_s: float = HANG_S,
     ) -> None:
         self.jobs = jobs or len(os.sched_getaffinity(0))
         self._work = work
         self._task_type = types[0]
         self._decoder = msgspec.msgpack.Decoder(types[1])
         self._batch_max = batch_max
-        self._wall_s_max = wall_s_max
+        self._hang_s = hang_s
         self._workers: list[_Worker[T]] = []
         self._selector = selectors.DefaultSelector()
 
@@ -133,7 +134,7 @@ class Pool(Generic[T, R]):
                 worker = _Worker(self._serve, [one.channel for one in self._workers])
                 self._workers.append(worker)
                 self._selector.register(worker.channel, selectors.EVENT_READ, worker)
-            worker.give(*following)
+            worker.give(*following, Patience(self._hang_s, cpu_s(worker.pid), time.monotonic()))
 
     def _listen(self, at_most_s: float) -> Iterator[tuple[int, T, R | Lost]]:
         for key, _ in self._selector.select(at_most_s):
@@ -145,12 +146,10 @@ class Pool(Generic[T, R]):
                     yield *worker.taken(), Lost("died", f"{worker.ending}\n{worker.said}")
             elif answer:
                 yield *worker.taken(), self._decoded(answer)
-        now = time.monotonic()
-        late = [one for one in self._workers if one.busy and now - one.since > self._wall_s_max]
-        for worker in late:
+        for worker in [one for one in self._workers if one.busy and one.hangs()]:
             worker.dump()
             self._retire(worker, kill=True)
-            text = f"no result within {self._wall_s_max:g} s\n{worker.said}"
+            text = f"no result within {self._hang_s:g} s\n{worker.said}"
             yield *worker.taken(), Lost("hung", text)
 
     def _retire(self, worker: "_Worker[T]", *, kill: bool = False) -> None:
@@ -181,9 +180,9 @@ class _Worker(Generic[T]):
 
     def __init__(self, serve: Callable[[socket.socket], None], others: list[socket.socket]) -> None:
         self.given = 0
-        self.since = 0.0
         self.ending = self.said = ""
         self._task: tuple[int, T] | None = None
+        self._patience: Patience | None = None
         self._partly = b""
         self._folder = scratch.run_folder()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is retired
@@ -201,15 +200,20 @@ class _Worker(Generic[T]):
         """Whether it has a task."""
         return self._task is not None
 
-    def give(self, number: int, task: T) -> None:
+    def give(self, number: int, task: T, patience: Patience) -> None:
         """Have it do ``task``."""
-        self._task, self.since = (number, task), time.monotonic()
+        self._task, self._patience = (number, task), patience
         self.given += 1
         data = msgspec.msgpack.encode(task)
         try:
             self.channel.sendall(_LENGTH.pack(len(data)) + data)
         except ConnectionError:
             """It has died meanwhile: the next look at its channel says so."""
+
+    def hangs(self) -> bool:
+        """Whether the patience with its task is at its end."""
+        assert self._patience is not None, "it has a task"
+        return self._patience.ends(cpu_s(self.pid), time.monotonic())
 
     def taken(self) -> tuple[int, T]:
         """Return its task and that one's number; from now on it has none."""

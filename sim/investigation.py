@@ -15,7 +15,7 @@ from sim.shrink import NotFailing, Shrinker, Shrunk
 from sim.token import Token
 
 Tell = Callable[[str], None]
-RECORD_S_MAX = 300.0
+RECORD_S = 300.0
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ def write(wanted: Wanted) -> Report:
 
 def recorded(wanted: Wanted) -> Report | None:
     """Record a run in a process of its own; None if it gives no result there."""
-    with Pool(write, (Wanted, Report), jobs=1, wall_s_max=RECORD_S_MAX) as pool:
+    with Pool(write, (Wanted, Report), jobs=1, hang_s=RECORD_S) as pool:
         [(_, report)] = list(pool.map([wanted]))
     return None if isinstance(report, Lost) else report
 

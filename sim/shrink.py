@@ -27,7 +27,7 @@ from sim.simpler import STEPS, size_of
 
 Tell = Callable[[str], None]
 BUDGET_S = 60.0
-HANG_S_MAX = 60.0
+HANG_S = 60.0
 SEEDS_MAX = 12
 SUSPECTS_MAX = 3
 _WEIGHT_MAX = 48
@@ -69,7 +69,7 @@ class Shrinker:
         self._tell = tell
         self._began = time.monotonic()
         self._limit = self._began + budget_s
-        self._pool = Pool(perform, (Task, Outcome), jobs=jobs, wall_s_max=HANG_S_MAX)
+        self._pool = Pool(perform, (Task, Outcome), jobs=jobs, hang_s=HANG_S)
         self._runs = 0
         self._plan = task.planned()
         self._outcome: Outcome | None = None

@@ -13,7 +13,7 @@ from contextlib import closing
 import msgspec
 
 from sim import guard
-from sim.batch import WALL_S_MAX, Lost, Pool
+from sim.batch import HANG_S, Lost, Pool
 from sim.determinism import Parted
 from sim.judges.table import CLAIMS
 from sim.outcome import AS_DRAWN, Outcome, Task, Wishes, lost, perform
@@ -115,7 +115,7 @@ class Limits(msgspec.Struct, frozen=True):
     jobs: int = 0
     time_budget_s: float = 0.0
     fail_fast: bool = False
-    wall_s_max: float = WALL_S_MAX
+    hang_s: float = HANG_S
 
 
 UNLIMITED = Limits()
@@ -138,7 +138,7 @@ def sweep(
                 return
             yield task
 
-    made = Pool(perform, (Task, Outcome), jobs=limits.jobs, wall_s_max=limits.wall_s_max)
+    made = Pool(perform, (Task, Outcome), jobs=limits.jobs, hang_s=limits.hang_s)
     with made as pool, closing(pool.map(within_budget(), tick=tick, tick_s=tick_s)) as results:
         for task, result in results:
             outcome = lost(task, result) if isinstance(result, Lost) else result

@@ -10,10 +10,11 @@ from functools import partial
 
 from bench.case import Case, Contender, Round
 from bench.grown import FILE, grow, to_disk
-from bench.meter import Meter, cpu_s
+from bench.meter import Meter
 from bench.processes import ORDERMILL, running
 from bench.sample import Sample
 from bench.systems import SETTINGS
+from sim.patience import cpu_s
 
 EVENTS_AN_ORDER = 6
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -106,17 +107,29 @@ def test_the_task_of_a_worker_that_dies_is_known_and_the_others_are_done() -> No
     assert len(_made(answers.values())) == 4
 
 
-def test_a_worker_that_hangs_is_ended_and_says_where_it_was() -> None:
+def test_a_worker_that_uses_cpu_time_for_ever_is_ended_and_says_where_it_was() -> None:
     def spin_for_ever(task: Task) -> Answer:
         while task.number == 1:
-            time.sleep(0.01)
+            pass
         return _answered(task)
 
-    answers = _answers(spin_for_ever, 4, jobs=2, wall_s_max=1.0)
-    lost = answers[1]
+    lost = _answers(spin_for_ever, 4, jobs=2, hang_s=1.0)[1]
     assert isinstance(lost, Lost)
     assert lost.why == "hung"
     assert "spin_for_ever" in lost.text
+
+
+def test_a_worker_that_waits_for_ever_is_ended_and_says_where_it_was() -> None:
+    def wait_for_ever(task: Task) -> Answer:
+        if task.number == 1:
+            threading.Event().wait()
+        return _answered(task)
+
+    answers = _answers(wait_for_ever, 4, jobs=2, hang_s=1.0)
+    lost = answers[1]
+    assert isinstance(lost, Lost)
+    assert lost.why == "hung"
+    assert "wait_for_ever" in lost.text
     assert len(_made(answers.values())) == 3
 
 
