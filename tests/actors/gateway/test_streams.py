@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from actors.domain.event_json import EventJson
 from actors.domain.events import Event
+from actors.gateway import streams
 from actors.gateway.context import Limits
 from actors.gateway.streams import Streams
 from actors.order_events.client import LocalOrderEvents
@@ -260,3 +262,43 @@ async def test_an_event_between_two_looks_at_the_store_is_not_left_out(tmp_path:
                 await follow(client, placed, reader)
     assert reader.versions() == [1, 2]
     assert reader.named("complete")
+
+
+async def test_a_history_that_ends_with_a_full_page_ends_its_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_PAGE", 2)
+    limits = Limits(rate_per_min=None, heartbeat_s=0.01)
+    async with gateway_world(tmp_path, limits=limits) as world:
+        placed = await world.place()
+        await world.call("POST", f"{placed.path}/cancellation", {}, placed.auth)
+        reader = Reader()
+        async with served(world) as client:
+            await follow(client, placed, reader)
+    assert reader.versions() == [1, 2]
+    assert reader.named("complete")
+
+
+async def test_a_stream_without_news_does_not_look_into_the_store(tmp_path: Path) -> None:
+    limits = Limits(rate_per_min=None, heartbeat_s=0.01)
+    async with gateway_world(tmp_path, limits=limits) as world:
+        placed = await world.place()
+        reader, looks = Reader(), 0
+        read = world.parts.database.read
+
+        async def counted(query: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            return await read(query)
+
+        async with served(world) as client, anyio.create_task_group() as group:
+            group.start_soon(follow, client, placed, reader)
+            await until(lambda: reader.versions() == [1])
+            world.parts.database.read = counted  # type: ignore[method-assign,assignment]
+            beats = reader.frames.count(": still here")
+            await until(lambda: reader.frames.count(": still here") >= beats + 3)
+            assert looks == 0
+            await world.advance(placed.id, "payment-auth-in-progress")
+            await until(lambda: reader.versions() == [1, 2])
+            assert looks == 1
+            world.streams.stop()
