@@ -32,10 +32,13 @@ Depths = Mapping[str, Json]
 
 
 class Live(msgspec.Struct, frozen=True):
-    """What a running system tells: its queues, its broker's alarms, and why figures are missing."""
+    """What a running system tells: its queues, its broker's alarms, and why figures are missing.
+
+    ``alarms`` is None where the broker does not tell.
+    """
 
     depths: Depths
-    alarms: list[str]
+    alarms: list[str] | None
     missing: list[str]
 
 
@@ -77,11 +80,13 @@ async def _watch(services: Services, declared: Topology, format_: str, every_s: 
 def _look(services: Services) -> Live:
     answers = [services.call(name, "GET", "/queues") for name in CONSUMERS]
     rows = [row for answer in answers for row in cast("list[Json]", answer["data"])]
-    alarms = [cast("list[str]", answer["alarms"] or []) for answer in answers]
+    alarms = [
+        cast("list[str]", answer["alarms"]) for answer in answers if answer["alarms"] is not None
+    ]
     missing = [str(answer["missing"]) for answer in answers if answer["missing"]]
     return Live(
         {str(row["name"]): row for row in rows},
-        [*dict.fromkeys(alarm for some in alarms for alarm in some)],
+        [*dict.fromkeys(alarm for some in alarms for alarm in some)] if alarms else None,
         [*dict.fromkeys(missing)],
     )
 
@@ -129,7 +134,7 @@ def _print(declared: Topology, live: Live | None, format_: str) -> None:
 
 def _say(live: Live) -> None:
     """Say on standard error what is wrong with the broker, and what it does not tell."""
-    for alarm in live.alarms:
+    for alarm in live.alarms or ():
         click.echo(f"the broker is short of {alarm}: whoever publishes waits", err=True)
     for reason in live.missing:
         click.echo(f"rates and ages: {reason}", err=True)

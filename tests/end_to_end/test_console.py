@@ -10,17 +10,19 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from actors.dead_letters import SLICE
+from actors.gateway.console import order as order_pages
 from actors.gateway.console.routes import CONSOLE
 from actors.parties import Parties
 from tests.harness.apart import Apart
 from tests.harness.browser_client import BrowserClient
-from tests.harness.chromium import assert_sound, chromium, visit
+from tests.harness.chromium import assert_sound, axe_violations, chromium, overflow, visit
 from tests.harness.operator_pages import browser_at, log_in
 from tests.harness.parties import WilfulProvider
 from tests.harness.system import live_system, order_body
 from tests.harness.waiting import eventually
 
 WITHIN_MS = 30_000
+WIDE = {"width": 1920, "height": 1080}
 LANES = "/ops/actors/ordermill/payment-service/payment/messages-payment/lanes-payment"
 LETTER = re.compile("Dead letter.*payment has parked")
 SEEN: dict[str, tuple[str, ...]] = {
@@ -30,7 +32,7 @@ SEEN: dict[str, tuple[str, ...]] = {
     "ops_order": (
         *(f"/ops/orders/{{order}}?view={view}" for view in ("story", "lanes", "raw")),
         *("/ops/orders/{order}?at=2", "/ops/orders/{poisoned}", "/ops/orders/{waiting}"),
-        "/ops/orders/{order}?view=raw&order=newest",
+        *("/ops/orders/{order}?view=raw&order=newest", "/ops/orders/{order}?upto=4"),
     ),
     "ops_events": ("/ops/events", "/ops/events?after=0"),
     "ops_event": ("/ops/events/{event}",),
@@ -104,8 +106,9 @@ async def test_a_stuck_order_is_seen_explained_and_freed(browser: Browser, tmp_p
 
 @pytest.mark.browser
 async def test_every_page_fits_its_window_and_can_be_used_by_all(
-    browser: Browser, tmp_path: Path
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(order_pages, "PAGE", 4)  # so that five events are a history in parts
     async with (
         live_system(tmp_path, retry={"tiers_s": [600]}) as system,
         visit(browser, system.running.url) as page,
@@ -126,6 +129,9 @@ async def test_every_page_fits_its_window_and_can_be_used_by_all(
         await page.get_by_role("button", name=re.compile("Discard the chosen")).click()
         await page.wait_for_url("**/review")
         await assert_sound(page, "what would be discarded")
+        await page.set_viewport_size(WIDE)
+        await page.goto("/ops/topology")
+        assert (await overflow(page), await axe_violations(page)) == (0, [])
 
 
 @pytest.mark.browser

@@ -16,6 +16,11 @@ BROKERS = [
     f"amqp://shop:{CANARY}@127.0.0.1:1/?password={CANARY}",
     f"shop:{CANARY}@127.0.0.1",
 ]
+MANAGEMENT = [
+    f"http://looks:{CANARY}@127.0.0.1:1",
+    f"http://looks:{CANARY}/2@127.0.0.1:1",
+    f"looks:{CANARY}@127.0.0.1",
+]
 MAILERS = [
     f"smtp://shop:{CANARY}/2@127.0.0.1",
     f"smtp://{CANARY}@127.0.0.1",
@@ -27,6 +32,7 @@ MAILERS = [
     ("variable", "value"),
     [
         *(("ORDERMILL_BROKER_URL", url) for url in BROKERS),
+        *(("ORDERMILL_BROKER_MANAGEMENT_URL", url) for url in MANAGEMENT),
         *(("ORDERMILL_MAIL_TRANSPORT", url) for url in MAILERS),
         ("ORDERMILL_SECURITY_SECRET", CANARY),
     ],
@@ -49,6 +55,7 @@ def test_the_configuration_is_shown_without_its_secrets(tmp_path: Path) -> None:
     secrets = ("SECRET", "OPERATOR_TOKEN", "VIEWER_TOKEN", "SERVICE_SECRET")
     variables = {
         "ORDERMILL_BROKER_URL_FILE": str(tmp_path / "password"),
+        "ORDERMILL_BROKER_MANAGEMENT_URL": f"https://looks:{CANARY}@mq.example:15671",
         "ORDERMILL_MAIL_TRANSPORT": f"smtp://shop:{CANARY}@mail.example",
         **{f"ORDERMILL_SECURITY_{name}": CANARY * 3 for name in secrets},
     }
@@ -58,6 +65,7 @@ def test_the_configuration_is_shown_without_its_secrets(tmp_path: Path) -> None:
         assert CANARY not in done.stdout + done.stderr
         assert "amqp://shop:***@mq.example/orders" in done.stdout
         assert "smtp://shop:***@mail.example" in done.stdout
+        assert "https://looks:***@mq.example:15671" in done.stdout
         assert "ORDERMILL_BROKER_URL_FILE" in done.stdout
     explained = run("config", "explain", "mail.transport", cwd=tmp_path)
     assert "default   maildir" in explained.stdout

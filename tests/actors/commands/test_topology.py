@@ -49,6 +49,22 @@ def test_a_running_system_tells_what_is_in_its_queues(tmp_path: Path) -> None:
     assert operator.run("topology", "--check").returncode == 2, "it is embedded"
 
 
+def test_what_a_broker_does_not_tell_is_said_with_the_reason(
+    tmp_path: Path, rabbitmq: RabbitMQ
+) -> None:
+    operator = Operator(tmp_path)
+    with operator.up(f"broker.url={rabbitmq.fresh_url()}"):
+        told = operator.run("topology", "--live")
+        assert told.returncode == 0
+        assert "0 ready, 1 consumers" in told.stdout
+        reason = "not available: the management API is not configured"
+        assert told.stderr.strip() == f"rates and ages: {reason}"
+        shown = operator.json("topology", "--live")
+        assert (shown["missing"], shown["alarms"]) == ([reason], None)
+        (queue,) = [row for row in shown["queues"] if row["name"] == "payment"]
+        assert (queue["ready"], queue["unacked"], queue["oldest_age_s"]) == (0, None, None)
+
+
 def test_a_broker_that_differs_is_told_and_left_as_it_is(
     tmp_path: Path, rabbitmq: RabbitMQ
 ) -> None:

@@ -274,7 +274,8 @@ async def test_a_history_that_ends_with_a_full_page_ends_its_stream(
         await world.call("POST", f"{placed.path}/cancellation", {}, placed.auth)
         reader = Reader()
         async with served(world) as client:
-            await follow(client, placed, reader)
+            with anyio.fail_after(20):
+                await follow(client, placed, reader)
     assert reader.versions() == [1, 2]
     assert reader.named("complete")
 
