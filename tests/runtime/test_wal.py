@@ -6,6 +6,7 @@ SQLite itself is the oracle: how many commits it finds after recovery.
 import random
 import shutil
 import sqlite3
+import struct
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -151,3 +152,46 @@ def test_where_there_is_no_log_nothing_is_wrong(source: Source, tmp_path: Path) 
     source.run("PRAGMA wal_checkpoint(TRUNCATE)")
     assert commits_left_out(source.path) == 0
     assert commits_left_out(tmp_path / "missing.db") == 0
+
+
+def test_a_log_of_a_machine_with_the_other_byte_order_is_read_as_sqlite_reads_it(
+    source: Source, tmp_path: Path
+) -> None:
+    path = source.copy(tmp_path / "copy", with_index=False)
+    log = path.with_name("a.db-wal")
+    log.write_bytes(_turned(log.read_bytes()))
+    assert commits_left_out(path) == 0
+    spoilt = bytearray(log.read_bytes())
+    spoilt[len(spoilt) // 2] ^= 1
+    log.write_bytes(spoilt)
+    assert commits_left_out(path) > 0
+    assert 0 < found(path) < COMMITS
+
+    log.write_bytes(_turned(source.path.with_name("a.db-wal").read_bytes()))
+    (path.with_name("a.db-shm")).unlink(missing_ok=True)
+    shutil.copy(source.path, path)
+    assert found(path) == COMMITS
+
+
+def _turned(log: bytes) -> bytes:
+    """Return a log with the checksums of a machine whose words begin with the other end."""
+    (magic, page_size) = struct.unpack_from(">I4xI", log)
+    made = bytearray(log)
+    order = "<" if magic & 1 else ">"
+    struct.pack_into(">I", made, 0, magic ^ 1)
+    sums = _summed((0, 0), bytes(made[:24]), order)
+    struct.pack_into(">2I", made, 24, *sums)
+    for at in range(32, len(log) - page_size - 23, page_size + 24):
+        sums = _summed(sums, log[at : at + 8] + log[at + 24 : at + 24 + page_size], order)
+        struct.pack_into(">2I", made, at + 16, *sums)
+    return bytes(made)
+
+
+def _summed(before: tuple[int, int], data: bytes, order: str) -> tuple[int, int]:
+    """Return the checksum as sqlite.org/walformat.html defines it."""
+    one, two = before
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for at in range(0, len(words), 2):
+        one = (one + words[at] + two) % 2**32
+        two = (two + words[at + 1] + one) % 2**32
+    return one, two
