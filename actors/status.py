@@ -10,7 +10,7 @@ import msgspec
 from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException
 
-from actors.http_request import Request
+from actors.http_app import http_app
 from runtime.errors import Unavailable
 from runtime.redaction import where_raised
 from runtime.telemetry import Telemetry
@@ -37,12 +37,7 @@ def status_app(
     503, with all answers. ``GET /metrics`` in Prometheus' text format. ``GET /internal/v1/status``
     whatever ``status`` returns.
     """
-    app = Quart(name)
-    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
-    app.request_class = Request
-    app.config["BODY_TIMEOUT"] = BODY_S_MAX
-    app.config["RESPONSE_TIMEOUT"] = None  # each write has a limit: runtime.http_connection.STALL_S
-    app.url_map.merge_slashes = False
+    app = http_app(name, BODY_BYTES_MAX, BODY_S_MAX)
 
     @app.get("/healthz")
     async def healthz() -> Response:

@@ -25,7 +25,9 @@ class Api:
     def __init__(self, options: Options, settings: Settings) -> None:
         self.url = (options.url or _local_url(settings)).rstrip("/")
         self.token = options.token or self._local_token(Path(settings.data_dir))
-        self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
+        # To read whom TLS may trust takes as long as most answers: only where there is TLS.
+        tls = self.url.startswith("https:")
+        self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False, verify=tls)
 
     def _local_token(self, data_dir: Path) -> str | None:
         host = httpx.URL(self.url).host

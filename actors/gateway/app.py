@@ -36,7 +36,7 @@ from actors.gateway.reads import Reads
 from actors.gateway.refusals import Refusals
 from actors.gateway.shop import Shop
 from actors.gateway.streams import StreamReads, Streams
-from actors.http_request import Request
+from actors.http_app import http_app
 from actors.status import Check
 from actors.traced import Traced
 from runtime.host import Host
@@ -106,12 +106,7 @@ def gateway_app(
 def _app(
     gateway: Gateway, streams: Streams, site: Site, backstage: Backstage, asyncapi: bytes
 ) -> Quart:
-    app = Quart("actors.gateway", static_folder=None, template_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = gateway.limits.body_bytes_max
-    app.request_class = Request
-    app.config["BODY_TIMEOUT"] = gateway.limits.body_s_max
-    app.config["RESPONSE_TIMEOUT"] = None  # each write has a limit: runtime.http_connection.STALL_S
-    app.url_map.merge_slashes = False
+    app = http_app("actors.gateway", gateway.limits.body_bytes_max, gateway.limits.body_s_max)
     operations = _operations(gateway.mode)
     openapi = _openapi(gateway.mode, gateway.public_url)
     ordering, stream_reads = Ordering(gateway), StreamReads(gateway, streams)

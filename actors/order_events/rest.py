@@ -12,7 +12,7 @@ from functools import partial
 from quart import Quart, Response, request
 
 from actors.domain.order_events import Service
-from actors.http_request import Request
+from actors.http_app import http_app
 from actors.order_events.handlers import Api, Ports
 from actors.order_events.problems import respond
 from actors.status import BODY_BYTES_MAX, BODY_S_MAX
@@ -52,12 +52,7 @@ OPEN_ROUTES: tuple[tuple[str, _Handler], ...] = (
 
 def create_app(ports: Ports) -> Quart:
     """Return the ASGI application. Long polls end early once `Wakeups.close` was called."""
-    app = Quart("order_events")
-    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
-    app.request_class = Request
-    app.config["BODY_TIMEOUT"] = BODY_S_MAX
-    app.config["RESPONSE_TIMEOUT"] = None  # each write has a limit: runtime.http_connection.STALL_S
-    app.url_map.merge_slashes = False
+    app = http_app("order_events", BODY_BYTES_MAX, BODY_S_MAX)
     api = Api(ports)
     for method, rule, handler, permitted in ROUTES:
         view = _guarded(api, handler, permitted, ports)

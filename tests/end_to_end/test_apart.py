@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 
-import httpx
 import pytest
 
 from actors.domain.events import EVENT_TYPES, Shipped
@@ -16,6 +15,7 @@ from actors.services import CONSUMERS, SERVICES
 from runtime.errors import Rejection, Unavailable
 from tests.harness.apart import Apart, ApartSystem, subjects
 from tests.harness.browser_client import browser_at
+from tests.harness.plain_client import plain_client
 from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.shopping import WHO, Shopper, order_id_of
 from tests.harness.system import OTHER_ADDRESS, Json
@@ -48,8 +48,8 @@ def apart(
 @asynccontextmanager
 async def seen(apart: Apart) -> AsyncIterator[ApartSystem]:
     async with (
-        httpx.AsyncClient(base_url=apart.url("gateway"), trust_env=False, timeout=60) as gateway,
-        httpx.AsyncClient(base_url=apart.url("order-events"), trust_env=False) as store,
+        plain_client(apart.url("gateway"), timeout=60) as gateway,
+        plain_client(apart.url("order-events")) as store,
     ):
         yield ApartSystem(apart, gateway, store)
 

@@ -15,6 +15,7 @@ from actors.services import SERVICES
 from bench.ports import free_port
 from runtime.setting import Secret
 from tests.harness.command import Serving, run
+from tests.harness.plain_client import plain_client
 from tests.harness.system import LiveSystem
 
 BROKER = "broker"
@@ -121,7 +122,7 @@ class ApartSystem(LiveSystem):
 
     async def checks(self, name: str) -> tuple[int, dict[str, str]]:
         """Return what a service says of its readiness."""
-        async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        async with plain_client(timeout=20) as client:
             answer = await client.get(f"{self.apart.url(name)}/readyz")
         return answer.status_code, answer.json()["checks"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.harness.plain_client import plain_client
 from tests.harness.system import Json, order_body
 from tests.harness.waiting import eventually
 
@@ -13,7 +14,7 @@ from tests.harness.waiting import eventually
 @asynccontextmanager
 async def client_of(url: str) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the system at ``url``."""
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60.0) as client:
+    async with plain_client(url, timeout=60.0) as client:
         yield client
 
 

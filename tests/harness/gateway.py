@@ -51,6 +51,7 @@ from runtime.node import NodeStatus
 from runtime.telemetry import Telemetry
 from tests.harness.browser_client import BrowserClient, Response
 from tests.harness.order_events import order_events_parts
+from tests.harness.plain_client import plain_client
 from tests.harness.running import running
 
 OPERATOR = {"Authorization": "Bearer operator-token-of-the-tests-0001"}
@@ -253,7 +254,7 @@ async def gateway_world(
     async with (
         order_events_parts(folder, host=host) as parts,
         open_database(host.disk, FILE, MIGRATIONS) as mails,
-        httpx.AsyncClient(trust_env=False) as http,
+        plain_client() as http,
     ):
         desk = ShippingDesk(parts.client("shipping"))
         correspondence = LocalCorrespondence(

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import anyio
-import httpx
 
 from actors.topology import SUBSCRIPTIONS
 from tests.harness.apart import Apart, ApartSystem
 from tests.harness.books import PREPARED, Books
+from tests.harness.plain_client import plain_client
 from tests.harness.system import Json, LiveOrder
 from tests.harness.waiting import eventually
 
@@ -183,7 +183,7 @@ async def _settled(apart: Apart) -> bool:
 async def seen(apart: Apart) -> AsyncIterator[ApartSystem]:
     """Look at running processes as customers and operators do."""
     async with (
-        httpx.AsyncClient(base_url=apart.url("gateway"), trust_env=False, timeout=60) as gateway,
-        httpx.AsyncClient(base_url=apart.url("order-events"), trust_env=False) as store,
+        plain_client(apart.url("gateway"), timeout=60) as gateway,
+        plain_client(apart.url("order-events")) as store,
     ):
         yield ApartSystem(apart, gateway, store)

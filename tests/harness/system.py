@@ -24,6 +24,7 @@ from runtime.inbox import states_of
 from runtime.setting import decode_hook
 from runtime.telemetry import Level, Telemetry
 from runtime.tracing import Spans
+from tests.harness.plain_client import plain_client
 from tests.harness.waiting import eventually
 
 Json = dict[str, Any]
@@ -252,6 +253,6 @@ async def live_system(
         await ready.wait()
         if serving:
             url = serving[0].url
-            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60.0) as client:
+            async with plain_client(url, timeout=60.0) as client:
                 yield LiveSystem(serving[0], inside[0], client, log)
         stopping.set()
