@@ -51,7 +51,8 @@ class Client:
                 return await self._exchange(head + content)
         except (OSError, EOFError, TimeoutError, asyncio.IncompleteReadError) as error:
             self.close()
-            raise NoAnswer(type(error).__name__) from error
+            # The reader keeps the error, whose traceback keeps the frames that keep the reader.
+            raise NoAnswer(type(error).__name__) from error.with_traceback(None)
 
     def close(self) -> None:
         """Hang up."""

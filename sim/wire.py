@@ -192,6 +192,7 @@ class End(asyncio.Transport):
             self.lost = self._closing = True
             self.wire.ended()
             self.protocol.connection_lost(error)
+            self.protocol = None  # as asyncio's do: else nothing of a connection is ever freed
 
     def sever(self, *, told: bool) -> None:
         """Its process has died. The kernel resets the connection, if there is still a kernel.
