@@ -17,7 +17,6 @@ The law of this file:
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import cast
 
 import h11
@@ -209,6 +208,7 @@ class Connection(TCPServer):
         finally:
             self._client_came()  # a request that ended after the reading has set it once more
             await self._close()
+            self._http = None  # it holds us: only the collector would free either
 
     async def protocol_send(self, event: Event) -> None:
         """Send bytes, close, or note that a request has begun or ended."""
@@ -320,6 +320,8 @@ class Connection(TCPServer):
             self._end = self.loop.call_later(LINGER_S, self.abort)
         self._flush()
         self.writer.close()
-        with suppress(OSError):  # the client was faster
+        try:
             await self.writer.wait_closed()
+        except OSError as error:  # the client was faster
+            error.with_traceback(None)  # the reader keeps the error, whose frames would keep us
         self._end.cancel()  # not if we are cancelled: then the timer is all that still ends it
