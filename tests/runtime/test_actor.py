@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from runtime.errors import (
     StoreBroken,
     Unavailable,
 )
-from runtime.host import production_host
+from runtime.host import new_signal, production_host
 
 
 async def settle() -> None:
@@ -442,3 +444,20 @@ async def test_a_look_into_the_mailbox_tells_how_long_whoever_asks_still_waits(
         assert ref.peek(8) == []
         timer.cancel_scope.cancel()
     assert world.log == ["start", "hold", "a", "b"]
+
+
+async def test_an_answer_that_is_an_error_is_freed_without_the_collector() -> None:
+    async def asked() -> "weakref.ref[Rejection]":
+        envelope = Envelope("x", new_signal())
+        envelope.fail(Rejection("no", "because"))
+        try:
+            await envelope.answer()
+        except Rejection as refusal:
+            return weakref.ref(refusal)
+        raise AssertionError("it was refused")
+
+    gc.disable()
+    try:
+        assert (await asked())() is None
+    finally:
+        gc.enable()

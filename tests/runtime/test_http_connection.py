@@ -1,7 +1,9 @@
 """One connection over a real socket: what is read, what is refused, and that it always ends."""
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack
+from weakref import ref
 
 import anyio
 import pytest
@@ -63,6 +65,27 @@ async def test_the_preface_of_http_2_is_a_request_like_any_other(server: HttpSer
 
 
 # That it ends
+
+
+async def test_what_has_ended_is_freed_without_the_collector(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ref[http_connection.Connection]] = []
+    begin = http_connection.Connection.run
+
+    async def noted(self: http_connection.Connection) -> None:
+        made.append(ref(self))
+        await begin(self)
+
+    monkeypatch.setattr(http_connection.Connection, "run", noted)
+    gc.disable()
+    try:
+        async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+            await stream.send(b"GET / HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n")
+            await until_closed(stream)
+        await until(lambda: [one() for one in made] == [None])
+    finally:
+        gc.enable()
 
 
 async def test_what_an_application_does_not_read_holds_up_nobody(
