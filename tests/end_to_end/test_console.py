@@ -15,6 +15,7 @@ from actors.gateway.console.routes import CONSOLE
 from actors.parties import Parties
 from tests.harness.apart import Apart
 from tests.harness.browser_client import BrowserClient
+from tests.harness.browser_client import Page as WebPage
 from tests.harness.chromium import assert_sound, axe_violations, chromium, overflow, visit
 from tests.harness.operator_pages import browser_at, log_in
 from tests.harness.parties import WilfulProvider
@@ -194,6 +195,16 @@ def test_every_page_is_among_those_that_are_looked_at() -> None:
     assert set(SEEN) - {"not found"} == shown
 
 
+async def shown(pages: BrowserClient, path: str, text: str) -> WebPage:
+    """Look until the page has the text: it is made of answers of several processes."""
+
+    async def looked() -> WebPage | None:
+        page = await pages.get(path)
+        return page if text in page.text else None
+
+    return await eventually(looked)
+
+
 @pytest.mark.parametrize("broker", ["embedded", "rabbitmq"])
 async def test_services_of_their_own_are_seen_and_one_that_is_away_is_named(
     broker: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -226,11 +237,11 @@ async def test_services_of_their_own_are_seen_and_one_that_is_away_is_named(
             await eventually(everybody_tells)
             topology = await pages.get("/ops/topology")
             assert len(topology.root.one(id="live-trees").all("ul")) == 5, "five processes"
-            overview = await pages.get("/ops")
+            overview = await shown(pages, "/ops", "payment has parked order-created")
             letter = await pages.get(overview.link(": payment has parked order-created"))
             assert placed.json()["id"] in letter.text
 
-            assert "message.dead queue=payment" in (await pages.get(LANES)).text
+            await shown(pages, LANES, "message.dead queue=payment")
             apart.kill("payment")
             away = await pages.get("/ops")
             assert "payment is unreachable since" in away.text
@@ -242,7 +253,7 @@ async def test_services_of_their_own_are_seen_and_one_that_is_away_is_named(
                 return "unreachable" not in (await pages.get("/ops")).text
 
             await eventually(back)
-            assert "payment has parked order-created" in (await pages.get("/ops")).text
+            await shown(pages, "/ops", "payment has parked order-created")
             await _restart_apart(pages, client, token)
     finally:
         apart.close()

@@ -113,6 +113,12 @@ class Unreachable:
         self._providers.append(provider)
         return msgspec.structs.replace(parties, provider=provider)
 
+    @property
+    def calls(self) -> int:
+        """How many calls of this kind were made so far."""
+        calls = [call for provider in self._providers for call, _ in provider.calls]
+        return calls.count(self._kind)
+
     def back(self) -> None:
         """Let the calls through from now on."""
         for provider in self._providers:
