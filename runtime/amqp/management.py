@@ -189,7 +189,7 @@ class _Rates(msgspec.Struct, frozen=True):
 class _Queue(msgspec.Struct, frozen=True):
     name: str
     messages_unacknowledged: int | None = None
-    head_message_timestamp: int | None = None
+    head_message_timestamp: int | str | None = None  # "" in some versions where there is none
     message_stats: _Rates = _Rates()
 
     def figures(self, now_s: float) -> QueueFigures:
@@ -199,7 +199,7 @@ class _Queue(msgspec.Struct, frozen=True):
             in_per_s=_rounded(stats.publish_details.rate),
             out_per_s=_rounded(stats.deliver_get_details.rate),
             acked_per_s=_rounded(stats.ack_details.rate),
-            oldest_age_s=None if head_s is None else age_s(head_s, now_s),
+            oldest_age_s=age_s(head_s, now_s) if isinstance(head_s, int) else None,
         )
 
 

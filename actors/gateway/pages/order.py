@@ -45,6 +45,7 @@ class OrderPages:
             refund=await refund_trial(self._desks, order),
             hold=story.hold(order, gateway.holds, now_ms),
             entries=story.timeline(events),
+            left_out=max(0, order.version - EVENTS_MAX),
             card=story.card_text(order.payment),
             email=None if personal.customer is None else masked_email(personal.customer.email),
             address=personal.address,

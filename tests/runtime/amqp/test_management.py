@@ -31,7 +31,7 @@ QUEUES = [
         },
         "state": "running",
     },
-    {"name": "payment.dead"},
+    {"name": "payment.dead", "head_message_timestamp": "", "message_stats": {}},
 ]
 NODES = [
     {"name": "rabbit@a", "mem_alarm": True, "disk_free_alarm": False},

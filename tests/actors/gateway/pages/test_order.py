@@ -2,8 +2,11 @@
 
 import re
 
+import pytest
+
 from actors.gateway.auth import Authority
 from actors.gateway.context import Limits
+from actors.gateway.pages import order as order_page
 from tests.harness.browser_client import BrowserClient, Page
 from tests.harness.gateway import OPERATOR, PAID, PREPARED, SECRET, World
 from tests.harness.shopping import Shopper, order_id_of
@@ -32,6 +35,18 @@ async def test_the_page_shows_what_was_ordered_and_what_happened(
     steps = page.root.one("ol", class_="steps").all("li")
     assert ["Prepared" in step.text for step in steps] == [False, False, True, False]
     assert page.root.all("a", aria_disabled="true")
+
+
+async def test_a_history_that_is_too_long_says_what_is_left_out(
+    world: World, browser: BrowserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_page, "EVENTS_MAX", 3)
+    page = await Shopper(browser).order()
+    assert "not shown any more" not in page.text
+    await world.advance(order_id_of(page), *PREPARED)
+    page = await browser.get(page.path)
+    assert "The first 2 things that happened are not shown any more." in page.text
+    assert len(page.root.one("ol", class_="timeline").all("li")) == 3
 
 
 async def test_an_action_that_is_not_allowed_says_why_and_leads_nowhere(
