@@ -240,6 +240,10 @@ async def test_services_of_their_own_are_seen_and_one_that_is_away_is_named(
             overview = await shown(pages, "/ops", "payment has parked order-created")
             letter = await pages.get(overview.link(": payment has parked order-created"))
             assert placed.json()["id"] in letter.text
+            order = await pages.get(f"/ops/orders/{placed.json()['id']}")
+            assert "payment: parked (1 attempt)" in order.text
+            told = topology.root.one(id="live-broker").text
+            assert "Not available: the management API is not configured." in told
 
             await shown(pages, LANES, "message.dead queue=payment")
             apart.kill("payment")
