@@ -19,6 +19,7 @@ from actors.domain.event_json import rfc3339
 from actors.domain.values import Line, Money
 from actors.gateway.context import Gateway, facts, header
 from actors.gateway.pages.address_form import country_name
+from actors.gateway.pages.compiled import CompiledTemplates
 from actors.gateway.pages.durations import duration
 from actors.gateway.pages.forms import Form, read_form
 from actors.gateway.pages.signed import Signer
@@ -171,6 +172,9 @@ def _not_ours(message: str) -> Rejection:
     return Rejection("forbidden", message, status_hint=403)
 
 
+_COMPILED = CompiledTemplates()
+
+
 def _environment(static: StaticFiles, now_ms: Callable[[], int]) -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
@@ -186,6 +190,7 @@ def _environment(static: StaticFiles, now_ms: Callable[[], int]) -> jinja2.Envir
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=_COMPILED,
     )
     made.filters["amount"] = amount_text
     made.filters["line_total"] = _line_total
