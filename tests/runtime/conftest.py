@@ -13,6 +13,7 @@ from tests.harness.asked_app import App
 from tests.harness.embedded import EmbeddedServer
 from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.running import running
+from tests.harness.stage import Stage
 
 _VHOSTS = [f"v{number}" for number in range(400)]
 
@@ -50,6 +51,12 @@ def broker_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return production_host(tmp_path)
+
+
+@pytest.fixture
+def stage(host: Host) -> Stage:
+    """Children for a supervisor, which do as they are told."""
+    return Stage(host)
 
 
 @pytest.fixture

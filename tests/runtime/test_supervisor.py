@@ -1,136 +1,20 @@
 import asyncio
-import dataclasses
-import random
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 import anyio
 import msgspec
 import pytest
-from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.child import ChildContext, ChildSpec, Restart, Strategy, SupervisorSpec
-from runtime.endings import sole_error
-from runtime.errors import ConfigurationError, Rejection, RestartIntensityExceeded, StoreBroken
-from runtime.host import Host, production_host
-from runtime.node import CRASHES_KEPT, NodeStatus, standing
+from runtime.child import ChildContext, Restart, Strategy, SupervisorSpec
+from runtime.host import production_host
+from runtime.node import CRASHES_KEPT
 from runtime.supervisor import Supervisor
-from runtime.telemetry import Telemetry, quiet_telemetry
-
-
-class Stage:
-    """Children that do as they are told, and a log of what they did."""
-
-    def __init__(self, host: Host) -> None:
-        self.host = host
-        self.telemetry: Telemetry = quiet_telemetry()
-        self.log: list[str] = []
-        self.was_started = False
-        self._orders: dict[str, anyio.Event] = {}
-        self._endings: dict[str, BaseException | None] = {}
-
-    def child(
-        self,
-        name: str,
-        restart: Restart = "permanent",
-        *,
-        shutdown_s: float = 5.0,
-        starts: Callable[[ChildContext], Awaitable[None]] | None = None,
-        stops: Callable[[], Awaitable[None]] | None = None,
-    ) -> ChildSpec:
-        """A child that serves until told to stop or ordered to end (`end`)."""
-
-        async def run(context: ChildContext) -> None:
-            self.log.append(f"+{name}")
-            order = self._orders[name] = anyio.Event()
-            try:
-                if starts is not None:
-                    await starts(context)
-                context.started()
-                await self._until(context.stopping, order)
-                if not context.stopping.is_set():
-                    ending = self._endings[name]
-                    if ending is not None:
-                        raise ending
-                elif stops is not None:
-                    await stops()
-            finally:
-                self.log.append(f"-{name}")
-
-        return ChildSpec(name, run, restart, shutdown_s)
-
-    @staticmethod
-    async def _until(*events: anyio.Event) -> None:
-        async with anyio.create_task_group() as group:
-
-            async def wait(event: anyio.Event) -> None:
-                await event.wait()
-                group.cancel_scope.cancel()
-
-            for event in events:
-                group.start_soon(wait, event)
-
-    def end(self, name: str, ending: BaseException | None) -> None:
-        """Make the child raise ``ending``, or return where it is None."""
-        self._endings[name] = ending
-        self._orders[name].set()
-
-    async def crash(self, name: str, ending: BaseException | None = None) -> None:
-        self.end(name, ending or ValueError(f"{name} planted"))
-        await self.settle()
-
-    async def settle(self) -> None:
-        for _ in range(40):
-            await checkpoint()
-
-    def take(self) -> str:
-        taken, self.log[:] = " ".join(self.log), []
-        return taken
-
-    @asynccontextmanager
-    async def running(
-        self,
-        *children: ChildSpec | SupervisorSpec,
-        strategy: Strategy = "one_for_one",
-        restarts_max: int = 5,
-        backoff_s_max: float = 0.0,
-    ) -> AsyncIterator[Supervisor]:
-        spec = SupervisorSpec(
-            "root", children, strategy, restarts_max=restarts_max, backoff_s_max=backoff_s_max
-        )
-        supervisor = Supervisor(spec, self.host, self.telemetry)
-        stopping, started = anyio.Event(), anyio.Event()
-        with anyio.fail_after(10):
-            async with anyio.create_task_group() as group:
-                group.start_soon(lambda: supervisor.run(stopping, started=started.set))
-                await self.settle()
-                self.was_started = started.is_set()
-                yield supervisor
-                stopping.set()
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(production_host(tmp_path))
-
-
-async def failure_of(act: Callable[[], Awaitable[None]]) -> BaseException:
-    """Return the one error that ``act`` ends with."""
-    try:
-        await act()
-    except BaseExceptionGroup as errors:
-        return sole_error(errors)
-    raise AssertionError("nothing failed")
-
-
-def states(node: NodeStatus) -> str:
-    return " ".join(f"{child.name}:{child.state}" for child in node.children)
-
+from runtime.telemetry import Telemetry
+from tests.harness.stage import Stage, failure_of, states
 
 # Order
 
@@ -211,7 +95,7 @@ async def test_the_latest_crashes_are_kept_with_their_time_and_where_they_came_f
     now_ms = stage.host.clock.wall() * 1000
     assert now_ms - 60_000 < crashes[-1].at_ms <= crashes[0].at_ms <= now_ms
     assert crashes[0].frames[0].startswith("runtime/supervisor.py:")
-    assert crashes[0].frames[-1].startswith("runtime/test_supervisor.py:")
+    assert crashes[0].frames[-1].startswith("harness/stage.py:")
 
 
 # Strategies
@@ -255,82 +139,6 @@ async def test_a_crash_along_with_an_elder_counts_once(stage: Stage) -> None:
         stage.end("c", ValueError("planted"))
         await stage.settle()
         assert stage.take() == "-b -c +b +c"
-
-
-# Restarts that were asked for
-
-
-@pytest.mark.parametrize(
-    ("strategy", "what_happens"),
-    [
-        ("one_for_one", "-b +b"),
-        ("rest_for_one", "-c -b +b +c"),
-        ("one_for_all", "-c -b -a +a +b +c"),
-    ],
-)
-async def test_whoever_is_asked_for_starts_again_and_no_budget_is_spent(
-    stage: Stage, strategy: Strategy, what_happens: str
-) -> None:
-    children = map(stage.child, "abc")
-    async with stage.running(*children, strategy=strategy, restarts_max=0) as supervisor:
-        stage.take()
-        for restarts in (1, 2):
-            supervisor.restart(["b"])
-            supervisor.restart(["b"])
-            await stage.settle()
-            assert stage.take() == what_happens
-            node = supervisor.tree().children[1]
-            assert (node.state, node.restarts, node.crashes) == ("running", restarts, ())
-
-
-async def test_whoever_waits_or_has_ended_is_started_at_once_if_asked_for(stage: Stage) -> None:
-    children = stage.child("a"), stage.child("b", "transient"), stage.child("c", "temporary")
-    async with stage.running(*children, backoff_s_max=1e6) as supervisor:
-        await stage.crash("a")
-        stage.end("b", None)
-        await stage.crash("c")
-        stage.take()
-        assert states(supervisor.tree()) == "a:restarting b:stopped c:stopped"
-        for name in "abc":
-            supervisor.restart([name])
-        await stage.settle()
-        assert stage.take() == "+a +b +c"
-
-
-async def test_the_tree_is_gone_down_to_whoever_is_asked_for(stage: Stage) -> None:
-    inner = SupervisorSpec("inner", (stage.child("b"), stage.child("c")))
-    async with stage.running(stage.child("a"), inner, backoff_s_max=1e6) as supervisor:
-        stage.take()
-        supervisor.restart(["inner", "c"])
-        await stage.settle()
-        assert stage.take() == "-c +c"
-        supervisor.restart(["inner"])
-        await stage.settle()
-        assert stage.take() == "-c -b +b +c"
-        for path in ([], ["d"], ["a", "b"], ["inner", "d"], ["inner", "b", "c"]):
-            with pytest.raises(Rejection) as refused:
-                supervisor.restart(path)
-            assert refused.value.code == "not-found"
-        assert stage.take() == ""
-
-
-async def test_nobody_below_a_supervisor_that_is_not_running_can_be_asked_for(
-    stage: Stage,
-) -> None:
-    inner = SupervisorSpec("inner", (stage.child("b"),), restarts_max=0)
-    async with stage.running(inner, backoff_s_max=1e6) as supervisor:
-        await stage.crash("b")
-        assert states(supervisor.tree()) == "inner:restarting"
-        with pytest.raises(Rejection, match="inner is restarting") as refused:
-            supervisor.restart(["inner", "b"])
-        assert (refused.value.code, refused.value.status_hint) == ("not-running", 409)
-
-
-async def test_a_stop_is_not_kept_waiting_by_what_was_asked_for(stage: Stage) -> None:
-    async with stage.running(*map(stage.child, "ab")) as supervisor:
-        stage.take()
-        supervisor.restart(["a"])
-    assert stage.take() == "-b -a"
 
 
 # Restart types
@@ -399,208 +207,6 @@ async def test_a_natively_cancelled_task_of_its_own_does_not_end_the_tree_in_sil
     failure = await failure_of(cancel_it)
     assert repr(failure) == "StrayCancellation('root was cancelled from outside')"
     assert sorted(stage.log) == ["+a", "+b", "-a", "-b"]
-
-
-# Intensity and escalation
-
-
-async def test_too_many_crashes_end_the_supervisor_after_an_orderly_stop(stage: Stage) -> None:
-    async def crash_three_times() -> None:
-        async with stage.running(*map(stage.child, "abc"), restarts_max=2):
-            for _ in range(3):
-                stage.take()
-                await stage.crash("b")
-            await anyio.sleep_forever()
-
-    error = await failure_of(crash_three_times)
-    assert isinstance(error, RestartIntensityExceeded)
-    assert isinstance(error.__cause__, ValueError)
-    assert "root gave up: b crashed" in str(error)
-    assert "b planted" in str(error)
-    assert stage.take() == "-b -c -a"
-
-
-async def test_a_supervisor_that_gave_up_is_restarted_by_its_own(stage: Stage) -> None:
-    inner = SupervisorSpec(
-        "inner", (stage.child("b"), stage.child("c")), restarts_max=0, backoff_s_max=0.0
-    )
-    children = stage.child("a"), inner, stage.child("d")
-    async with stage.running(*children, strategy="rest_for_one") as supervisor:
-        assert stage.take() == "+a +b +c +d"
-        await stage.crash("b")
-        assert stage.take() == "-b -c -d +b +c +d"
-        node = supervisor.tree().children[1]
-        assert (node.kind, node.restarts, states(node)) == (
-            "supervisor",
-            1,
-            "b:running c:running",
-        )
-        assert "inner gave up" in (node.last_error or "")
-    assert stage.take() == "-d -c -b -a"
-
-
-async def test_escalation_reaches_the_root_with_the_whole_chain(stage: Stage) -> None:
-    inner = SupervisorSpec("inner", (stage.child("b"),), restarts_max=0)
-
-    async def crash() -> None:
-        async with stage.running(inner, restarts_max=0):
-            await stage.crash("b")
-            await anyio.sleep_forever()
-
-    error = await failure_of(crash)
-    assert "root gave up: inner crashed" in str(error)
-    assert isinstance(error.__cause__, RestartIntensityExceeded)
-    assert isinstance(error.__cause__.__cause__, ValueError)
-
-
-async def test_a_supervisors_stop_is_bounded_by_its_children_alone(stage: Stage) -> None:
-    finish = anyio.Event()
-    inner = SupervisorSpec("inner", (stage.child("a", stops=finish.wait, shutdown_s=60.0),))
-    async with anyio.create_task_group() as group:
-
-        async def run() -> None:
-            async with stage.running(inner):
-                stage.take()
-
-        group.start_soon(run)
-        await stage.settle()
-        await stage.settle()
-        assert stage.take() == ""
-        finish.set()
-    assert stage.take() == "-a"
-
-
-# What is never restarted
-
-
-@pytest.mark.parametrize("grouped", [False, True])
-async def test_a_broken_store_goes_straight_up_from_any_depth(stage: Stage, grouped: bool) -> None:
-    broken = StoreBroken("planted")
-    ending = BaseExceptionGroup("group", [ValueError("other"), broken]) if grouped else broken
-    inner = SupervisorSpec("inner", (stage.child("b"),))
-
-    async def crash() -> None:
-        async with stage.running(stage.child("a"), inner, stage.child("c")):
-            stage.take()
-            await stage.crash("b", ending)
-
-    assert await failure_of(crash) is broken
-    assert "+" not in stage.take()
-
-
-async def test_a_store_that_breaks_during_the_stop_is_not_swallowed(stage: Stage) -> None:
-    async def fail() -> None:
-        raise StoreBroken("planted")
-
-    async def stop() -> None:
-        async with stage.running(stage.child("a"), stage.child("b", stops=fail)):
-            stage.take()
-
-    assert isinstance(await failure_of(stop), StoreBroken)
-
-
-async def test_a_wrong_setting_ends_the_start_at_once(stage: Stage) -> None:
-    async def fail(context: ChildContext) -> None:
-        raise ConfigurationError("http.port: in use")
-
-    inner = SupervisorSpec("inner", (stage.child("b", starts=fail),))
-
-    async def start() -> None:
-        async with stage.running(stage.child("a"), inner, stage.child("c")):
-            await anyio.sleep_forever()
-
-    assert isinstance(await failure_of(start), ConfigurationError)
-    assert stage.take() == "+a +b -b -a"
-
-
-async def test_a_setting_that_was_fine_before_is_a_crash_like_any_other(stage: Stage) -> None:
-    async with stage.running(stage.child("a")):
-        stage.take()
-        await stage.crash("a", ConfigurationError("queue changed"))
-        assert stage.take() == "-a +a"
-
-
-# Stopping at any moment
-
-
-async def test_a_stop_during_the_back_off_is_honoured_at_once(stage: Stage) -> None:
-    async with stage.running(
-        stage.child("a"), stage.child("b"), restarts_max=1, backoff_s_max=1e9
-    ) as supervisor:
-        stage.take()
-        await stage.crash("b")
-        assert states(supervisor.tree()) == "a:running b:restarting"
-        serves, waits = supervisor.tree().children
-        assert serves.restarts_in_s is None
-        assert waits.restarts_in_s is not None
-        assert 0 < waits.restarts_in_s <= 1e9
-        assert standing(supervisor.tree()) == f"b is restarting in {waits.restarts_in_s:.1f} s"
-    assert stage.take() == "-b -a"
-
-
-async def test_a_stop_during_the_start_is_honoured_at_once(stage: Stage) -> None:
-    slow = stage.child("b", starts=lambda context: context.stopping.wait())
-    async with stage.running(stage.child("a"), slow, stage.child("c")):
-        assert stage.take() == "+a +b"
-    assert stage.take() == "-b -a"
-
-
-class Draws:
-    """Random numbers that are none: the delays of the coming restarts, in order."""
-
-    def __init__(self, *delays: float) -> None:
-        self._delays = list(delays)
-
-    def uniform(self, low: float, high: float) -> float:
-        return self._delays.pop(0)
-
-
-async def test_a_restart_comes_after_its_back_off(stage: Stage) -> None:
-    stage.host = dataclasses.replace(stage.host, random=cast("random.Random", Draws(0.01)))
-    serves = anyio.Event()
-
-    async def note(context: ChildContext) -> None:
-        if stage.log.count("+a") == 2:
-            serves.set()
-
-    async with stage.running(stage.child("a", starts=note), stage.child("b")) as supervisor:
-        stage.end("a", None)
-        await stage.settle()
-        assert states(supervisor.tree()) == "a:restarting b:running"
-        await serves.wait()
-
-
-async def test_one_back_off_does_not_hold_up_another_childs_restart(stage: Stage) -> None:
-    stage.host = dataclasses.replace(stage.host, random=cast("random.Random", Draws(1e9, 0.0)))
-    async with stage.running(*map(stage.child, "ab")) as supervisor:
-        stage.take()
-        await stage.crash("a")
-        await stage.crash("b")
-        assert stage.take() == "-a -b +b"
-        assert states(supervisor.tree()) == "a:restarting b:running"
-
-
-async def test_a_crash_before_started_is_tried_again_and_the_next_child_waits(
-    stage: Stage,
-) -> None:
-    failures = [ValueError("planted"), ValueError("planted")]
-
-    async def fail_twice(context: ChildContext) -> None:
-        if failures:
-            raise failures.pop()
-
-    async with stage.running(stage.child("a", starts=fail_twice), stage.child("b")):
-        assert stage.was_started
-        assert stage.take() == "+a -a +a -a +a +b"
-
-
-async def test_cancelling_the_root_ends_all(stage: Stage) -> None:
-    with anyio.CancelScope() as scope:
-        async with stage.running(*map(stage.child, "ab")):
-            stage.take()
-            scope.cancel()
-            await checkpoint()
-    assert sorted(stage.log) == ["-a", "-b"]
 
 
 # What is shown
@@ -677,7 +283,7 @@ async def test_restarts_are_counted_and_logged_with_the_reason(stage: Stage) -> 
         "actor.restarted",
     ]
     assert lines[0]["error"] == "ValueError: forged\\nline"
-    assert "test_supervisor.py" in str(lines[0]["where"])
+    assert "stage.py" in str(lines[0]["where"])
 
 
 async def test_deadlines_are_shared_by_the_whole_tree(stage: Stage) -> None:
