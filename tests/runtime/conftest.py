@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.host import Host, production_host
+from runtime.host import Disk, Host, production_host
 from runtime.http import HttpServer
 from runtime.telemetry import Telemetry, quiet_telemetry
 from tests.harness.asked_app import App
@@ -51,6 +51,11 @@ def broker_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return production_host(tmp_path)
+
+
+@pytest.fixture
+def disk(host: Host) -> Disk:
+    return host.disk
 
 
 @pytest.fixture
