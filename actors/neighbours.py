@@ -116,7 +116,8 @@ class _Transport(httpx.AsyncHTTPTransport):
 
     anyio connects in a task of its own. Where that one is cancelled from outside (see
     `runtime.endings`), it ends with a ValueError about a group without errors; a name that cannot
-    be looked up is one, too (UnicodeError).
+    be looked up is one, too (UnicodeError). And anyio asks a connection for its address that was
+    reset as soon as it was made: uvloop has no socket to ask any more.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -129,6 +130,10 @@ class _Transport(httpx.AsyncHTTPTransport):
             return await super().handle_async_request(request)
         except ValueError as error:
             raise httpx.ConnectError(f"cannot connect: {error}", request=request) from error
+        except AttributeError as error:
+            if (error.obj, error.name) != (None, "getpeername"):
+                raise
+            raise httpx.ConnectError("reset as soon as connected", request=request) from error
 
 
 @cache

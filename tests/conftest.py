@@ -1,6 +1,7 @@
 """Fixtures for every test: the event loop, and a real RabbitMQ where one is installed."""
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,12 @@ from tests.harness.rabbitmq import RabbitMQ
 # Shared and noisy machines: how long an example takes says nothing about what it tests.
 settings.register_profile("ordermill", deadline=None)
 settings.load_profile("ordermill")
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C reach the processes of tests: what a shell runs in the background ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
