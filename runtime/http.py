@@ -143,6 +143,10 @@ class HttpServer:
             self._open[connection] = None
             try:
                 await connection.run()
+            except asyncio.CancelledError:
+                # The task is at its end, and nobody waits for it. asyncio's own callback, before
+                # Python 3.12, logs one that ends as cancelled as an error.
+                return
             finally:
                 self._forget(connection)
 

@@ -200,6 +200,21 @@ async def test_a_connection_that_ends_with_its_request_leaves_no_timer() -> None
         context.stopping.set()
 
 
+async def test_a_connection_that_is_cancelled_is_no_error() -> None:
+    """A process that ends in disorder cancels its tasks."""
+    errors: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    async with serving(App()) as (server, context):
+        stream, _ = await get(server.port, b"/", until=b"served")
+        [reading] = [task for task in asyncio.all_tasks() if "accept" in repr(task.get_coro())]
+        reading.cancel()
+        assert await read_to_end(stream) is not None
+        await until(lambda: server.connections == 0 and reading.done())
+        await stream.aclose()
+        context.stopping.set()
+    assert errors == []
+
+
 async def test_an_idle_connection_does_not_hold_up_the_stop() -> None:
     async with serving(App()) as (server, context):
         stream, _ = await get(server.port, b"/", until=b"served")
