@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -44,6 +44,7 @@ class Injection:
 
     def __init__(self, pid: int, fault: Fault, log: Path) -> None:
         self._log = log
+        self._pid = pid
         log.unlink(missing_ok=True)
         place = [] if fault.path is None else ["-P", str(fault.path)]
         rule = f"{fault.call}:{fault.how}:when={fault.when}"
@@ -66,16 +67,47 @@ class Injection:
         return [float(line.split()[1]) for line in lines if "INJECTED" in line or "DELAYED" in line]
 
     def detach(self) -> None:
-        """Let the process go on as before."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(ATTACH_S_MAX)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """Let the process go on as before.
+
+        It is stopped meanwhile, outside of every call: one that strace leaves in the midst of being
+        failed ends with ENOSYS, which is another error than the one that was asked for.
+        """
+        with self._stopped():
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(ATTACH_S_MAX)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         assert self._process.stderr is not None
         self._process.stderr.close()
+
+    @contextmanager
+    def _stopped(self) -> Iterator[None]:
+        """Stop all threads of the process, if it still lives, until the block ends."""
+        try:
+            os.kill(self._pid, signal.SIGSTOP)
+        except ProcessLookupError:
+            yield
+            return
+        limit = time.monotonic() + ATTACH_S_MAX
+        while self._process.poll() is None and not self._all_stopped():
+            assert time.monotonic() < limit, f"process {self._pid} does not stop"
+            time.sleep(0.005)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGCONT)
+
+    def _all_stopped(self) -> bool:
+        try:
+            threads = set(os.listdir(f"/proc/{self._pid}/task"))
+        except FileNotFoundError:
+            return True
+        lines = self._log.read_text().splitlines()
+        return threads <= {line.split()[0] for line in lines if "--- stopped by SIGSTOP" in line}
 
 
 @asynccontextmanager
