@@ -99,11 +99,9 @@ class Remains:
                     yield from self._undone(service)
         if broker_lives and not {"payment", "shipping"} & set(self.dead):
             yield from self._unended()
-        if not self.dead and (out := self._world.witness.broker.unacked()):
-            yield (
-                "",
-                f"{out} deliveries wait for their acks",
-            )  # somebody looks at parked messages, say
+        out = 0 if self.dead else self._world.witness.broker.unacked()
+        if out:  # somebody looks at parked messages, say
+            yield "", f"{out} deliveries wait for their acks"
 
     def _undone(self, service: str) -> Iterator[tuple[str, str]]:
         meant = {one: order for one, order, kind in self.events if kind in CONSUMED_BY[service]}

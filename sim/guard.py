@@ -251,22 +251,14 @@ def _sockets() -> None:
 
 
 def _routes() -> None:
-    """Remember what werkzeug makes of each rule of each app: its parts, and its URL builders.
+    """Remember the parts into which werkzeug takes each rule of each app.
 
     This is for speed alone: they follow from the rule and are never changed, and every process that
-    starts in a run would make the same ones again, which costs more than all the rest of its start
-    and leaves most of what is to be collected.
+    starts in a run would make the same ones again, which costs more than most of its start and
+    leaves much of what is to be collected.
     """
-    compile_builder = werkzeug.routing.rules.Rule._compile_builder
     parse_rule = werkzeug.routing.rules.Rule._parse_rule
-    builders: dict[object, Any] = {}
     parsed: dict[object, Any] = {}
-
-    def build(self: Any, append_unknown: bool = True) -> Any:
-        key = (self.rule, tuple(self._trace), repr(self.defaults), append_unknown)
-        if key not in builders:
-            builders[key] = compile_builder(self, append_unknown)
-        return builders[key]
 
     def parse(self: Any, rule: str) -> Any:
         if self.map.converters != werkzeug.routing.converters.DEFAULT_CONVERTERS:
@@ -284,7 +276,6 @@ def _routes() -> None:
         self.arguments |= arguments
         return parts
 
-    werkzeug.routing.rules.Rule._compile_builder = build  # type: ignore[method-assign]
     werkzeug.routing.rules.Rule._parse_rule = parse  # type: ignore[method-assign]
 
 

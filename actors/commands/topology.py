@@ -10,11 +10,12 @@ import msgspec
 from actors.commands.client import Json
 from actors.commands.operating import Services, operator_command, print_json
 from actors.domain.events import EVENT_TYPES
-from actors.gateway.pages.durations import duration
+from actors.durations import duration
 from actors.services import CONSUMERS
 from actors.settings import Settings
 from actors.topology import SUBSCRIPTIONS, topology
 from runtime.amqp.address import Address
+from runtime.amqp.figures import alarms_together
 from runtime.amqp.session import connect
 from runtime.amqp.topology import Queue, Topology, dead_queue, differences, retry_tier_s
 from runtime.errors import ConfigurationError, EnvironmentUnready, Unavailable
@@ -40,6 +41,11 @@ class Live(msgspec.Struct, frozen=True):
     depths: Depths
     alarms: list[str] | None
     missing: list[str]
+
+    @property
+    def told(self) -> Json:
+        """What concerns no single queue."""
+        return {"alarms": self.alarms, "missing": self.missing}
 
 
 @click.command("topology")
@@ -80,14 +86,10 @@ async def _watch(services: Services, declared: Topology, format_: str, every_s: 
 def _look(services: Services) -> Live:
     answers = [services.call(name, "GET", "/queues") for name in CONSUMERS]
     rows = [row for answer in answers for row in cast("list[Json]", answer["data"])]
-    alarms = [
-        cast("list[str]", answer["alarms"]) for answer in answers if answer["alarms"] is not None
-    ]
-    missing = [str(answer["missing"]) for answer in answers if answer["missing"]]
     return Live(
         {str(row["name"]): row for row in rows},
-        [*dict.fromkeys(alarm for some in alarms for alarm in some)] if alarms else None,
-        [*dict.fromkeys(missing)],
+        alarms_together(cast("list[str] | None", answer["alarms"]) for answer in answers),
+        [*dict.fromkeys(str(answer["missing"]) for answer in answers if answer["missing"])],
     )
 
 
@@ -147,7 +149,7 @@ def _print_json(declared: Topology, live: Live | None) -> None:
         {**row, **depths.get(str(row["name"]), {})} for row in cast("list[Json]", fields["queues"])
     ]
     consumers = [{"service": name, "queue": name} for name in SUBSCRIPTIONS]
-    told = {} if live is None else {"alarms": live.alarms, "missing": live.missing}
+    told = {} if live is None else live.told
     print_json("topology", **{**fields, "queues": queues, "consumers": consumers, **told})
 
 
@@ -158,11 +160,12 @@ def _print_changes(before: Live, now: Live, format_: str) -> None:
         for name, row in now.depths.items()
         if {**row, AGE: None} != {**before.depths.get(name, {}), AGE: None}
     }
+    is_news = before.told != now.told
     if format_ == "json":
-        if changed:
-            print_json("topology-change", queues=changed)
+        if changed or is_news:
+            print_json("topology-change", queues=changed, **now.told)
         return
-    if (before.alarms, before.missing) != (now.alarms, now.missing):
+    if is_news:
         _say(now)
     for name, row in changed.items():
         more = _more_figures(row)

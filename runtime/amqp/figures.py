@@ -1,6 +1,6 @@
 """What a broker tells of its queues beyond what AMQP does, whichever broker that is."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -30,6 +30,12 @@ class BrokerFigures(msgspec.Struct, frozen=True, kw_only=True):
     queues: Mapping[str, QueueFigures] = {}
     alarms: list[str] | None = None
     trouble: str = ""
+
+
+def alarms_together(told: Iterable[Sequence[str] | None]) -> list[str] | None:
+    """Return what several have told of one broker's alarms, each once; None where nobody tells."""
+    found = [alarms for alarms in told if alarms is not None]
+    return [*dict.fromkeys(alarm for alarms in found for alarm in alarms)] if found else None
 
 
 AskFigures = Callable[[], Awaitable[BrokerFigures]]

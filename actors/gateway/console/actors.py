@@ -9,12 +9,12 @@ from collections.abc import Mapping
 import msgspec
 from quart import Response
 
+from actors.durations import duration
 from actors.gateway.console import staff
 from actors.gateway.console.backstage import Asked, ProcessStatus
 from actors.gateway.console.console import Console
 from actors.gateway.console.session import Session
 from actors.gateway.console.staff import Found, Place, places
-from actors.gateway.pages.durations import duration
 from actors.gateway.pages.forms import Form
 from actors.gateway.problems import not_found
 from actors.tree_desk import ActorReply

@@ -11,10 +11,10 @@ from actors.dead_letters import StatesReply
 from actors.domain.events import Event
 from actors.domain.order import Order
 from actors.domain.rules import PAYMENT_LOCK, SHIPPING_LOCK, allowed_actions
+from actors.durations import duration
 from actors.gateway.console.backstage import Asked
 from actors.gateway.console.letters import Parked
 from actors.gateway.console.troubles import letter_path, why
-from actors.gateway.pages.durations import duration
 from actors.gateway.pages.story import LABELS
 from runtime.amqp.dead_letters import DeadLetter
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from actors.dead_letters import QueuesReply
+from actors.durations import duration
 from actors.gateway.console.backstage import Asked, ProcessStatus
-from actors.gateway.pages.durations import duration
 from runtime.amqp.depths import QueueDepth
+from runtime.amqp.figures import alarms_together
 
 UNKNOWN = "?"
 NOT_TOLD = "–"  # noqa: RUF001 - as a person reads it
@@ -43,8 +44,7 @@ def queue_rows(statuses: Statuses, depths: Depths) -> list[QueueRow]:
 
 def alarms(depths: Depths) -> list[str] | None:
     """Return what the broker is short of; None where nobody tells."""
-    told = [answer.alarms for answer in _answers(depths) if answer.alarms is not None]
-    return [*dict.fromkeys(alarm for some in told for alarm in some)] if told else None
+    return alarms_together(answer.alarms for answer in _answers(depths))
 
 
 def missing(depths: Depths) -> list[str]:

@@ -13,6 +13,7 @@ from quart import Response
 
 from actors.dead_letters import QueuesReply
 from actors.domain.events import EVENT_TYPES
+from actors.durations import duration
 from actors.gateway.console.backstage import (
     Asked,
     Desks,
@@ -36,7 +37,6 @@ from actors.gateway.console.queues import (
 from actors.gateway.console.session import Session
 from actors.gateway.console.staff import places
 from actors.gateway.console.troubles import processes
-from actors.gateway.pages.durations import duration
 from actors.samples import APPENDED, PUBLISHED
 from actors.services import CONSUMERS, ServiceName
 

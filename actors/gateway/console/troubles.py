@@ -9,9 +9,9 @@ from urllib.parse import quote
 import msgspec
 
 from actors.domain.operating import Figures
+from actors.durations import duration
 from actors.gateway.console.backstage import Asked, ProcessStatus
 from actors.gateway.console.letters import Heap
-from actors.gateway.pages.durations import duration
 from actors.samples import RESTARTS
 from runtime.amqp.dead_letters import DeadLetter
 from runtime.node import NodeStatus

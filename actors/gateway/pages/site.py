@@ -17,10 +17,10 @@ from quart import Response, request
 from actors.domain.amounts import amount_text
 from actors.domain.event_json import rfc3339
 from actors.domain.values import Line, Money
+from actors.durations import duration
 from actors.gateway.context import Gateway, facts, header
 from actors.gateway.pages.address_form import country_name
 from actors.gateway.pages.compiled import CompiledTemplates
-from actors.gateway.pages.durations import duration
 from actors.gateway.pages.forms import Form, read_form
 from actors.gateway.pages.signed import Signer
 from actors.gateway.pages.static_files import StaticFiles

@@ -4,6 +4,9 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
+from actors.commands.topology import Live, _print_changes
 from actors.topology import SUBSCRIPTIONS, topology
 from tests.harness.command import run, serving
 from tests.harness.operating import Operator
@@ -79,6 +82,34 @@ def test_a_broker_that_differs_is_told_and_left_as_it_is(
     gone = run("topology", "--check", cwd=tmp_path, variables=away)
     assert gone.returncode == 3
     assert "cannot look at the broker" in gone.stderr
+
+
+def _seen(ready: int, age_s: float, alarms: list[str]) -> Live:
+    row = {"name": "payment", "ready": ready, "consumers": 1, "oldest_age_s": age_s}
+    return Live({"payment": row}, alarms, [])
+
+
+def test_a_program_that_watches_is_told_of_queues_and_alarms_and_not_of_age(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def told(now: Live) -> object:
+        _print_changes(_seen(1, 2.0, []), now, "json")
+        text = capsys.readouterr().out
+        return json.loads(text) if text else None
+
+    assert told(_seen(1, 3.0, [])) is None
+    assert told(_seen(2, 2.0, [])) == {
+        "schema": "ordermill.topology-change/v1",
+        "queues": dict(_seen(2, 2.0, []).depths),
+        "alarms": [],
+        "missing": [],
+    }
+    assert told(_seen(1, 2.0, ["disk"])) == {
+        "schema": "ordermill.topology-change/v1",
+        "queues": {},
+        "alarms": ["disk"],
+        "missing": [],
+    }
 
 
 def test_what_changes_is_told_until_ctrl_c(tmp_path: Path) -> None:
