@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 import msgspec
+from aiormq.abc import DeliveredMessage
 
 from runtime import duplicates, hold, inbox
 from runtime.amqp.link import Link
@@ -22,6 +23,8 @@ from runtime.outcomes import RetryPolicy
 from runtime.service import MessageService, Surroundings
 from runtime.supervisor import Supervisor
 from runtime.telemetry import quiet_telemetry
+from tests.harness.peer import Peer, peer_at
+from tests.harness.waiting import eventually
 
 QUEUE = "payment"
 
@@ -139,3 +142,24 @@ def order(number: int, key: str = "order-1", **changes: object) -> Message:
         headers={"x-order-correlation": "cor_1"},
     )
     return msgspec.structs.replace(made, **changes)
+
+
+async def dead(peer: Peer) -> DeliveredMessage:
+    """Return what was parked, once something was."""
+    return await eventually(lambda: peer.get(f"{QUEUE}.dead"))
+
+
+async def left_over(url: str) -> list[str]:
+    """Ids of what the service's queues still hold once it has stopped."""
+    ids: list[str] = []
+    async with peer_at(url) as peer:
+        for queue in (QUEUE, f"{QUEUE}.retry.1s", f"{QUEUE}.dead"):
+            while (message := await peer.get(queue)) is not None:
+                ids.append(message.header.properties.message_id or "")
+    return ids
+
+
+async def send(shop: Shop, *messages: Message) -> None:
+    """Publish messages to the service's queue."""
+    for message in messages:
+        await shop.publisher.publish("orders", "orders.order-created", message)

@@ -11,6 +11,7 @@ from runtime.http import HttpServer
 from runtime.telemetry import Telemetry, quiet_telemetry
 from tests.harness.asked_app import App
 from tests.harness.embedded import EmbeddedServer
+from tests.harness.message_service import Shop
 from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.running import running
 from tests.harness.stage import Stage
@@ -83,3 +84,9 @@ async def server(app: App, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Ht
         async with running(server.run):
             yield server
     assert caplog.get_records("call") == []
+
+
+@pytest.fixture
+def shop(broker_url: str, tmp_path: Path) -> Shop:
+    """A message service on the broker, whose handler does nothing."""
+    return Shop(broker_url, tmp_path, lambda message, claim: None)

@@ -1,6 +1,5 @@
 """The single writer: one transaction a request, one commit a batch, and a cache that never lies."""
 
-import random
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from actors.domain.events import EVENT_TYPES, decode_body, decode_message
+from actors.domain.events import decode_body, decode_message
 from actors.domain.order import Order
 from actors.domain.order_events import (
     CancelOrder,
@@ -18,15 +17,13 @@ from actors.domain.order_events import (
     PaymentDetails,
     UpdatePayment,
 )
-from actors.order_events import idempotency, order_list
-from actors.order_events.appending import Log
+from actors.order_events import idempotency
 from actors.order_events.client import LocalOrderEvents
-from actors.order_events.deciding import Append, Decision, Execute, Fresh, Request, decide
+from actors.order_events.deciding import Append, Execute, Request
 from actors.order_events.schema import MIGRATIONS
 from actors.order_events.service import OrderEventsActor
-from actors.order_events.stream import Folds, order_at
 from runtime.actor import Envelope
-from runtime.database import Database, open_database
+from runtime.database import open_database
 from runtime.errors import DeadlineExceeded, Rejection, StoreUnavailable
 from runtime.event_store import find_faults
 from runtime.host import production_host
@@ -283,91 +280,6 @@ async def test_appends_are_counted_by_type(tmp_path: Path) -> None:
     assert 'ordermill_events_appended_total{type="order-created"} 1.0' in metrics
     assert "ordermill_version_conflicts_total 1.0" in metrics
     assert "ordermill_store_append_duration_seconds_count 1.0" in metrics
-
-
-# The cache against the store, under works that fail after they have staged something.
-
-
-class _Broken(Exception):
-    pass
-
-
-def _work(log: Log, request: Request, fresh: Fresh, fails: bool, tx: Transaction) -> Decision:
-    decision = decide(log, request, fresh, tx)
-    if fails:
-        raise _Broken
-    return decision
-
-
-def _random_request(draw: random.Random, number: int, known: list[str]) -> Request:
-    if not known or draw.random() < 0.2:
-        return Execute("gateway", sample_placing(), sample_intent(f"p{number}"))
-    order_id = draw.choice(known)
-    if draw.random() < 0.3:
-        commands: list[Command] = [
-            CancelOrder(order_id, "customer"),
-            UpdatePayment(order_id, PaymentDetails("pm_card_visa", "visa", "4242")),
-        ]
-        return Execute("gateway", draw.choice(commands), sample_intent(f"c{number}"))
-    name = draw.choice([n for n, row in EVENT_TYPES.items() if row.app_id != "order-event-service"])
-    app_id = EVENT_TYPES[name].app_id
-    service = "payment" if app_id == "payment-service" else "shipping"
-    return Append(service, order_id, f"{order_id}-{name}", SAMPLES[name], "msg")
-
-
-def _fresh(number: int) -> Fresh:
-    return Fresh(
-        order_id=f"ord_{number}",
-        event_id=f"evt_{number}",
-        payment_ref=f"pay_{number}",
-        customer_ref=f"cus_{number}",
-        address_ref=f"adr_{number}",
-        at_ms=number,
-    )
-
-
-@pytest.mark.parametrize("seed", range(8))
-async def test_the_cache_is_the_store_whatever_fails(tmp_path: Path, seed: int) -> None:
-    draw = random.Random(seed)
-    log = Log(Folds(orders_max=5), lambda order: None, lambda *_: None, lambda: None)
-    known: list[str] = []
-    number = 0
-    host = production_host(tmp_path)
-    async with open_database(host.disk, "orders.db", MIGRATIONS) as database:
-        for _ in range(30):
-            works = []
-            for _ in range(draw.randint(1, 12)):
-                number += 1
-                request = _random_request(draw, number, known)
-                fails = draw.random() < 0.3
-                works.append(partial(_work, log, request, _fresh(number), fails))
-                if isinstance(request, Execute) and request.intent.key == f"p{number}":
-                    known.append(f"ord_{number}")
-            await database.write_all(works)
-            await _assert_the_cache_agrees(database, log, known)
-        assert await database.read(find_faults) == []
-        await _assert_the_list_agrees(database)
-
-
-async def _assert_the_cache_agrees(database: Database, log: Log, known: list[str]) -> None:
-    def compare(tx: Transaction) -> None:
-        for order_id in known:
-            try:
-                stored = order_at(tx.connection, order_id)
-            except Rejection:
-                stored = None
-            assert log.folds.order(tx, order_id) == stored
-        assert len(log.folds) <= 5
-
-    await database.write(compare)
-
-
-async def _assert_the_list_agrees(database: Database) -> None:
-    everything = "SELECT * FROM order_list ORDER BY order_id"
-    before = await database.read(lambda c: c.execute(everything).fetchall())
-    assert before
-    await database.write(lambda tx: order_list.rebuild(tx.connection))
-    assert await database.read(lambda c: c.execute(everything).fetchall()) == before
 
 
 # Forgetting
