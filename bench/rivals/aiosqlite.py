@@ -1,4 +1,6 @@
-"""The bare limit of durable appends: the same rows in the same tables, and nothing around them.
+"""The bare limit of durable appends: the same event and outbox rows, and nothing around them.
+
+The tables are those of the first schema: without the index by type that the log has now.
 
 `many` commits in groups through aiosqlite, one round trip to its thread a group; `one` commits each
 event by itself with `sqlite3` in the calling thread.
