@@ -58,8 +58,8 @@ class Shop:
     def pause(self, tries: int) -> float:
         """Return how long somebody waits before asking again, after so many tries for nothing.
 
-        Less and less often: who asks a shop that is away twice a second, for half a minute, keeps
-        nobody busy but himself.
+        Less and less often: who asks a shop that is away, or says so, twice a second, for half a
+        minute, keeps nobody busy but himself.
         """
         return self._random.uniform(0.05, min(PAUSE_S_MAX, 1.5 ** max(1, tries)))
 
@@ -234,11 +234,12 @@ class _Command:
         with self._customer.client() as client:
             while shop.engine.now < give_up:
                 answer = await self._send(client)
-                if answer is not None and 200 <= answer.status < 500 and answer.status != 429:
-                    if not again:
-                        return answer
-                    again -= 1
-                tries = 0 if answer is not None else tries + 1
+                if answer is None or answer.status >= 500 or answer.status == 429:
+                    tries += 1
+                elif again:
+                    again, tries = again - 1, 0
+                else:
+                    return answer
                 await asyncio.sleep(shop.pause(tries))
         raise TimeoutError(f"{self._name}: no definite answer within {PATIENCE_S:g} s")
 
