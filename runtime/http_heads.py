@@ -41,8 +41,10 @@ class StrictRequests(h11.Connection):
         waiting = self.trailing_data[0] if self.their_state is h11.IDLE else b""
         try:
             return self._checked(waiting)
-        except h11.RemoteProtocolError:
+        except h11.RemoteProtocolError as error:
             self.refused = waiting
+            # h11 raises it in a frame that holds it: only the collector would free either.
+            error.with_traceback(None)
             raise
 
     def _checked(self, waiting: bytes) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:

@@ -67,8 +67,9 @@ async def test_the_preface_of_http_2_is_a_request_like_any_other(server: HttpSer
 # That it ends
 
 
+@pytest.mark.parametrize("method", [b"GET", b"G@T"], ids=["answered", "refused"])
 async def test_what_has_ended_is_freed_without_the_collector(
-    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch, method: bytes
 ) -> None:
     made: list[ref[http_connection.Connection]] = []
     begin = http_connection.Connection.run
@@ -81,7 +82,7 @@ async def test_what_has_ended_is_freed_without_the_collector(
     gc.disable()
     try:
         async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
-            await stream.send(b"GET / HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n")
+            await stream.send(method + b" / HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n")
             await until_closed(stream)
         await until(lambda: [one() for one in made] == [None])
     finally:
