@@ -12,6 +12,7 @@ import msgspec
 
 from actors.domain.event_json import rfc3339
 from actors.gateway.console.backstage import ProcessStatus
+from actors.service_client import Params, ServiceClient
 from actors.services import OPERATOR_PREFIX, ServiceName
 from runtime.errors import DeadlineExceeded, Rejection, Unavailable
 from runtime.host import Clock
@@ -33,7 +34,7 @@ class HttpDesks:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: ServiceClient,
         clock: Clock,
         address: Address,
         *,
@@ -85,22 +86,22 @@ class HttpDesks:
         token: str,
         within_s: float,
         *,
-        params: dict[str, str | int] | None = None,
+        params: Params | None = None,
         body: dict[str, object] | None = None,
     ) -> httpx.Response:
         base = self._address(service)
         if base is None:
             key = service.replace("-", "_")
             raise Unavailable(f"nobody has said where {service} listens: set {key}.port")
-        headers = {"Authorization": f"Bearer {token}"}
-        content = None
-        if body is not None:
-            content, headers["Content-Type"] = msgspec.json.encode(body), "application/json"
         try:
             response = await self._http.request(
-                method, base + path, params=params, content=content, headers=headers,
-                timeout=within_s,
-            )  # fmt: skip
+                method,
+                base + path,
+                token=token,
+                body=None if body is None else msgspec.json.encode(body),
+                params=params,
+                timeout_s=within_s,
+            )
         except httpx.TransportError as error:
             raise self._away(service, error, method) from error
         self._lost_at_ms.pop(service, None)

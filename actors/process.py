@@ -1,22 +1,24 @@
 """One operating system process that runs services of ours: opens, runs, closes, in this order."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import anyio
+import httpx
 
 from actors.apps import addresses
 from actors.credentials import load_credentials
 from actors.desks import Address, HttpDesks
 from actors.messaging import BROKER_FILE, EMBEDDED, World
-from actors.neighbours import Neighbour, neighbour_client, neighbour_url
+from actors.neighbours import Neighbour, neighbour_url
 from actors.notification.maildir import FOLDER as MAIL_FOLDER
 from actors.notification.transport import MAILDIR
 from actors.parties import OpenParties, built_in_parties
 from actors.resources import Resources
+from actors.service_client import ServiceClient, service_transport
 from actors.services import SERVICES, ServiceName
 from actors.settings import Notification, OrderEventsHttp, Settings, Shipping, url_at
 from actors.system import FILES, System
@@ -132,8 +134,8 @@ async def _neighbours(
     connections_max = settings.stream.clients_max + settings.runtime.mailbox_max
     found: dict[str, Neighbour] = {}
     for name, (key, row) in needed.items():
-        http = neighbour_client(neighbour_url(key, row), connections_max)
-        await stack.enter_async_context(http)
+        http = ServiceClient(neighbour_url(key, row), service_transport(connections_max))
+        await stack.enter_async_context(aclosing(http))
         found[name] = Neighbour(name, http, world.host.clock, world.telemetry)
     return found
 
@@ -142,8 +144,8 @@ async def _desks(stack: AsyncExitStack, world: World) -> Callable[[Address], Htt
     # Each page that follows the log holds a connection while it waits.
     connections_max = world.settings.stream.clients_max + DESKS_MAX
     # An idle one is closed by the next question; there may be none for long after many at once.
-    http = neighbour_client("", connections_max, idle_max=DESKS_IDLE_MAX)
-    await stack.enter_async_context(http)
+    http = ServiceClient("", service_transport(connections_max, DESKS_IDLE_MAX))
+    await stack.enter_async_context(aclosing(http))
     return partial(
         HttpDesks,
         http,
@@ -176,7 +178,8 @@ async def _management(
     if endpoint is None:
         return None
     address = BrokerAddress.parse(world.settings.broker.url.reveal())
-    http = neighbour_client(endpoint.base, 1, idle_max=1, tls=address.tls())
+    transport = service_transport(1, 1, tls=address.tls())
+    http = httpx.AsyncClient(base_url=endpoint.base, transport=transport, trust_env=False)
     await stack.enter_async_context(http)
     return Management(http, endpoint.account, address.vhost, world.host.clock)
 

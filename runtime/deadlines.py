@@ -12,7 +12,7 @@ from typing import Protocol
 
 import anyio
 
-from runtime.host import Clock
+from runtime.host import Clock, wait_at_most
 
 TICK_S = 0.05
 
@@ -79,8 +79,7 @@ class Deadlines:
         if not self._due:
             await self._changed.wait()
             return
-        with anyio.move_on_after(self._due[0] * TICK_S - self._clock.monotonic()):
-            await self._changed.wait()
+        await wait_at_most(self._changed, self._due[0] * TICK_S - self._clock.monotonic())
 
     def _expire_until(self, now: float) -> None:
         while self._due and self._due[0] * TICK_S <= now:

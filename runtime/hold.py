@@ -16,7 +16,7 @@ import msgspec
 from runtime.child import ChildContext
 from runtime.database import Database
 from runtime.errors import MailboxClosed, MailboxFull
-from runtime.host import Clock
+from runtime.host import Clock, wait_at_most
 from runtime.inbox import Claimed, mark_held
 from runtime.message import Message
 from runtime.stored import message_of, properties_of
@@ -121,8 +121,7 @@ class Holds:
             while not context.stopping.is_set():
                 self._woken = anyio.Event()
                 pause_s = await self._look()
-                with anyio.move_on_after(pause_s):
-                    await self._woken.wait()
+                await wait_at_most(self._woken, pause_s)
 
     async def _wake_on(self, stopping: anyio.Event) -> None:
         await stopping.wait()

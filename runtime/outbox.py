@@ -18,7 +18,7 @@ from runtime import outbox_rows
 from runtime.child import ChildContext
 from runtime.database import Database
 from runtime.errors import BrokerLost, DeadlineExceeded, StoreUnavailable
-from runtime.host import Host
+from runtime.host import Host, wait_at_most
 from runtime.message import Message
 from runtime.outbox_rows import Row
 from runtime.publishing import Outgoing, Publisher
@@ -173,10 +173,12 @@ class Relay:
             while not context.stopping.is_set():
                 self._woken = anyio.Event()
                 pause_s = await self._round()
+                if not self._setbacks:
+                    await wait_at_most(self._woken, pause_s)
+                    continue
                 # A wake-up must not cut a backoff short: only the stop does.
-                heard = context.stopping if self._setbacks else self._woken
                 with anyio.move_on_after(pause_s):
-                    await heard.wait()
+                    await context.stopping.wait()
             tasks.cancel_scope.cancel()
         with anyio.move_on_after(self._flush_s):
             while await self._round() == 0:

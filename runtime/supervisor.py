@@ -11,7 +11,6 @@ does a `ConfigurationError` of a child that has never served, because a restart 
 of one that served before, it means that the world has changed, which is a crash like any other.
 """
 
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -23,7 +22,7 @@ from runtime.child import ChildContext, SupervisorSpec
 from runtime.deadlines import Deadlines
 from runtime.endings import StrayCancellation, fatal_error, sole_error, was_meant
 from runtime.errors import ConfigurationError, Rejection, RestartIntensityExceeded
-from runtime.host import Host
+from runtime.host import Host, wait_at_most
 from runtime.node import Incarnation, Node, NodeStatus, State
 from runtime.redaction import describe_error, where_raised
 from runtime.restarts import ASKED, RESTARTED, Ending, RestartBudget, affected
@@ -152,7 +151,9 @@ class Supervisor:
 
     async def _wait_for_change(self, now: float) -> None:
         dues = [child.due for child in self._children if child.waiting and child.due > now]
-        with anyio.move_on_after(min(dues, default=math.inf) - now):
+        if dues:
+            await wait_at_most(self._changed, min(dues) - now)
+        else:
             await self._changed.wait()
 
     # Starting

@@ -45,7 +45,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "hypercorn": ("runtime.http", "runtime.http_connection", "sim.guard", "bench.rivals"),
     "h11": ("runtime.http_connection", "runtime.http_heads"),
     "httpx": (
-        *("actors.commands", "actors.neighbours", "actors.desks"),
+        *("actors.commands", "actors.process", "actors.service_client"),
+        *("actors.neighbours", "actors.desks"),
         *("actors.order_events", "actors.shipping", "actors.notification"),
         "runtime.amqp.management",
     ),

@@ -19,6 +19,7 @@ from actors.notification.rest import (
     LinkRequest,
     MailboxReply,
 )
+from actors.service_client import ServiceClient
 from runtime.errors import Unavailable
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -27,17 +28,17 @@ DEADLINE_S = 2.0
 
 
 class HttpCorrespondence:
-    """`Correspondence` over an HTTP client whose base URL is the service's.
+    """`Correspondence` over an HTTP client of the service.
 
     A request ends within ``deadline_s``. With no ``http`` nobody knows where the service is, and
     with no ``token`` it does not answer.
     """
 
     def __init__(
-        self, http: httpx.AsyncClient | None, token: str, *, deadline_s: float = DEADLINE_S
+        self, http: ServiceClient | None, token: str, *, deadline_s: float = DEADLINE_S
     ) -> None:
         self._http = http
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._token = token
         self._deadline_s = deadline_s
 
     async def about(self, order_id: str) -> list[MailSent]:
@@ -55,12 +56,12 @@ class HttpCorrespondence:
         mails = _decoded(await self._ask("GET", MAILS_PATH), MailboxReply).data
         return None if mails is None else mails[:limit]
 
-    async def _ask(self, method: str, path: str, body: bytes = b"") -> httpx.Response:
+    async def _ask(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
         if self._http is None:
             raise Unavailable("nobody knows where notification is: set notification.url")
         try:
             response = await self._http.request(
-                method, path, content=body, headers=self._headers, timeout=self._deadline_s
+                method, path, token=self._token, body=body, timeout_s=self._deadline_s
             )
         except httpx.TransportError as error:
             raise Unavailable(f"notification cannot be reached: {type(error).__name__}") from error

@@ -5,7 +5,6 @@ with the same key or event id. A wrong token is nobody's business decision, so i
 a consumer puts its messages back, and does not drop them as refused.
 """
 
-from collections.abc import Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -39,10 +38,10 @@ from actors.order_events.wire import (
     ReplayBody,
     ReplayReply,
 )
+from actors.service_client import Params, ServiceClient
 from runtime.errors import DeadlineExceeded, Rejection, Unavailable, Unprocessable
 
 T = TypeVar("T")
-_Params = dict[str, str | int | float | Sequence[str]]
 
 _ROUTES: dict[type[Command], tuple[str, str]] = {
     PlaceOrder: ("POST", ""),
@@ -53,13 +52,13 @@ _ROUTES: dict[type[Command], tuple[str, str]] = {
 
 
 class HttpOrderEvents:
-    """`OrderEvents` over an HTTP client whose base URL is the service's.
+    """`OrderEvents` over an HTTP client of the service.
 
     ``token`` tells the service which service calls. Every call ends within ``deadline_s``, a long
     poll within that and its own wait.
     """
 
-    def __init__(self, http: httpx.AsyncClient, token: str, *, deadline_s: float = 10.0) -> None:
+    def __init__(self, http: ServiceClient, token: str, *, deadline_s: float = 10.0) -> None:
         self._http = http
         self._token = token
         self._deadline_s = deadline_s
@@ -141,7 +140,7 @@ class HttpOrderEvents:
         await self._send("POST", f"{_one(order_id)}/erasure")
 
     async def _events(self, path: str, after: int, limit: int, wait_s: float) -> list[Event]:
-        params: _Params = {"after": max(0, after), "limit": limit, "wait": f"{max(0, wait_s):.3f}"}
+        params: Params = {"after": max(0, after), "limit": limit, "wait": f"{max(0, wait_s):.3f}"}
         reply = await self._call("GET", path, EventsReply, params=params, wait_s=wait_s)
         return [event_of(event) for event in reply.data]
 
@@ -152,7 +151,7 @@ class HttpOrderEvents:
         kind: type[T],
         *,
         body: msgspec.Struct | None = None,
-        params: _Params | None = None,
+        params: Params | None = None,
         wait_s: float = 0.0,
     ) -> T:
         raw = await self._send(method, path, body=body, params=params, wait_s=wait_s)
@@ -167,20 +166,17 @@ class HttpOrderEvents:
         path: str,
         *,
         body: msgspec.Struct | None = None,
-        params: _Params | None = None,
+        params: Params | None = None,
         wait_s: float = 0.0,
     ) -> bytes:
-        headers = {"Authorization": f"Bearer {self._token}"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
         try:
             response = await self._http.request(
                 method,
                 f"/internal/v1{path}",
-                content=None if body is None else msgspec.json.encode(body),
+                token=self._token,
+                body=None if body is None else msgspec.json.encode(body),
                 params=params,
-                headers=headers,
-                timeout=self._deadline_s + wait_s,
+                timeout_s=self._deadline_s + wait_s,
             )
         except httpx.TimeoutException as error:
             message = "order-events did not answer in time: the outcome is unknown"
@@ -214,5 +210,5 @@ def _one(order_id: str) -> str:
     return f"/orders/{quote(order_id, safe='')}"
 
 
-def _given(params: dict[str, str | int | None]) -> _Params:
+def _given(params: dict[str, str | int | None]) -> Params:
     return {name: value for name, value in params.items() if value is not None}

@@ -12,6 +12,7 @@ import msgspec
 
 from actors.domain.event_json import event_of
 from actors.domain.order_events import Recorded
+from actors.service_client import ServiceClient
 from actors.shipping.rest import SHIPPED_PATH, SHOWN, ShippedReply
 from actors.shipping.shipments import DEADLINE_S
 from runtime.errors import DeadlineExceeded, Rejection, Unavailable
@@ -23,16 +24,14 @@ class _Problem(msgspec.Struct, frozen=True):
 
 
 class HttpShipments:
-    """`Shipments` over an HTTP client whose base URL is the service's; ``token`` is the gateway's.
+    """`Shipments` over an HTTP client of the service; ``token`` is the gateway's.
 
     A request ends within ``deadline_s``.
     """
 
-    def __init__(
-        self, http: httpx.AsyncClient, token: str, *, deadline_s: float = DEADLINE_S
-    ) -> None:
+    def __init__(self, http: ServiceClient, token: str, *, deadline_s: float = DEADLINE_S) -> None:
         self._http = http
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._token = token
         self._deadline_s = deadline_s
 
     async def shipped(
@@ -41,11 +40,12 @@ class HttpShipments:
         """Note that the parcel was taken; see `Shipments.shipped`."""
         body = {"carrier": carrier, "tracking": tracking, "correlation_id": correlation_id}
         try:
-            response = await self._http.post(
+            response = await self._http.request(
+                "POST",
                 SHIPPED_PATH.replace("<order_id>", quote(order_id, safe="")),
-                content=msgspec.json.encode(body),
-                headers=self._headers,
-                timeout=self._deadline_s,
+                token=self._token,
+                body=msgspec.json.encode(body),
+                timeout_s=self._deadline_s,
             )
         except httpx.TimeoutException as error:
             message = "shipping did not answer in time: the outcome is unknown"

@@ -8,6 +8,7 @@ import pytest
 
 from actors.desks import HttpDesks
 from actors.operators import AuditReply
+from actors.service_client import ServiceClient
 from runtime.errors import DeadlineExceeded, Rejection, Unavailable
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -28,9 +29,8 @@ class SetClock:
 
 
 def desks(answer: Answer, clock: SetClock | None = None) -> HttpDesks:
-    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
     return HttpDesks(
-        http,
+        ServiceClient("", httpx.MockTransport(answer)),
         clock or SetClock(),
         lambda name: None if name == "shipping" else f"http://{name}",
         operator_token="operator",

@@ -5,7 +5,7 @@ notification service that is running.
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +17,7 @@ from actors.notification.correspondence import LocalCorrespondence
 from actors.notification.http_client import HttpCorrespondence
 from actors.notification.letters import Letters
 from actors.notification.rest import notification_app
+from actors.service_client import ServiceClient
 from runtime.errors import Unavailable
 from runtime.telemetry import quiet_telemetry
 from tests.actors.notification.parties import Parties, parties_in
@@ -38,9 +39,9 @@ def app_over(correspondence: LocalCorrespondence, token: str = TOKEN) -> Quart:
 
 
 @asynccontextmanager
-async def client_of(app: Quart) -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(app: Quart) -> AsyncIterator[ServiceClient]:
     transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://notification") as http:
+    async with aclosing(ServiceClient("http://notification", transport)) as http:
         yield http
 
 
@@ -163,7 +164,7 @@ async def test_without_the_gateways_token_nothing_is_told(
             with pytest.raises(Unavailable):
                 await call
         for path in ("/internal/v1/mails", "/internal/v1/mails/about/x"):
-            assert (await http.get(path)).status_code == 401
+            assert (await http.request("GET", path, timeout_s=2.0)).status_code == 401
 
 
 async def test_a_service_that_is_away_or_nowhere_is_unavailable() -> None:
@@ -177,7 +178,7 @@ async def test_a_service_that_is_away_or_nowhere_is_unavailable() -> None:
         await HttpCorrespondence(None, TOKEN).about("ord_1")
     for handler in (away, babbling):
         transport = httpx.MockTransport(handler)
-        async with httpx.AsyncClient(transport=transport, base_url="http://n") as http:
+        async with aclosing(ServiceClient("http://n", transport)) as http:
             with pytest.raises(Unavailable):
                 await HttpCorrespondence(http, TOKEN).about("ord_1")
 
@@ -196,6 +197,6 @@ async def test_a_service_that_is_away_or_nowhere_is_unavailable() -> None:
 )
 async def test_a_request_that_is_none_is_refused(tmp_path: Path, body: bytes) -> None:
     async with parties_in(tmp_path) as parties, client_of(app_over(local_of(parties))) as http:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        answer = await http.post("/internal/v1/mails/links", content=body, headers=headers)
+        path = "/internal/v1/mails/links"
+        answer = await http.request("POST", path, token=TOKEN, body=body, timeout_s=2.0)
         assert answer.status_code == 422

@@ -5,7 +5,7 @@ that is running.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -15,6 +15,7 @@ from quart import Quart
 
 from actors.domain.order_events import OrderEvents, Recorded
 from actors.domain.shipments import Shipments
+from actors.service_client import ServiceClient
 from actors.shipping.http_client import HttpShipments
 from actors.shipping.rest import shipping_app
 from actors.shipping.shipments import AskedShipments, Ship, ShippingDesk
@@ -54,7 +55,7 @@ async def _asked(
 @asynccontextmanager
 async def _http(desk: AskedShipments, folder: Path, deadline_s: float) -> AsyncIterator[Shipments]:
     transport = httpx.ASGITransport(app=app_over(desk, folder))
-    async with httpx.AsyncClient(transport=transport, base_url="http://shipping") as http:
+    async with aclosing(ServiceClient("http://shipping", transport)) as http:
         yield HttpShipments(http, TOKEN, deadline_s=deadline_s)
 
 
@@ -206,7 +207,7 @@ async def client(answers: list[httpx.Response | Exception]) -> AsyncIterator[Htt
         return found
 
     transport = httpx.MockTransport(answer)
-    async with httpx.AsyncClient(transport=transport, base_url="http://shipping") as http:
+    async with aclosing(ServiceClient("http://shipping", transport)) as http:
         yield HttpShipments(http, TOKEN)
 
 

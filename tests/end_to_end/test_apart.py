@@ -15,7 +15,7 @@ from actors.services import CONSUMERS, SERVICES
 from runtime.errors import Rejection, Unavailable
 from tests.harness.apart import Apart, ApartSystem, subjects
 from tests.harness.browser_client import browser_at
-from tests.harness.plain_client import plain_client
+from tests.harness.plain_client import plain_client, plain_service_client
 from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.shopping import WHO, Shopper, order_id_of
 from tests.harness.system import OTHER_ADDRESS, Json
@@ -49,7 +49,7 @@ def apart(
 async def seen(apart: Apart) -> AsyncIterator[ApartSystem]:
     async with (
         plain_client(apart.url("gateway"), timeout=60) as gateway,
-        plain_client(apart.url("order-events")) as store,
+        plain_service_client(apart.url("order-events")) as store,
     ):
         yield ApartSystem(apart, gateway, store)
 

@@ -12,6 +12,7 @@ import pytest
 
 from actors.domain.events import PaymentAuthInProgress
 from actors.domain.order_events import OrderQuery
+from actors.service_client import ServiceClient
 from bench.ports import free_port
 from tests.harness.apart import Apart, ApartSystem
 from tests.harness.proxy import Proxy, proxy_to
@@ -68,19 +69,20 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         async with proxy_to(apart.url("order-events")) as proxy:
             apart.own["gateway"] = [f"order_events.url=http://127.0.0.1:{proxy.port}"]
             await anyio.to_thread.run_sync(apart.start, "gateway")
-            async with _store(apart) as store:
-                yield Scene(ApartSystem(apart, store, store), proxy)
+            async with _store(apart) as (client, store):
+                yield Scene(ApartSystem(apart, client, store), proxy)
     finally:
         apart.close()
 
 
 @asynccontextmanager
-async def _store(apart: Apart) -> AsyncIterator[httpx.AsyncClient]:
+async def _store(apart: Apart) -> AsyncIterator[tuple[httpx.AsyncClient, ServiceClient]]:
     url = apart.url("order-events")
     # A connection for each request: the process behind it is going to be another one.
     limits = httpx.Limits(max_keepalive_connections=0)
-    async with httpx.AsyncClient(base_url=url, trust_env=False, limits=limits) as client:
-        yield client
+    transport = httpx.AsyncHTTPTransport(trust_env=False, limits=limits)
+    async with httpx.AsyncClient(base_url=url, transport=transport) as client:
+        yield client, ServiceClient(url, transport)
 
 
 @pytest.mark.parametrize("killed", ["gateway", "order-events"])

@@ -11,6 +11,7 @@ from actors.credentials import Credentials
 from actors.domain.order_events import Service
 from actors.messaging import EMBEDDED
 from actors.order_events.http_client import HttpOrderEvents
+from actors.service_client import ServiceClient
 from actors.services import SERVICES
 from bench.ports import free_port
 from runtime.setting import Secret
@@ -100,7 +101,7 @@ class Apart:
 class ApartSystem(LiveSystem):
     """What a customer and an operator see of services that run apart."""
 
-    def __init__(self, apart: Apart, gateway: httpx.AsyncClient, store: httpx.AsyncClient) -> None:
+    def __init__(self, apart: Apart, gateway: httpx.AsyncClient, store: ServiceClient) -> None:
         self.apart = apart
         self.client = gateway
         self.store = store

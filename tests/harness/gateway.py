@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 from quart import Quart
 from quart.typing import TestClientProtocol
@@ -40,6 +39,7 @@ from actors.notification.correspondence import LocalCorrespondence
 from actors.notification.letters import Letters
 from actors.notification.maildir import Maildir
 from actors.order_events.parts import OrderEventsParts
+from actors.service_client import ServiceClient
 from actors.status import Check
 from actors.topology import SUBSCRIPTIONS, topology
 from actors.tree_desk import TreeDesk
@@ -51,7 +51,7 @@ from runtime.node import NodeStatus
 from runtime.telemetry import Telemetry
 from tests.harness.browser_client import BrowserClient, Response
 from tests.harness.order_events import order_events_parts
-from tests.harness.plain_client import plain_client
+from tests.harness.plain_client import plain_service_client
 from tests.harness.running import running
 
 OPERATOR = {"Authorization": "Bearer operator-token-of-the-tests-0001"}
@@ -254,7 +254,7 @@ async def gateway_world(
     async with (
         order_events_parts(folder, host=host) as parts,
         open_database(host.disk, FILE, MIGRATIONS) as mails,
-        plain_client() as http,
+        plain_service_client() as http,
     ):
         desk = ShippingDesk(parts.client("shipping"))
         correspondence = LocalCorrespondence(
@@ -288,7 +288,7 @@ async def gateway_world(
             )
 
 
-def _backstage(http: httpx.AsyncClient, links: LoginLinks, clock: SetClock) -> Backstage:
+def _backstage(http: ServiceClient, links: LoginLinks, clock: SetClock) -> Backstage:
     """Return what a console has whose services nobody runs."""
     token = OPERATOR["Authorization"].split()[1]
     tree = NodeStatus("ordermill", "supervisor", "one_for_one", "running", 0, None)

@@ -1,7 +1,7 @@
 """A real Order Event Service for tests: database, writer and relay run; only the broker is fake."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -15,6 +15,7 @@ from actors.order_events.parts import OrderEventsParts
 from actors.order_events.rest import create_app
 from actors.order_events.schema import MIGRATIONS
 from actors.order_events.signals import METRICS
+from actors.service_client import ServiceClient
 from actors.status import Check
 from runtime.database import open_database
 from runtime.errors import BrokerLost
@@ -108,7 +109,7 @@ async def order_events_over_http(
 ) -> AsyncIterator[Callable[[Service], HttpOrderEvents]]:
     """Reach running parts through their HTTP API, without a socket."""
     transport = httpx.ASGITransport(app=order_events_app(parts))
-    async with httpx.AsyncClient(transport=transport, base_url="http://order-events") as http:
+    async with aclosing(ServiceClient("http://order-events", transport)) as http:
         yield lambda service: HttpOrderEvents(http, TOKENS[service])
 
 

@@ -15,7 +15,7 @@ import anyio
 from actors.topology import SUBSCRIPTIONS
 from tests.harness.apart import Apart, ApartSystem
 from tests.harness.books import PREPARED, Books
-from tests.harness.plain_client import plain_client
+from tests.harness.plain_client import plain_client, plain_service_client
 from tests.harness.system import Json, LiveOrder
 from tests.harness.waiting import eventually
 
@@ -184,6 +184,6 @@ async def seen(apart: Apart) -> AsyncIterator[ApartSystem]:
     """Look at running processes as customers and operators do."""
     async with (
         plain_client(apart.url("gateway"), timeout=60) as gateway,
-        plain_client(apart.url("order-events")) as store,
+        plain_service_client(apart.url("order-events")) as store,
     ):
         yield ApartSystem(apart, gateway, store)

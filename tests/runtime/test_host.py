@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.errors import ConfigurationError, EnvironmentUnready
-from runtime.host import Host, Ids, give_signal, is_locked, new_signal, production_host
+from runtime.host import (
+    Host,
+    Ids,
+    give_signal,
+    is_locked,
+    new_signal,
+    production_host,
+    wait_at_most,
+)
 from tests.harness.waiting import until
 
 
@@ -227,3 +235,27 @@ async def test_a_signal_is_given_once() -> None:
     cancelled = new_signal()
     cancelled.cancel()
     assert not give_signal(cancelled)
+
+
+async def test_a_pause_ends_when_its_time_is_up() -> None:
+    event, began = anyio.Event(), anyio.current_time()
+    await wait_at_most(event, 0.01)
+    assert event.is_set()
+    assert anyio.current_time() - began >= 0.01
+
+
+async def test_a_pause_ends_as_soon_as_its_event_is_set() -> None:
+    event = anyio.Event()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait_at_most, event, 3600.0)
+            await anyio.wait_all_tasks_blocked()
+            event.set()
+
+
+async def test_a_pause_that_is_cancelled_leaves_no_timer() -> None:
+    event = anyio.Event()
+    with anyio.move_on_after(0):
+        await wait_at_most(event, 0.01)
+    await anyio.sleep(0.02)
+    assert not event.is_set()

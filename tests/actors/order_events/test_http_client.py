@@ -1,7 +1,7 @@
 """What the HTTP client makes of a service that is slow, away, broken, or refuses its token."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -11,6 +11,7 @@ import pytest
 from actors.domain.order_events import CancelOrder
 from actors.order_events.http_client import HttpOrderEvents
 from actors.order_events.wire import Problem
+from actors.service_client import ServiceClient
 from runtime.errors import DeadlineExceeded, Rejection, Unavailable
 from tests.harness.order_events import (
     TOKENS,
@@ -26,7 +27,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 @asynccontextmanager
 async def _client(answer: Answer, token: str = "t") -> AsyncIterator[HttpOrderEvents]:
     transport = httpx.MockTransport(answer)
-    async with httpx.AsyncClient(transport=transport, base_url="http://order-events") as http:
+    async with aclosing(ServiceClient("http://order-events", transport)) as http:
         yield HttpOrderEvents(http, token)
 
 
@@ -118,7 +119,7 @@ async def test_a_strange_order_id_stays_within_its_path() -> None:
 async def test_the_gateways_extras_travel_too(tmp_path: Path) -> None:
     async with order_events_parts(tmp_path) as parts:
         transport = httpx.ASGITransport(app=order_events_app(parts))
-        async with httpx.AsyncClient(transport=transport, base_url="http://oe") as http:
+        async with aclosing(ServiceClient("http://oe", transport)) as http:
             client = HttpOrderEvents(http, TOKENS["gateway"])
             order = (await client.execute(sample_placing(), sample_intent())).order
             await client.execute(CancelOrder(order.id, "customer"), sample_intent())

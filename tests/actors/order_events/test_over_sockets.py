@@ -1,15 +1,15 @@
 """The internal API on a real server: callers that go away, and a stop with long polls open."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import anyio
-import httpx
 
 from actors.domain.order_events import OrderQuery
 from actors.order_events.http_client import HttpOrderEvents
 from actors.order_events.parts import OrderEventsParts
+from actors.service_client import ServiceClient, service_transport
 from runtime.http import HttpServer
 from tests.harness.order_events import (
     TOKENS,
@@ -23,13 +23,13 @@ from tests.harness.waiting import until
 
 
 @asynccontextmanager
-async def _served(parts: OrderEventsParts) -> AsyncIterator[httpx.AsyncClient]:
+async def _served(parts: OrderEventsParts) -> AsyncIterator[ServiceClient]:
     app, stop_streams = order_events_app(parts), parts.wakeups.close
     server = HttpServer(app, "127.0.0.1", 0, stop_streams=stop_streams)
     # The client outlives the server, so that a stop finds its requests still open.
-    async with httpx.AsyncClient(trust_env=False) as http, running(server.run):
-        http.base_url = httpx.URL(f"http://127.0.0.1:{server.port}")
-        yield http
+    transport = service_transport(100)
+    async with aclosing(transport), running(server.run):
+        yield ServiceClient(f"http://127.0.0.1:{server.port}", transport)
 
 
 async def test_a_caller_that_goes_away_does_not_take_its_command_along(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ async def test_a_stop_does_not_wait_for_long_polls(tmp_path: Path) -> None:
     answers: list[object] = []
     async with order_events_parts(tmp_path) as parts, anyio.create_task_group() as tasks:
 
-        async def poll(http: httpx.AsyncClient, order_id: str) -> None:
+        async def poll(http: ServiceClient, order_id: str) -> None:
             client = HttpOrderEvents(http, TOKENS["gateway"])
             answers.append(await client.events(order_id, after=1, wait_s=30.0))
 
