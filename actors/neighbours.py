@@ -9,6 +9,7 @@ neighbours), every second while it does not, because then somebody waits.
 import anyio
 import httpx
 
+from actors.batching import BatchingClient
 from actors.service_client import ServiceClient
 from actors.settings import Notification, OrderEventsHttp, Shipping, url_at
 from runtime.child import ChildContext, ChildSpec
@@ -27,11 +28,15 @@ EVENTS: EventTable = {
 
 
 class Neighbour:
-    """A service somewhere else. ``http`` has its address, and belongs to the process."""
+    """A service somewhere else. ``http`` has its address, and belongs to the process.
+
+    ``together`` is for requests to a service that takes them in batches.
+    """
 
     def __init__(self, name: str, http: ServiceClient, clock: Clock, telemetry: Telemetry) -> None:
         self.name = name
         self.http = http
+        self.together = BatchingClient(http)
         self._clock = clock
         self._telemetry = telemetry
         self._answers: bool | None = None
@@ -50,6 +55,7 @@ class Neighbour:
         """Look until told to stop; an answer that is still awaited then is not waited for."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keep_looking)
+            tasks.start_soon(self.together.run)
             context.started()
             await context.stopping.wait()
             tasks.cancel_scope.cancel()

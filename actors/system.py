@@ -184,7 +184,7 @@ class System:
         if self.order_events is not None:
             return self.order_events.client(caller)
         return HttpOrderEvents(
-            self._resources.neighbours["order-events"].http,
+            self._resources.neighbours["order-events"].together,
             self._world.credentials.of_service(caller),
             deadline_s=self._world.settings.api.deadline_s,
         )

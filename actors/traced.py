@@ -6,6 +6,7 @@ from typing import cast
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
+from actors import batch
 from actors.guard import Headers
 from runtime import tracing
 from runtime.http import App, Event, Receive, Scope, Send
@@ -13,6 +14,7 @@ from runtime.telemetry import Telemetry
 from runtime.tracing import TRACEPARENT, TRACESTATE, Span, Spans
 
 PROBES = ("/healthz", "/readyz", "/metrics")
+_SPANLESS = (*PROBES, batch.PATH)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 _NAME, _STATE = TRACEPARENT.encode(), TRACESTATE.encode()
 _PARAMETER = re.compile("<(?:[^:<>]+:)?([^<>]+)>")
@@ -23,7 +25,8 @@ class Traced:
 
     A span is named by method and route's template (OpenTelemetry's semantic conventions for HTTP),
     never by the path, which may be a customer's link. It ends when the answer begins, because a
-    stream of events has no end of its own. Probes have none.
+    stream of events has no end of its own. Probes have none, nor have batches, whose parts belong
+    to many traces.
     """
 
     def __init__(self, app: App, routes: Map, telemetry: Telemetry) -> None:
@@ -43,7 +46,7 @@ class Traced:
         state = tracing.well_formed_state(said.decode("latin-1")) if parent else None
         tracing.follow(parent, state)
         spans = self._telemetry.spans
-        if spans is None or scope["path"] in PROBES:
+        if spans is None or scope["path"] in _SPANLESS:
             await self._app(scope, receive, send)
         else:
             span = self._begin(spans, scope, parent)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from actors.batching import BatchingClient, Method
 from actors.domain.event_json import event_of
 from actors.domain.events import TYPE_OF_BODY, Body, Event, encode_body
 from actors.domain.order import Order
@@ -38,12 +39,12 @@ from actors.order_events.wire import (
     ReplayBody,
     ReplayReply,
 )
-from actors.service_client import Params, ServiceClient
+from actors.service_client import Params
 from runtime.errors import DeadlineExceeded, Rejection, Unavailable, Unprocessable
 
 T = TypeVar("T")
 
-_ROUTES: dict[type[Command], tuple[str, str]] = {
+_ROUTES: dict[type[Command], tuple[Method, str]] = {
     PlaceOrder: ("POST", ""),
     UpdatePayment: ("PUT", "/payment"),
     UpdateShippingAddress: ("PUT", "/shipping-address"),
@@ -58,7 +59,7 @@ class HttpOrderEvents:
     poll within that and its own wait.
     """
 
-    def __init__(self, http: ServiceClient, token: str, *, deadline_s: float = 10.0) -> None:
+    def __init__(self, http: BatchingClient, token: str, *, deadline_s: float = 10.0) -> None:
         self._http = http
         self._token = token
         self._deadline_s = deadline_s
@@ -146,7 +147,7 @@ class HttpOrderEvents:
 
     async def _call(
         self,
-        method: str,
+        method: Method,
         path: str,
         kind: type[T],
         *,
@@ -162,7 +163,7 @@ class HttpOrderEvents:
 
     async def _send(
         self,
-        method: str,
+        method: Method,
         path: str,
         *,
         body: msgspec.Struct | None = None,
@@ -170,7 +171,8 @@ class HttpOrderEvents:
         wait_s: float = 0.0,
     ) -> bytes:
         try:
-            response = await self._http.request(
+            client = self._http.alone if wait_s > 0 else self._http
+            response = await client.request(
                 method,
                 f"/internal/v1{path}",
                 token=self._token,

@@ -11,6 +11,7 @@ from functools import partial
 
 from quart import Quart, Response, request
 
+from actors.batch import take_batches
 from actors.domain.order_events import Service
 from actors.http_app import http_app
 from actors.order_events.handlers import Api, Ports
@@ -59,6 +60,7 @@ def create_app(ports: Ports) -> Quart:
         app.add_url_rule(rule, f"{method} {rule}", view, methods=[method])
     for rule, handler in OPEN_ROUTES:
         app.add_url_rule(rule, rule, partial(handler, api), methods=["GET"])
+    take_batches(app, admit=partial(_authenticated, ports.tokens))
     app.register_error_handler(Exception, partial(_explain, ports.telemetry))
     app.after_request(partial(_count, ports.telemetry))
     return app

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
+from actors.batching import BatchingClient
 from actors.domain.events import EVENT_TYPES, Shipped
 from actors.domain.order_events import Service
 from actors.order_events.http_client import HttpOrderEvents
@@ -193,7 +194,7 @@ async def test_a_services_token_is_no_good_for_anothers_events(system: ApartSyst
                 order.id, "evt_forged", Shipped("DHL", "JJD1"), correlation_id="req_1"
             )
         assert (refusal.value.code, refusal.value.status_hint) == ("forbidden", 403)
-    stranger = HttpOrderEvents(system.store, "nobody's token")
+    stranger = HttpOrderEvents(BatchingClient(system.store), "nobody's token")
     with pytest.raises(Unavailable, match="401"):
         await stranger.order(order.id)
     url = f"{system.apart.url('shipping')}/internal/v1/shipments/{order.id}/shipped"

@@ -7,6 +7,7 @@ from subprocess import CompletedProcess
 import anyio.to_thread
 import httpx
 
+from actors.batching import BatchingClient
 from actors.credentials import Credentials
 from actors.domain.order_events import Service
 from actors.messaging import EMBEDDED
@@ -110,7 +111,7 @@ class ApartSystem(LiveSystem):
 
     def as_service(self, service: Service) -> HttpOrderEvents:
         """Return order-events as this service reaches it."""
-        return HttpOrderEvents(self.store, self.apart.token(service))
+        return HttpOrderEvents(BatchingClient(self.store), self.apart.token(service))
 
     @property
     def mail_folder(self) -> Path:

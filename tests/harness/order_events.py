@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
+import anyio
 import httpx
 from quart import Quart
 
+from actors.batching import ALONE_MAX, BatchingClient
 from actors.domain.order_events import Intent, Service
 from actors.order_events.client import LocalOrderEvents
 from actors.order_events.handlers import Ports
@@ -105,12 +107,16 @@ def order_events_app(
 
 @asynccontextmanager
 async def order_events_over_http(
-    parts: OrderEventsParts,
+    parts: OrderEventsParts, *, together: bool = False
 ) -> AsyncIterator[Callable[[Service], HttpOrderEvents]]:
-    """Reach running parts through their HTTP API, without a socket."""
+    """Reach running parts through their HTTP API, without a socket; ``together``: by batches."""
     transport = httpx.ASGITransport(app=order_events_app(parts))
     async with aclosing(ServiceClient("http://order-events", transport)) as http:
-        yield lambda service: HttpOrderEvents(http, TOKENS[service])
+        client = BatchingClient(http, alone_max=0 if together else ALONE_MAX)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.run)
+            yield lambda service: HttpOrderEvents(client, TOKENS[service])
+            tasks.cancel_scope.cancel()
 
 
 def sample_intent(

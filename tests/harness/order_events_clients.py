@@ -39,9 +39,19 @@ async def _http(folder: Path) -> AsyncIterator[Clients]:
         yield client
 
 
+@asynccontextmanager
+async def _batches(folder: Path) -> AsyncIterator[Clients]:
+    async with (
+        order_events_parts(folder) as parts,
+        order_events_over_http(parts, together=True) as client,
+    ):
+        yield client
+
+
 IMPLEMENTATIONS: dict[str, Callable[[Path], AbstractAsyncContextManager[Clients]]] = {
     "local": _local,
     "http": _http,
+    "batches": _batches,
 }
 
 

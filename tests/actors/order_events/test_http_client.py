@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 
+from actors.batching import BatchingClient
 from actors.domain.order_events import CancelOrder
 from actors.order_events.http_client import HttpOrderEvents
 from actors.order_events.wire import Problem
@@ -28,7 +29,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 async def _client(answer: Answer, token: str = "t") -> AsyncIterator[HttpOrderEvents]:
     transport = httpx.MockTransport(answer)
     async with aclosing(ServiceClient("http://order-events", transport)) as http:
-        yield HttpOrderEvents(http, token)
+        yield HttpOrderEvents(BatchingClient(http), token)
 
 
 def _problem(status: int, code: str, **headers: str) -> Answer:
@@ -120,13 +121,13 @@ async def test_the_gateways_extras_travel_too(tmp_path: Path) -> None:
     async with order_events_parts(tmp_path) as parts:
         transport = httpx.ASGITransport(app=order_events_app(parts))
         async with aclosing(ServiceClient("http://oe", transport)) as http:
-            client = HttpOrderEvents(http, TOKENS["gateway"])
+            client = HttpOrderEvents(BatchingClient(http), TOKENS["gateway"])
             order = (await client.execute(sample_placing(), sample_intent())).order
             await client.execute(CancelOrder(order.id, "customer"), sample_intent())
             assert await client.all_events(after=1) == await client.events(order.id, after=1)
             await client.erase(order.id)
             personal = await client.personal(order.id, order.customer_ref)
             assert personal.customer is None
-            stranger = HttpOrderEvents(http, "wrong")
+            stranger = HttpOrderEvents(BatchingClient(http), "wrong")
             with pytest.raises(Unavailable, match="401"):
                 await stranger.order(order.id)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 
+from actors.batching import BatchingClient
 from actors.domain.order_events import OrderQuery
 from actors.order_events.http_client import HttpOrderEvents
 from actors.order_events.parts import OrderEventsParts
@@ -34,11 +35,11 @@ async def _served(parts: OrderEventsParts) -> AsyncIterator[ServiceClient]:
 
 async def test_a_caller_that_goes_away_does_not_take_its_command_along(tmp_path: Path) -> None:
     async with order_events_parts(tmp_path) as parts, _served(parts) as http:
-        hasty = HttpOrderEvents(http, TOKENS["gateway"])
+        hasty = HttpOrderEvents(BatchingClient(http), TOKENS["gateway"])
         for number in range(20):
             with anyio.move_on_after(0.001 * number):
                 await hasty.execute(sample_placing(), sample_intent(f"k{number}"))
-        patient = HttpOrderEvents(http, TOKENS["gateway"])
+        patient = HttpOrderEvents(BatchingClient(http), TOKENS["gateway"])
         orders = {
             (await patient.execute(sample_placing(), sample_intent(f"k{number}"))).order.id
             for number in range(20)
@@ -51,12 +52,12 @@ async def test_a_stop_does_not_wait_for_long_polls(tmp_path: Path) -> None:
     async with order_events_parts(tmp_path) as parts, anyio.create_task_group() as tasks:
 
         async def poll(http: ServiceClient, order_id: str) -> None:
-            client = HttpOrderEvents(http, TOKENS["gateway"])
+            client = HttpOrderEvents(BatchingClient(http), TOKENS["gateway"])
             answers.append(await client.events(order_id, after=1, wait_s=30.0))
 
         with anyio.fail_after(15):
             async with _served(parts) as http:
-                client = HttpOrderEvents(http, TOKENS["gateway"])
+                client = HttpOrderEvents(BatchingClient(http), TOKENS["gateway"])
                 order = (await client.execute(sample_placing(), sample_intent())).order
                 tasks.start_soon(poll, http, order.id)
                 await until(lambda: parts.wakeups.watching == 1)
