@@ -97,11 +97,16 @@ async def _stage() -> AsyncIterator[tuple[Service, Callers, anyio.CancelScope]]:
     transport = httpx.MockTransport(service.take)
     async with aclosing(ServiceClient("http://orders", transport)) as http:
         client = BatchingClient(http)
-        async with anyio.create_task_group() as tasks, anyio.create_task_group() as owner:
-            owner.start_soon(client.run)
+        owner = anyio.CancelScope()
+
+        async def own() -> None:
+            with owner:
+                await client.run()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(own)
             await anyio.wait_all_tasks_blocked()
-            yield service, Callers(client, tasks), owner.cancel_scope
-            owner.cancel_scope.cancel()
+            yield service, Callers(client, tasks), owner
             tasks.cancel_scope.cancel()
 
 
