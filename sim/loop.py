@@ -170,14 +170,14 @@ class VirtualLoop(Nowhere):
         owner: Incarnation | None
         name: int | str
         while not self._stopping:
-            if not queue:
-                now = self._jump()
-            while timers and timers[0][0] <= now:
-                timer = heappop(timers)[2]
+            while timers and (timers[0][0] <= now or not queue):
+                due, _, timer = heappop(timers)
                 if timer.call:
                     queue.append(timer)
+                    if due > now:
+                        now = self._jump(due)
             if not queue:
-                continue
+                raise Stalled(f"at {now:.3f} s nothing is ready and no timer is set")
             handle = take() if len(queue) == 1 else pick()
             call, line = handle.call, handle.line
             if not call:
@@ -208,18 +208,12 @@ class VirtualLoop(Nowhere):
         if not (cancelled and getattr(callback, "__module__", "") == "asyncio.streams"):
             self.call_exception_handler({"message": "a callback failed", "exception": error})
 
-    def _jump(self) -> float:
-        """Go to the time of the next timer, and return it."""
-        timers = self._timers
-        while timers and not timers[0][2].call:
-            heappop(timers)
-        if not timers:
-            raise Stalled(f"at {self._now:.3f} s nothing is ready and no timer is set")
-        if timers[0][0] > self._now:
-            self._now = timers[0][0]
-        if self._now > self._virtual_s_max:
+    def _jump(self, due: float) -> float:
+        """Let it be so late."""
+        self._now = due
+        if due > self._virtual_s_max:
             raise OutOfTime(f"{self._virtual_s_max:g} s of virtual time are over")
-        return self._now
+        return due
 
     def _pick(self) -> SimHandle:
         """Take one of the first handles: it may overtake others, but not one of its own line."""
