@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import anyio
 import msgspec
 
 
@@ -47,7 +46,7 @@ class Client:
             lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
         head = "\r\n".join(lines).encode() + b"\r\n\r\n"
         try:
-            with anyio.fail_after(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s):
                 return await self._exchange(head + content)
         except (OSError, EOFError, TimeoutError, asyncio.IncompleteReadError) as error:
             self.close()

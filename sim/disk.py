@@ -14,6 +14,7 @@ import asyncio
 import random
 import shutil
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -224,10 +225,8 @@ class Storage:
             return
         path = self._folder() / Path(wal).name
         before, after = self._last_wal[1], path.read_bytes()
-        durable = next(
-            (at for at, (old, new) in enumerate(zip(before, after, strict=False)) if old != new),
-            min(len(before), len(after)),
-        )
+        shorter = range(1, min(len(before), len(after)) + 1)
+        durable = bisect_left(shorter, True, key=lambda size: before[:size] != after[:size])
         if durable >= len(after):
             return
         at = self._random.randrange(durable, len(after))
