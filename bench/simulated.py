@@ -43,7 +43,6 @@ _STANDARD = sysconfig.get_path("stdlib")
 _BEGIN = opmap["RESUME"]
 _CALLS: tuple[tuple[CodeType, str, str], ...] = (
     (VirtualLoop._run.__code__, ".context.run(", ASYNCIO),  # noqa: SLF001
-    (VirtualLoop.create_future.__code__, "asyncio.Future(", ASYNCIO),
     (SimTask.__init__.__code__, "_start(", ASYNCIO),
     (SimConnection.execute.__code__, "_execute(", SQLITE),
     (SimConnection.executemany.__code__, ".executemany(", SQLITE),

@@ -117,7 +117,7 @@ class Storage:
         self.gone = True
         before = self._folder()
         self._generation += 1
-        shutil.copytree(before, self._folder(), ignore=_NOT_KEPT)
+        shutil.copytree(before, self._folder(), ignore=_NOT_KEPT, copy_function=shutil.copy)
 
     def _unmount(self) -> None:
         self.take_image()
@@ -279,8 +279,11 @@ class SimDisk:
         before, after = self._storage.delays()
         await asyncio.sleep(before)
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        try:
+            path.write_bytes(data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True)
+            path.write_bytes(data)
         self._storage.note("write", name, len(data))
         await asyncio.sleep(after)
 
