@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 
 class Listener(Protocol):
-    """Hears one connection. ``client``: it is the client's end that wrote, or was given, bytes."""
+    """Hears one end of a connection."""
 
-    def wrote(self, data: bytes, *, client: bool) -> None:
-        """An end has written; what sits on the wire has not seen it yet."""
+    def wrote(self, data: bytes) -> None:
+        """It has written; what sits on the wire has not seen it yet."""
         ...
 
-    def got(self, data: bytes, *, client: bool) -> None:
-        """An end is being given bytes."""
+    def got(self, data: bytes) -> None:
+        """It is being given bytes."""
         ...
 
 
@@ -37,7 +37,7 @@ class Watch(Protocol):
         open_: bool,
         certain: bool,
     ) -> None:
-        """``rows``: the parameters of each execution; ``row_id``: of the last row inserted.
+        """``rows``: the parameters of each execution; ``row_id``: of an insert's last row.
 
         ``open_``: the transaction goes on. Not ``certain``: the power was cut at this statement.
         """

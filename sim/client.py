@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import anyio
 import msgspec
+
+_BLANK_LINE = b"\r\n\r\n"
 
 
 class NoAnswer(Exception):
@@ -34,7 +35,7 @@ class Client:
     def __init__(self, host: str, port: int, *, timeout_s: float = 10.0) -> None:
         self._address = host, port
         self._timeout_s = timeout_s
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._line: _Line | None = None
 
     async def request(
         self, method: str, path: str, *, headers: Mapping[str, str], body: object = None
@@ -45,36 +46,82 @@ class Client:
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
-        head = "\r\n".join(lines).encode() + b"\r\n\r\n"
+        head = "\r\n".join(lines).encode() + _BLANK_LINE
         try:
-            with anyio.fail_after(self._timeout_s):
-                return await self._exchange(head + content)
-        except (OSError, EOFError, TimeoutError, asyncio.IncompleteReadError) as error:
+            async with asyncio.timeout(self._timeout_s):
+                line = await self._connected()
+                answer = await line.exchange(head + content)
+        except (OSError, EOFError, TimeoutError) as error:
             self.close()
-            # The reader keeps the error, whose traceback keeps the frames that keep the reader.
+            # The answer keeps the error, whose traceback keeps the frames that keep the answer.
             raise NoAnswer(type(error).__name__) from error.with_traceback(None)
+        if not line.good:
+            self.close()
+        return answer
 
     def close(self) -> None:
         """Hang up."""
-        if self._streams is not None:
-            self._streams[1].transport.abort()
-            self._streams = None
+        if self._line is not None:
+            self._line.transport.abort()
+            self._line = None
 
-    async def _exchange(self, request: bytes) -> Answer:
-        streams = self._streams
-        if streams is None or streams[0].at_eof() or streams[1].transport.is_closing():
+    async def _connected(self) -> "_Line":
+        line = self._line
+        if line is None or not line.good:
             self.close()
-            streams = self._streams = await asyncio.open_connection(*self._address)
-        reader, writer = streams
-        writer.write(request)
-        status, headers = _head(await reader.readuntil(b"\r\n\r\n"))
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-        if headers.get("connection") == "close":
-            self.close()
-        return Answer(status, headers, body)
+            loop = asyncio.get_running_loop()
+            _, line = await loop.create_connection(_Line, *self._address)
+            self._line = line
+        return line
 
 
-def _head(raw: bytes) -> tuple[int, dict[str, str]]:
+class _Line(asyncio.Protocol):
+    """A connection, ``good`` while another request may be sent on it."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.good = True
+        self._got = b""
+        self._head: tuple[int, dict[str, str]] | None = None
+        self._answer: asyncio.Future[Answer] | None = None
+
+    async def exchange(self, request: bytes) -> Answer:
+        """Send a request and return its answer."""
+        self._answer = asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return await self._answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._got += data
+        if self._head is None:
+            head, blank_line, rest = self._got.partition(_BLANK_LINE)
+            if not blank_line:
+                return
+            self._head, self._got = _read_head(head), rest
+        status, headers = self._head
+        size = int(headers.get("content-length", "0"))
+        if len(self._got) < size:
+            return
+        body, self._got, self._head = self._got[:size], self._got[size:], None
+        self.good = self.good and headers.get("connection") != "close"
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(Answer(status, headers, body))
+
+    def eof_received(self) -> None:
+        self.connection_lost(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.good = False
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error or EOFError())
+
+
+def _read_head(raw: bytes) -> tuple[int, dict[str, str]]:
     first, *rest = raw.decode("latin-1").split("\r\n")
-    pairs = (line.partition(": ") for line in rest if line)
+    pairs = (line.partition(": ") for line in rest)
     return int(first.split(" ", 2)[1]), {name.lower(): value for name, _, value in pairs}

@@ -14,6 +14,7 @@ import asyncio
 import random
 import shutil
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -116,7 +117,7 @@ class Storage:
         self.gone = True
         before = self._folder()
         self._generation += 1
-        shutil.copytree(before, self._folder(), ignore=_NOT_KEPT)
+        shutil.copytree(before, self._folder(), ignore=_NOT_KEPT, copy_function=shutil.copy)
 
     def _unmount(self) -> None:
         self.take_image()
@@ -224,10 +225,8 @@ class Storage:
             return
         path = self._folder() / Path(wal).name
         before, after = self._last_wal[1], path.read_bytes()
-        durable = next(
-            (at for at, (old, new) in enumerate(zip(before, after, strict=False)) if old != new),
-            min(len(before), len(after)),
-        )
+        shorter = range(1, min(len(before), len(after)) + 1)
+        durable = bisect_left(shorter, True, key=lambda size: before[:size] != after[:size])
         if durable >= len(after):
             return
         at = self._random.randrange(durable, len(after))
@@ -280,8 +279,11 @@ class SimDisk:
         before, after = self._storage.delays()
         await asyncio.sleep(before)
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        try:
+            path.write_bytes(data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True)
+            path.write_bytes(data)
         self._storage.note("write", name, len(data))
         await asyncio.sleep(after)
 

@@ -144,6 +144,9 @@ def _urandom(real: Callable[[int], bytes]) -> Callable[[int], bytes]:
 # -- order ----------------------------------------------------------------------------------------
 
 
+_pop = dict.pop
+
+
 class OrderedSet(dict[Any, None]):
     """A set whose order is that of insertion, not that of addresses."""
 
@@ -156,7 +159,7 @@ class OrderedSet(dict[Any, None]):
 
     def discard(self, item: object) -> None:
         """Remove an item if it is there."""
-        super().pop(item, None)
+        _pop(self, item, None)
 
     def pop(self) -> Any:  # type: ignore[override]
         """Remove and return the oldest item."""

@@ -6,13 +6,15 @@ and nobody iterates over a set of futures that is not ordered otherwise (see `si
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any
 
 import msgspec
 
-from sim.incarnation import CURRENT, Incarnation
+from sim.incarnation import CURRENT
+
+_start = asyncio.Task.__init__
 
 
 class SimTask(asyncio.Task[Any]):
@@ -20,19 +22,12 @@ class SimTask(asyncio.Task[Any]):
 
     __slots__ = ("owner", "serial", "setting")
 
-    def __init__(
-        self,
-        work: Coroutine[Any, Any, Any],
-        *,
-        loop: Any,
-        name: str | None = None,
-        context: Context | None = None,
-    ) -> None:
+    def __init__(self, work: Coroutine[Any, Any, Any], loop: Any, name: str, setting: Context):
         loop.serial += 1
         self.serial: int = loop.serial
-        self.setting = copy_context() if context is None else context
-        self.owner = self.setting.get(CURRENT)
-        super().__init__(work, loop=loop, name=name or "task", context=self.setting)
+        self.owner = setting.get(CURRENT)
+        self.setting = setting
+        _start(self, work, loop=loop, name=name, context=setting)
 
     def __hash__(self) -> int:
         return self.serial
@@ -45,33 +40,25 @@ class SimTask(asyncio.Task[Any]):
 class SimHandle(msgspec.Struct, eq=False):
     """A callback that waits for its turn, or for its time: both of asyncio's handles in one.
 
-    ``owner`` is the incarnation in whose context it was made. What shares a ``line`` runs in order:
-    the steps of a task, whose line the task is, and the plain callbacks of an owner.
+    ``call`` is the callback and what it is called with; empty: it was cancelled. What shares a
+    ``line`` runs in order: the steps of a task, whose line the task is, and the plain callbacks of
+    an owner, which is the incarnation in whose context they were made.
     """
 
-    callback: Callable[..., object]
-    args: tuple[Any, ...]
+    call: tuple[Any, ...]
     context: Context
-    at: float
-    owner: Incarnation | None
-    line: object
-    gone: bool = False
+    line: Any
+    at: float = 0.0
 
     def cancel(self) -> None:
         """Never run it. What it held is let go of now."""
-        self.gone = True
-        self.args = ()
-        self.callback = nothing
-        self.line = self.owner
+        self.call = ()
+        self.line = None
 
     def cancelled(self) -> bool:
         """Whether it was cancelled."""
-        return self.gone
+        return not self.call
 
     def when(self) -> float:
         """Return the virtual time at which it is due."""
         return self.at
-
-
-def nothing() -> None:
-    """What a cancelled handle calls."""

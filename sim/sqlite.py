@@ -169,7 +169,7 @@ class SimConnection(sqlite3.Connection):
                     sql,
                     rows,
                     cursor.rowcount,
-                    self._last_row_id(cursor, rows),
+                    self._last_row_id(cursor, rows) if sql.lstrip().startswith("INSERT") else 0,
                     open_=self.in_transaction,
                     certain=not drive.gone,
                 )

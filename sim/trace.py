@@ -4,17 +4,18 @@ The law: same seed, same events, same bytes, same hash - in any process, whateve
 time zone or log level. So an event holds numbers, text and bytes that follow from the run alone,
 never a ``repr`` of an object, never an exception's text, never an address.
 
-Between two events the scheduler folds every step it takes into `Trace.mix`, which the next event
-takes in: two runs that differ in a single step differ in their hash from there on.
+The steps that the scheduler takes between two events are taken in as well: two runs that differ in
+a single step differ in their hash from there on.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
-_LINES_MAX = 512
+_LINES_MAX = 4096
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -34,39 +35,47 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
 class Trace:
     """Append-only. ``keep`` holds the events too; without it only the hash goes on.
 
+    ``ran`` is told of each step: the number of the task that took it, or the callback's name.
     ``watch``, if it is set, is shown each event that is kept.
     """
 
-    __slots__ = ("_hash", "_keep", "_lines", "count", "events", "mix", "watch")
+    __slots__ = ("_hash", "_keep", "_lines", "_mix", "_mixed", "count", "events", "ran", "watch")
 
     def __init__(self, *, keep: bool = True) -> None:
-        self.mix = 0
         self.count = 0
         self.events: list[Event] = []
         self.watch: Callable[[Event], None] | None = None
         self._keep = keep
-        self._lines: list[tuple[float, str, int, tuple[str | float | bytes, ...]]] = []
+        self._lines: list[int | str | tuple[float, str, tuple[str | float | bytes, ...]]] = []
+        self.ran: Callable[[int | str], None] = self._lines.append
+        self._mix = self._mixed = 0
         self._hash = hashlib.blake2b(digest_size=16)
 
     def note(self, at: float, kind: str, *facts: str | float | bytes) -> None:
         """Append an event."""
         self.count += 1
-        self._lines.append((at, kind, self.mix, facts))
+        lines = self._lines
         if self._keep:
-            event = Event(self.count, at, kind, facts, self.mix)
-            self.events.append(event)
-            if self.watch is not None:
-                self.watch(event)
-        if len(self._lines) >= _LINES_MAX:
-            self._take_in()
+            self._hold(Event(self.count, at, kind, facts, self._mix_in(lines[self._mixed :])))
+        lines.append((at, kind, facts))
+        self._mixed = len(lines)
+        if self._mixed >= _LINES_MAX:
+            # All at once, because encoding one by one would cost more than the rest of `note`.
+            self._hash.update(_encode(lines))
+            lines.clear()
+            self._mixed = 0
 
     def digest(self) -> str:
         """Return the hash so far, in hex."""
-        self._take_in()
-        return self._hash.copy().hexdigest()
+        hash_ = self._hash.copy()
+        hash_.update(_encode(self._lines))
+        return hash_.hexdigest()
 
-    def _take_in(self) -> None:
-        # All at once, because encoding one event at a time would cost more than the rest of `note`.
-        # The marks between them keep the hash independent of where the batches end.
-        self._hash.update(b"".join([_encode(line) + b"\n" for line in self._lines]))
-        self._lines.clear()
+    def _mix_in(self, steps: Sequence[object]) -> int:
+        self._mix = crc32(_encode(steps), self._mix)
+        return self._mix
+
+    def _hold(self, event: Event) -> None:
+        self.events.append(event)
+        if self.watch is not None:
+            self.watch(event)

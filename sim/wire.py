@@ -50,6 +50,7 @@ class End(asyncio.Transport):
         self.protocol: Any = None
         self.peer: End = self
         self.path: Path
+        self.listener: Listener | None = None
         self._socket: SocketStandIn | None = None
         self.last_arrival = 0.0
         self.gathering: list[bytes] = []
@@ -155,8 +156,8 @@ class End(asyncio.Transport):
         elif kind == "data":
             self.peer.taken(len(data))
             if not self._closing:
-                if self.wire.listener is not None:
-                    self.wire.listener.got(data, client=self is self.wire.client)
+                if self.listener is not None:
+                    self.listener.got(data)
                 self.protocol.data_received(data)
         elif kind == "rst":
             self._closing = True
@@ -218,7 +219,6 @@ class Wire:
         self.nodes = nodes
         self.ports = ports
         self.tap: Tap | None = None
-        self.listener: Listener | None = None
         self.client: End
         self.server: End
         self._random = network.stream(number)
@@ -233,8 +233,8 @@ class Wire:
 
     def tapped(self, end: End, data: bytes) -> None:
         """Send bytes past the tap, if there is one."""
-        if self.listener is not None:
-            self.listener.wrote(data, client=end is self.client)
+        if end.listener is not None:
+            end.listener.wrote(data)
         if self.tap is None:
             self.send(end, "data", data)
         elif end is self.client:

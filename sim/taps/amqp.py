@@ -16,6 +16,7 @@ from sim.taps.channel import ChannelNumbers
 from sim.taps.frames import Frame, Reader
 from sim.taps.line import Line
 from sim.taps.unit import Rules, Unit
+from sim.watch.frames import short_texts
 from sim.wire import Wire
 
 OWN_CHANNEL = 2000
@@ -121,9 +122,8 @@ class AmqpTap:
         elif channel is not None and frame.code == frames.CONFIRM_SELECT:
             channel.confirming = True
         elif channel is not None and frame.code == frames.CONSUME:
-            consume = frames.decoded(frame)
-            assert isinstance(consume, commands.Basic.Consume)
-            channel.queues[consume.consumer_tag] = consume.queue
+            queue, consumer = short_texts(frame.payload, 6, 2)
+            channel.queues[consumer] = queue
 
     # -- publishes --------------------------------------------------------------------------------
 
@@ -131,16 +131,9 @@ class AmqpTap:
         whole = channel.up.add(frame)
         if whole is None:
             return
-        method = frames.decoded(whole[0])
-        assert isinstance(method, commands.Basic.Publish)
-        unit = Unit(
-            "publish",
-            channel,
-            channel.published(),
-            frames=whole,
-            exchange=method.exchange,
-            key=method.routing_key,
-        )
+        exchange, key = short_texts(whole[0].payload, 6, 2)
+        number = channel.published()
+        unit = Unit("publish", channel, number, frames=whole, exchange=exchange, key=key)
         self._decide(unit, self.publish)
 
     def publish(self, unit: Unit) -> None:
@@ -199,17 +192,15 @@ class AmqpTap:
         if whole[0].code != frames.DELIVER:
             self.line.down += [one.raw for one in whole]
             return
-        method = frames.decoded(whole[0])
-        assert isinstance(method, commands.Basic.Deliver)
-        assert method.delivery_tag is not None, "it was read from the wire"
+        consumer, tag, exchange, key = frames.delivery(whole[0])
         unit = Unit(
             "deliver",
             channel,
-            method.delivery_tag,
+            tag,
             frames=whole,
-            exchange=method.exchange or "",
-            key=method.routing_key or "",
-            queue=channel.queues.get(method.consumer_tag or "", ""),
+            exchange=exchange,
+            key=key,
+            queue=channel.queues.get(consumer, ""),
         )
         self._decide(unit, self.deliver)
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from pamqp import commands, frame
 from pamqp.base import Frame as Method
 
+from sim.watch.frames import short_texts
+
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 _START = struct.Struct(">BHI")
 _TAG = struct.Struct(">QB")
@@ -77,12 +79,13 @@ def body_size(header: bytes) -> int:
     return size
 
 
-def decoded(read: Frame) -> Method:
-    """Decode a method."""
-    kind: type[Method] = commands.INDEX_MAPPING[read.code]
-    method = kind.__new__(kind)  # its fields come from the wire, not from a constructor
-    method.unmarshal(read.payload[4:])
-    return method
+def delivery(read: Frame) -> tuple[str, int, str, str]:
+    """Return the consumer, the tag, the exchange and the routing key of a delivery's method."""
+    payload = read.payload
+    at = 5 + payload[4]  # behind the consumer's tag, a short string
+    (consumer,), (tag, _) = short_texts(payload, 4, 1), _TAG.unpack_from(payload, at)
+    exchange, key = short_texts(payload, at + _TAG.size, 2)
+    return consumer, tag, exchange, key
 
 
 def tag_of(read: Frame) -> tuple[int, bool]:

@@ -30,7 +30,7 @@ class BrokerWatch:
 
     def listen(self, wire: Wire) -> None:
         """Listen to a new wire."""
-        wire.listener = _Stranger(self, wire)
+        wire.client.listener = _Stranger(self, wire)
 
     def refused(self, node: str, _host: str, port: int) -> None:
         """A connection was refused; one to a broker is an attempt to reach it."""
@@ -58,23 +58,25 @@ class BrokerWatch:
 
 
 class _Stranger:
-    """Waits for a wire's first bytes."""
+    """Waits for what a client says first."""
 
     def __init__(self, watch: BrokerWatch, wire: Wire) -> None:
         self._watch = watch
         self._wire = wire
 
-    def wrote(self, data: bytes, *, client: bool) -> None:
-        """An end has written: the client, or the server."""
-        self._wire.listener = None
-        if client and data.startswith(frames.GREETING):
-            link = self._wire.listener = Link(self._watch, self._wire)
+    def wrote(self, data: bytes) -> None:
+        """It has written: listen to both ends if it speaks AMQP, else to none."""
+        client, server = self._wire.client, self._wire.server
+        client.listener = None
+        if data.startswith(frames.GREETING):
+            link = Link(self._watch, self._wire)
+            client.listener, server.listener = link.client, link.server
             self._watch.links.append(link)
             self._watch.attempts.append((self._watch.clock()[0], self._wire.nodes[0]))
-            link.wrote(data, client=client)
+            link.client.wrote(data)
 
-    def got(self, data: bytes, *, client: bool) -> None:
-        """An end has been given bytes."""
+    def got(self, data: bytes) -> None:
+        """It has been given bytes."""
 
 
 class Link:
@@ -87,20 +89,6 @@ class Link:
         seen = watch.written, watch.delivered
         self.client = ClientSide(watch.clock, whose, watch.fates, *seen)
         self.server = ServerSide(watch.clock, whose[0], watch.published, watch.consuming)
-
-    def wrote(self, data: bytes, *, client: bool) -> None:
-        """An end has written bytes."""
-        if client:
-            self.client.wrote(data)
-        else:
-            self.server.wrote(data)
-
-    def got(self, data: bytes, *, client: bool) -> None:
-        """Bytes have come to an end."""
-        if client:
-            self.client.got(data)
-        else:
-            self.server.got(data)
 
     def torn(self) -> bool:
         """Whether the connection ended while one side had a part of a frame."""

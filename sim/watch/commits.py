@@ -33,7 +33,7 @@ class Form(msgspec.Struct, frozen=True):
     """A statement's form: per column the index of its parameter, or the literal that it is set to.
 
     >>> form_of("UPDATE inbox SET state = 'done', at = ? WHERE id = ? AND state IN ('claimed')")
-    Form(verb='update', table='inbox', values={'state': "'done'", 'at': 0}, where={'id': 1})
+    Form(verb='update', table='inbox', values={'state': 'done', 'at': 0}, where={'id': 1})
     """
 
     verb: str
@@ -84,16 +84,13 @@ def _assigned(pairs: Iterable[tuple[str, str]], used: int) -> tuple[dict[str, in
         if value == "?":
             found[name.strip()] = used
         elif value:
-            found[name.strip()] = value
+            found[name.strip()] = value.strip("'")
         used += raw.count("?")
     return found, used
 
 
 def _filled(form: dict[str, int | str], parameters: Sequence[Any]) -> dict[str, Any]:
-    return {
-        name: parameters[part] if isinstance(part, int) else part.strip("'")
-        for name, part in form.items()
-    }
+    return {name: parameters[part] if type(part) is int else part for name, part in form.items()}
 
 
 class CommitWatch:

@@ -1,10 +1,11 @@
 """The profile of simulated runs: what a sample counts for, and that a run is sampled."""
 
 import json
-import sqlite3
-from pathlib import Path
+import linecache
+from types import CodeType, FunctionType
+from typing import NamedTuple
 
-import msgspec
+import pamqp.frame
 import pytest
 
 from bench import simulated
@@ -13,39 +14,46 @@ from bench.simulated import (
     LIBRARIES,
     PRODUCT,
     SIMULATOR,
-    SQLITE,
     STANDARD,
+    called_at,
     group_of,
     profile,
 )
+from runtime.outbox import Relay
+from sim import guard
+from sim.blocked import at_rest
 from sim.outcome import Task, Wishes
-
-ROOT = Path(__file__).parents[2]
+from sim.sqlite import InlineQueue
 
 
 @pytest.mark.parametrize(
-    ("file", "function", "wanted"),
+    ("function", "wanted"),
     [
-        (str(ROOT / "sim/judges/rest.py"), "at_rest", (SIMULATOR, "sim/judges/rest.py")),
-        (str(ROOT / "sim/sqlite.py"), "SimConnection.execute", (SQLITE, SQLITE)),
-        (str(ROOT / "sim/sqlite.py"), "InlineQueue._run", (SIMULATOR, "sim/sqlite.py")),
-        (str(ROOT / "sim/guard.py"), "at_rest", (COLLECTOR, COLLECTOR)),
-        (str(ROOT / "runtime/outbox.py"), "Relay._look", (PRODUCT, "runtime/outbox.py")),
-        (msgspec.__file__, "structs", (LIBRARIES, "msgspec")),
-        (json.__file__, "dumps", (STANDARD, "python: json/__init__.py")),
-        (sqlite3.__file__, "connect", (STANDARD, "python: sqlite3/__init__.py")),
-        ("<string>", "__init__", (STANDARD, "python: <string>")),
+        (at_rest, (SIMULATOR, "sim/blocked.py")),
+        (InlineQueue._run, (SIMULATOR, "sim/sqlite.py")),
+        (guard.at_rest, (COLLECTOR, COLLECTOR)),
+        (Relay.run, (PRODUCT, "runtime/outbox.py")),
+        (pamqp.frame.marshal, (LIBRARIES, "pamqp")),
+        (json.dumps, (STANDARD, "python: json/__init__.py")),
+        (NamedTuple("Generated", []).__new__, (STANDARD, "python: <string>")),
     ],
 )
 def test_a_function_counts_for_whom_its_file_belongs_to(
-    file: str, function: str, wanted: tuple[str, str]
+    function: FunctionType, wanted: tuple[str, str]
 ) -> None:
-    assert group_of(file, function) == wanted
+    assert group_of(function.__code__, 0) == wanted
 
 
-@pytest.mark.parametrize(("file", "function"), simulated._SPECIAL)
-def test_the_functions_that_count_for_c_code_exist(file: str, function: str) -> None:
-    assert f"def {function.rpartition('.')[2]}(" in (ROOT / file).read_text()
+@pytest.mark.parametrize(("code", "text", "group"), simulated._CALLS)
+def test_a_call_of_c_code_counts_as_what_is_called_and_the_lines_around_it_do_not(
+    code: CodeType, text: str, group: str
+) -> None:
+    lines = called_at(code)
+    assert set(lines.values()) == {group}
+    for line in lines:
+        assert text in linecache.getline(code.co_filename, line)
+        assert group_of(code, line) == (group, group)
+    assert group_of(code, code.co_firstlineno)[0] == SIMULATOR
 
 
 def test_a_run_is_sampled_and_every_sample_is_of_one_group() -> None:

@@ -131,7 +131,7 @@ def test_deliveries_that_overtake_are_numbered_as_they_arrive(recorded: Recorded
     recorded.tap.line.flush()
     arrived = read(recorded.down)
     assert [id_of(one) for one in arrived if one.kind == frames.HEADER] == ["b", "c", "a"]
-    tags = [frames.decoded(one).delivery_tag for one in arrived if one.code == frames.DELIVER]
+    tags = [frames.delivery(one)[1] for one in arrived if one.code == frames.DELIVER]
     assert tags == [1, 2, 3]
     recorded.tap.from_client(method(1, commands.Basic.Ack(2, True)))
     assert [frames.tag_of(one) for one in read(recorded.up)] == [(2, False), (3, False)]

@@ -114,7 +114,7 @@ def test_a_commit_at_which_the_power_went_is_uncertain(connection: Connection) -
                 "DELETE FROM inbox WHERE message_id IN (SELECT message_id FROM inbox"
                 " WHERE state = 'done' AND at < ? ORDER BY at LIMIT ?)"
             ),
-            Form("delete", "inbox", {}, {"state": "'done'", "at <": 0}),
+            Form("delete", "inbox", {}, {"state": "done", "at <": 0}),
         ),
         (
             "DELETE FROM outbox WHERE position = ?",
