@@ -2,8 +2,8 @@
 
 A neighbour that is away stops nobody: whoever asks it is told `Unavailable` and asks again. Whether
 it answers is asked again and again, so that readiness tells it without a customer having to find
-out: every few seconds while it does (each look is a request, and there are many pairs of
-neighbours), every second while it does not, because then somebody waits.
+out: a few seconds after it has answered anything (each look is a request, and there are many pairs
+of neighbours), every second while it does not, because then somebody waits.
 """
 
 import anyio
@@ -40,7 +40,8 @@ class Neighbour:
         self._clock = clock
         self._telemetry = telemetry
         self._answers: bool | None = None
-        self._since = clock.monotonic()
+        self._since = self._heard_at = clock.monotonic()
+        http.on_success = self._heard
 
     def child(self) -> ChildSpec:
         """Return the child that keeps looking whether it answers."""
@@ -62,8 +63,16 @@ class Neighbour:
 
     async def _keep_looking(self) -> None:
         while True:
-            await self._look()
-            await anyio.sleep(LOOK_S if self._answers else AWAY_LOOK_S)
+            if not self._answers or self._fresh_s() <= 0:
+                await self._look()
+            await anyio.sleep(self._fresh_s() if self._answers else AWAY_LOOK_S)
+
+    def _heard(self) -> None:
+        self._heard_at = self._clock.monotonic()
+
+    def _fresh_s(self) -> float:
+        """Return how long a look would tell no more than what it has answered last."""
+        return self._heard_at + LOOK_S - self._clock.monotonic()
 
     async def _look(self) -> None:
         try:

@@ -7,7 +7,7 @@ services know none of it.
 
 import ssl
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 
@@ -27,11 +27,15 @@ if "sniffio" not in sys.modules and find_spec("sniffio") is None:
 
 
 class ServiceClient:
-    """Sends requests to the service at ``url``, or with an empty one to whichever they name."""
+    """Sends requests to the service at ``url``, or with an empty one to whichever they name.
+
+    ``on_success`` is called for each answer that says so.
+    """
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport) -> None:
         self._url = url.rstrip("/")
         self._transport = transport
+        self.on_success: Callable[[], None] | None = None
 
     async def request(
         self,
@@ -63,6 +67,8 @@ class ServiceClient:
             await response.aread()
         finally:
             await response.aclose()
+        if self.on_success is not None and response.is_success:
+            self.on_success()
         return response
 
     async def aclose(self) -> None:

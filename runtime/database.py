@@ -118,6 +118,11 @@ class Database:
         self._checkpoints += 1
         return emptied
 
+    @property
+    def written(self) -> int:
+        """A number that is another one once something was committed, however that was answered."""
+        return self._works.groups
+
     def statistics(self) -> DatabaseStatistics:
         """Return the counters."""
         return DatabaseStatistics(

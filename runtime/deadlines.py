@@ -2,8 +2,8 @@
 
 A cancel scope with a deadline costs about 9 us of CPU, more than the rest of a whole ask; deadlines
 nearly always pass unused. So they wait in slots of `TICK_S`, one task sleeps until the next slot is
-due, and setting or dropping a deadline is a dictionary operation. A deadline never fires early, and
-at most one tick (plus the event loop's lag) late.
+due in which somebody waits, and setting or dropping a deadline is a dictionary operation. A
+deadline never fires early, and at most one tick (plus the event loop's lag) late.
 """
 
 import heapq
@@ -76,6 +76,8 @@ class Deadlines:
 
     async def _sleep(self) -> None:
         self._changed = anyio.Event()
+        while self._due and not self._slots.get(self._due[0]):
+            self._slots.pop(heapq.heappop(self._due), None)
         if not self._due:
             await self._changed.wait()
             return

@@ -133,6 +133,7 @@ class Relay:
         self._confirmed: list[tuple[str, _Lane]] = []
         self._cursor = self._tracked = self._setbacks = 0
         self._counted = False
+        self._seen: int | None = None
         self._sending = False
         self._removed = self._given = 0
         self._oldest: int | None = None
@@ -230,10 +231,13 @@ class Relay:
             # A write, so that it comes after a removal that an incarnation before us has queued.
             self._given, self._removed = await self._database.write(outbox_rows.count)
             self._counted = True
+        written = self._database.written
+        if written == self._seen and not self._lanes:
+            return False  # nobody has written since: a poll costs no query
         room = min(self._batch_max, self._tracked_max - self._tracked)
         heads = [lane.head for lane in self._lanes.values() if lane.row is None]
         look = await self._database.read(partial(outbox_rows.look, self._cursor, room, heads))
-        self._given, self._oldest = look.given, look.oldest
+        self._given, self._oldest, self._seen = look.given, look.oldest, written
         for row in look.wanted:
             self._lanes[row.key].row = row
         for row in look.new:

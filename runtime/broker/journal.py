@@ -50,6 +50,15 @@ MIGRATIONS = (
     """,
 )
 
+_STORE = (
+    "INSERT INTO message (position, queue, exchange, routing_key, header, body, expires_at_ms, "
+    "hidden_keys) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_REMOVE = "DELETE FROM message WHERE position = ?"
+_COUNT = "UPDATE message SET count = ? WHERE position = ?"
+_OUT = "UPDATE message SET delivered = 1 WHERE position = ?"
+_THROUGH = "UPDATE queue SET delivered_through = ? WHERE number = ?"
+
 
 class Snapshot(msgspec.Struct, frozen=True):
     """Everything the journal knows: rows in the order of their tables' columns."""
@@ -90,26 +99,16 @@ class _Messages:
                 del self.stored[position]
 
     def write(self, connection: sqlite3.Connection) -> None:
-        connection.executemany(
-            "INSERT INTO message (position, queue, exchange, routing_key, header, body, "
-            "expires_at_ms, hidden_keys) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (msgspec.structs.astuple(one) for one in self.stored.values()),
-        )
-        connection.executemany(
-            "DELETE FROM message WHERE position = ?", ((position,) for position in self.removed)
-        )
-        connection.executemany(
-            "UPDATE message SET count = ? WHERE position = ?",
-            ((count, position) for position, count in self.counts.items()),
-        )
-        connection.executemany(
-            "UPDATE message SET delivered = 1 WHERE position = ?",
-            ((position,) for position in self.out),
-        )
-        connection.executemany(
-            "UPDATE queue SET delivered_through = ? WHERE number = ?",
-            ((position, queue) for queue, position in self.delivered.items()),
-        )
+        parts: list[tuple[str, list[tuple[object, ...]]]] = [
+            (_STORE, [msgspec.structs.astuple(one) for one in self.stored.values()]),
+            (_REMOVE, [(position,) for position in self.removed]),
+            (_COUNT, [(count, position) for position, count in self.counts.items()]),
+            (_OUT, [(position,) for position in self.out]),
+            (_THROUGH, [(position, queue) for queue, position in self.delivered.items()]),
+        ]
+        for sql, rows in parts:
+            if rows:  # most batches have two of the five
+                connection.executemany(sql, rows)
 
 
 def write(connection: sqlite3.Connection, records: Sequence[facts.Record]) -> None:

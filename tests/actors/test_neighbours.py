@@ -86,6 +86,7 @@ async def test_one_that_is_away_is_looked_for_more_often(monkeypatch: pytest.Mon
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
+        clock.now += seconds
         door.answer = httpx.Response(200)
         if len(pauses) == 2:
             raise TimeoutError
@@ -96,6 +97,33 @@ async def test_one_that_is_away_is_looked_for_more_often(monkeypatch: pytest.Mon
             await found._keep_looking()
     assert pauses == [AWAY_LOOK_S, LOOK_S]
     assert AWAY_LOOK_S < LOOK_S
+
+
+@pytest.mark.parametrize(("status", "fresh_s"), [(200, 3.0), (404, 0.0), (500, 0.0)])
+async def test_one_that_has_just_answered_somebody_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch, status: int, fresh_s: float
+) -> None:
+    """An answer that says no may be anybody's."""
+    door, clock = Door(), StillClock()
+    door.answer = httpx.Response(200)
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise TimeoutError
+        clock.now += fresh_s
+        door.answer = httpx.Response(status)
+        await found.http.request("GET", "/orders", timeout_s=1)
+        door.answer = httpx.Response(200)
+        clock.now += seconds - fresh_s
+
+    monkeypatch.setattr("actors.neighbours.anyio.sleep", sleep)
+    async with neighbour(door, clock, []) as found:
+        with pytest.raises(TimeoutError):
+            await found._keep_looking()
+    assert pauses == [LOOK_S, fresh_s or LOOK_S]
+    assert door.asked == ["/healthz", "/orders", *([] if fresh_s else ["/healthz"])]
 
 
 def test_where_it_is_follows_from_its_url_or_its_port() -> None:

@@ -62,6 +62,29 @@ async def test_a_deadline_fires_once_its_time_has_come() -> None:
     assert not deadlines.running
 
 
+async def test_nobody_wakes_for_a_deadline_that_was_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    async def wait(event: anyio.Event, seconds: float) -> None:
+        pauses.append(seconds)
+        await event.wait()
+
+    monkeypatch.setattr("runtime.deadlines.wait_at_most", wait)
+    clock = FakeClock()
+    deadlines = Deadlines(clock)
+    dropped, late = Waiter(clock), Waiter(clock)
+    async with anyio.create_task_group() as group:
+        group.start_soon(deadlines.run)
+        await settle()
+        deadlines.drop(dropped, deadlines.add(dropped, 1.0))
+        deadlines.add(late, 60.0)
+        await settle()
+        group.cancel_scope.cancel()
+    assert pauses == [pytest.approx(60.0, abs=TICK_S)]
+
+
 def test_dropping_what_has_expired_is_harmless() -> None:
     clock = FakeClock()
     deadlines = Deadlines(clock)

@@ -180,6 +180,27 @@ async def test_the_slow_poll_finds_what_nobody_told_of(database: Database, host:
         await until(lambda: publisher.reached)
 
 
+async def test_a_poll_asks_nothing_where_nothing_was_written(
+    database: Database, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls = 0
+
+    async def wait_at_most(event: anyio.Event, seconds: float) -> None:
+        nonlocal polls
+        polls += 1
+        await anyio.sleep(0.001)
+
+    monkeypatch.setattr("runtime.outbox.wait_at_most", wait_at_most)
+    publisher = FakePublisher()
+    async with running(Relay(database, publisher, host, quiet_telemetry())):
+        await until(lambda: polls >= 3)
+        queries, polls = database.statistics().queries, 0
+        await until(lambda: polls >= 3)
+        assert database.statistics().queries == queries
+        await enqueue(database, "a.1")
+        await until(lambda: publisher.reached)
+
+
 async def test_a_row_stays_until_its_confirm(database: Database, host: Host) -> None:
     await enqueue(database, "a.1")
     publisher = FakePublisher()
