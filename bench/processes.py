@@ -30,6 +30,11 @@ class Process:
         """Its id."""
         return self._process.pid
 
+    def family(self) -> tuple[int, ...]:
+        """Return its id, and those of the processes that it has begun."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return (self.pid, *map(int, children.split()))
+
     def wait_for(self, text: str) -> str:
         """Wait until it prints a line with ``text``; return the line."""
         limit = time.monotonic() + READY_S_MAX

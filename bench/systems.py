@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.ports import free_port
 from bench.processes import ORDERMILL, running
 
 ORDER = msgspec.json.encode(
@@ -22,12 +23,16 @@ ORDER = msgspec.json.encode(
         "payment": {"token": "pm_card_visa"},
     }
 )
+
+
+def _set(*settings: str) -> tuple[str, ...]:
+    return tuple(part for setting in settings for part in ("--set", setting))
+
+
 # No waiting for second thoughts, no limit a guest; the rest is as it comes. Logs go to a file.
-SETTINGS = (
-    *("--set", "payment.hold_s=0", "--set", "shipping.hold_s=0", "--set", "api.rate_per_min=0"),
-    *("--set", "order_events.port=0", "--set", "payment.port=0", "--set", "shipping.port=0"),
-    *("--set", "notification.port=0"),
-)
+UNHURRIED = _set("payment.hold_s=0", "shipping.hold_s=0", "api.rate_per_min=0")
+_PORTS = ("order_events.port", "payment.port", "shipping.port", "notification.port")
+SETTINGS = UNHURRIED + _set(*(f"{port}=0" for port in _PORTS))
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -52,6 +57,17 @@ def ordermill(folder: Path, broker_url: str, program: Sequence[str] = ORDERMILL)
     with running("ordermill", command, folder) as process:
         url = process.wait_for("ready in").split()[-1]
         yield Place(url, "/v1/orders", folder / "mail" / "new", (process.pid,), folder)
+
+
+@contextmanager
+def ordermill_apart(folder: Path, broker_url: str) -> Iterator[Place]:
+    """Run ``ordermill serve all --split`` on a RabbitMQ: each service in a process of its own."""
+    ports = [f"{port}={free_port()}" for port in (*_PORTS, "http.port")]
+    places = f"data_dir={folder}", f"broker.url={broker_url}", "shipping.auto_ship_s=0"
+    command = (*ORDERMILL, *UNHURRIED, *_set(*ports, *places), "serve", "all", "--split")
+    with running("ordermill", command, folder) as process:
+        url = process.wait_for(" processes ").split()[-1]
+        yield Place(url, "/v1/orders", folder / "mail" / "new", process.family(), folder)
 
 
 @contextmanager

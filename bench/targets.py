@@ -197,6 +197,11 @@ TARGETS: tuple[Target, ...] = (
         bound=5,
     ),
     Target(
+        what="end to end, each service in a process of its own: rate / the rival in four processes",
+        measure=Ratio("e2e", "ordermill-apart", "faststream-four", "rate"),
+        bound=1,
+    ),
+    Target(
         what="end to end, 4 orders open: p50 / the rival's",
         measure=Ratio("e2e", "ordermill-low", "faststream-safe-low", "p50"),
         bound=0.5,

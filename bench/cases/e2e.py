@@ -175,6 +175,14 @@ CASE = Case(
             share=0.5,
         ),
         Contender(
+            name="ordermill-apart",
+            role="ours",
+            how="ordermill serve all --split, a process a service (5), HTTP between, 256 open",
+            guarantees=_OURS,
+            run=partial(saturated, system=systems.ordermill_apart),
+            share=0.5,
+        ),
+        Contender(
             name="ordermill-low",
             role="ours",
             how="ordermill up, 4 orders open",
