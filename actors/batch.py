@@ -13,7 +13,6 @@ from urllib.parse import unquote
 
 import anyio
 import msgspec
-from hypercorn.typing import HTTPScope
 from quart import Quart, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import BadRequest, NotAcceptable, UnsupportedMediaType
@@ -101,7 +100,7 @@ async def _answered(app: Quart, part: Part) -> Answer:
         headers,
         request.root_path,
         request.http_version,
-        cast("HTTPScope", request.scope),
+        request.scope,  # type: ignore[arg-type]  # a websocket's has no body to come with
         max_content_length=app.config["MAX_CONTENT_LENGTH"],
         send_push_promise=_push_nothing,
     )

@@ -83,7 +83,7 @@ class BatchingClient:
             self._tasks = None
             for line in self._lines.values():
                 while line.waiting:
-                    line.waiting.popleft().fail(httpx.CloseError("not sent: it is stopping"))
+                    line.waiting.popleft().fail(httpx.ConnectError("not sent: it is stopping"))
 
     async def request(
         self,

@@ -63,7 +63,7 @@ class Neighbour:
 
     async def _keep_looking(self) -> None:
         while True:
-            if not self._answers or self._fresh_s() <= 0:
+            if not self._answers or not self._fresh_s():
                 await self._look()
             await anyio.sleep(self._fresh_s() if self._answers else AWAY_LOOK_S)
 
@@ -72,7 +72,7 @@ class Neighbour:
 
     def _fresh_s(self) -> float:
         """Return how long a look would tell no more than what it has answered last."""
-        return self._heard_at + LOOK_S - self._clock.monotonic()
+        return max(0.0, self._heard_at + LOOK_S - self._clock.monotonic())
 
     async def _look(self) -> None:
         try:

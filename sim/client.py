@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import anyio
 import msgspec
 
 _BLANK_LINE = b"\r\n\r\n"
@@ -48,7 +49,7 @@ class Client:
             lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
         head = "\r\n".join(lines).encode() + _BLANK_LINE
         try:
-            async with asyncio.timeout(self._timeout_s):
+            with anyio.fail_after(self._timeout_s):
                 line = await self._connected()
                 answer = await line.exchange(head + content)
         except (OSError, EOFError, TimeoutError) as error:

@@ -46,7 +46,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "h11": ("runtime.http_connection", "runtime.http_heads"),
     "httpx": (
         *("actors.commands", "actors.process", "actors.service_client"),
-        *("actors.neighbours", "actors.desks"),
+        *("actors.batching", "actors.neighbours", "actors.desks"),
         *("actors.order_events", "actors.shipping", "actors.notification"),
         "runtime.amqp.management",
     ),

@@ -133,11 +133,15 @@ def test_a_run_is_not_at_rest_while_a_process_is_down_that_is_to_come_back() -> 
 
 
 def test_a_run_is_not_at_rest_while_somebody_waits_for_a_disk() -> None:
-    """What was asked of a disk that had stalled is carried out when the stall would have ended."""
-    stall = Fault(number=1, kind="disk-stall", at_s=19.0, for_s=40.0, target="shop")
-    look = Act(do="look", after_s=18.0)
+    """What was asked of a disk that had stalled is carried out when the stall would have ended.
+
+    A shop that was killed does not know the order: the look reads it, and is not waited for.
+    """
+    kill = Fault(number=1, kind="kill", at_s=15.0, for_s=1.0, target="shop")
+    stall = Fault(number=2, kind="disk-stall", at_s=19.0, for_s=40.0, target="shop")
+    look = Act(do="look", after_s=18.4)
     orders = (Order(number=1, at_s=0.5, items=MUG, acts=(SHIPPED, look)),)
     seen: list[Running] = []
-    result = run(plan(orders=orders, faults=(stall,), safety_s=20.0), attach=seen.append)
+    result = run(plan(orders=orders, faults=(kill, stall), safety_s=20.0), attach=seen.append)
     assert result.violations == []
     assert seen[0].rested_at_s > 59.0
