@@ -45,6 +45,14 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_after: str | None = None
 
 
+CUT_OFF = Answer(
+    503,
+    msgspec.Raw(
+        b'{"type":"/problems/unavailable","title":"The request was cut off",'
+        b'"status":503,"code":"unavailable"}'
+    ),
+    "1",
+)
 Parts = Annotated[list[Part], msgspec.Meta(min_length=1, max_length=PARTS_MAX)]
 _parts = msgspec.json.Decoder(Parts)
 
@@ -66,7 +74,8 @@ def take_batches(app: Quart, admit: Callable[[], object]) -> None:
         async with anyio.create_task_group() as tasks:
             for number, part in enumerate(parts):
                 tasks.start_soon(carry_out, number, part)
-        together = [answers[number] for number in range(len(parts))]
+        # A part whose task somebody has cancelled has no answer of its own.
+        together = [answers.get(number, CUT_OFF) for number in range(len(parts))]
         return Response(msgspec.json.encode(together), content_type="application/json")
 
     app.add_url_rule(PATH, f"POST {PATH}", batch, methods=["POST"])

@@ -172,9 +172,14 @@ def _taken(waiting: deque[_Waiting]) -> list[_Waiting]:
 
 
 def _each(answer: httpx.Response, count: int) -> list[httpx.Response]:
-    """Return the answer of each; one that is none to a batch is the answer to all."""
-    if answer.status_code != httpx.codes.OK:
+    """Return the answer of each. That the service cannot answer now is the answer to all.
+
+    What else refuses the batch (408: it came too slowly) decides nothing about what is in it.
+    """
+    if answer.is_server_error or answer.status_code == httpx.codes.UNAUTHORIZED:
         return [answer] * count
+    if answer.status_code != httpx.codes.OK:
+        raise httpx.RemoteProtocolError(f"a batch was answered {answer.status_code}")
     try:
         answers = _answers.decode(answer.content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

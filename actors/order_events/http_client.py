@@ -200,7 +200,7 @@ def _failure(response: httpx.Response) -> Exception:
         problem = msgspec.json.decode(response.content, type=Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Unavailable(f"order-events answered {status} without a reason")
-    if status >= 500 or status == 401:
+    if status >= 500 or status in (401, 408):  # 408: the request came too slowly
         after = response.headers.get("Retry-After", "")
         retry_after_s = float(after) if after.isdecimal() else None
         message = f"order-events answered {status} {problem.code}"

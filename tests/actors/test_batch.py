@@ -1,5 +1,6 @@
 """What the application makes of a batch; that each part is answered as ever is in the contract."""
 
+import asyncio
 import json
 
 import pytest
@@ -55,6 +56,10 @@ def app() -> Quart:
         headers = {"Retry-After": "7"}
         return Response("{}", 503, headers, content_type="application/problem+json")
 
+    @app.get("/cut-off")
+    async def cut_off() -> Response:
+        raise asyncio.CancelledError
+
     @app.get("/text")
     async def text() -> str:
         return "no JSON"
@@ -69,10 +74,11 @@ async def test_each_part_is_dispatched_as_if_it_had_come_by_itself(app: Quart) -
         _part("/nowhere"),
         _part("/busy"),
         _part("/text"),
+        _part("/cut-off"),
         _part("/echo/last", "PUT", [2]),
     ]
     response = await app.test_client().post(PATH, headers=JSON, data=json.dumps(parts))
-    first, empty, missing, busy, text, last = json.loads(await response.get_data())
+    first, empty, missing, busy, text, cut_off, last = json.loads(await response.get_data())
     assert response.status_code == 200
     assert first["body"] == {
         "name": "a b",
@@ -86,6 +92,7 @@ async def test_each_part_is_dispatched_as_if_it_had_come_by_itself(app: Quart) -
     assert missing == {"status": 404, "body": {}}
     assert busy == {"status": 503, "body": {}, "retry_after": "7"}
     assert text == {"status": 406, "body": None}
+    assert (cut_off["status"], cut_off["body"]["code"]) == (503, "unavailable")
     assert (last["body"]["body"], last["body"]["trace"]) == ([2], None)
 
 

@@ -72,6 +72,7 @@ async def test_a_service_that_is_away_is_unavailable_and_parks_no_message(
         _problem(503, "unavailable"),
         _problem(500, "internal"),
         _problem(401, "unauthorized"),
+        _problem(408, "http-error"),
         lambda request: httpx.Response(502, text="<html>bad gateway</html>"),
         lambda request: httpx.Response(404, text="not ours"),
         lambda request: httpx.Response(200, content=b"\xff"),
