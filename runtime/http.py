@@ -137,6 +137,9 @@ class HttpServer:
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             connection = Connection(app, config, worker, reader, writer, self._used)
+            if worker.terminated.is_set():
+                connection.abort()  # it was accepted just before we stopped listening
+                return
             if len(self._open) >= room and not self._make_room():
                 connection.refuse()
                 return
