@@ -36,6 +36,11 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     traceparent: str | None = None
     tracestate: str | None = None
 
+    @property
+    def path(self) -> str:
+        """The path, decoded."""
+        return unquote(self.target.partition("?")[0])
+
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one of them was answered: JSON, or null where there was no body."""
@@ -88,7 +93,7 @@ async def _decoded() -> Sequence[Part]:
         parts = _parts.decode(await request.get_data(as_text=False))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest from error
-    if any(part.target.startswith(PATH) for part in parts):
+    if any(part.path.strip("/") == PATH.strip("/") for part in parts):
         raise BadRequest  # they do not nest
     return parts
 
@@ -97,15 +102,14 @@ async def _answered(app: Quart, part: Part) -> Answer:
     """Dispatch one request, as `quart.asgi` would."""
     parent = tracing.well_formed(part.traceparent)
     tracing.follow(parent, tracing.well_formed_state(part.tracestate) if parent else None)
-    path, _, query = part.target.partition("?")
     body = b"" if part.body == NOTHING else bytes(part.body)
     headers = Headers(request.headers)
     headers["Content-Length"] = str(len(body))
     asked = app.request_class(
         part.method,
         request.scheme,
-        unquote(path),
-        query.encode(),
+        part.path,
+        part.target.partition("?")[2].encode(),
         headers,
         request.root_path,
         request.http_version,

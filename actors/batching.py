@@ -18,11 +18,12 @@ from anyio.abc import TaskGroup
 
 from actors.batch import NOTHING, PARTS_MAX, PATH, Answer, Part
 from actors.service_client import Params, ServiceClient
+from actors.status import BODY_BYTES_MAX
 from runtime import tracing
 from runtime.host import Signal, give_signal, new_signal
 
 ALONE_MAX = 2
-BYTES_MAX = 60 * 1024
+BYTES_MAX = BODY_BYTES_MAX - 2  # less the brackets
 Method = Literal["GET", "POST", "PUT"]
 _answers = msgspec.json.Decoder(list[Answer])
 
@@ -54,7 +55,7 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Line:
-    """Requests under one token of which none waits for what another kind takes."""
+    """The requests under one token that read, or those that change something."""
 
     out: int = 0
     waiting: deque[_Waiting] = field(default_factory=deque)
@@ -65,7 +66,7 @@ class BatchingClient:
 
     What only reads never waits for what changes something. ``alone`` is for requests that are
     answered when something happens: no other may wait for them. At most ``alone_max`` of a kind go
-    by themselves at a time, and then as many batches.
+    by themselves at a time, and then as many batches; what is too large for a batch always does.
     """
 
     def __init__(self, alone: ServiceClient, alone_max: int = ALONE_MAX) -> None:
@@ -95,16 +96,15 @@ class BatchingClient:
         params: Params | None = None,
         timeout_s: float,
     ) -> httpx.Response:
-        """Return the answer, as `ServiceClient.request` does; it waits ``timeout_s`` to be sent."""
+        """Return the answer, as `ServiceClient.request` does, within ``timeout_s`` if it waited."""
         line = self._lines.setdefault((token, method == "GET"), _Line())
         if self._tasks is not None and line.out >= self._alone_max:
-            target = f"{path}?{urlencode(params, doseq=True)}" if params else path
-            content = NOTHING if body is None else msgspec.Raw(body)
-            part = Part(method, target, content, tracing.current(), tracing.current_state())
-            waiting = _Waiting(msgspec.json.encode(part), timeout_s)
-            line.waiting.append(waiting)
-            self._send_next(token, line)
-            return await _answered(line, waiting)
+            part = _part(method, path, body, params)
+            if len(part) <= BYTES_MAX:
+                waiting = _Waiting(part, timeout_s)
+                line.waiting.append(waiting)
+                self._send_next(token, line)
+                return await _answered(line, waiting)
         line.out += 1
         try:
             return await self.alone.request(
@@ -146,6 +146,14 @@ class BatchingClient:
                 one.fail(failure)
 
 
+def _part(method: Method, path: str, body: bytes | None, params: Params | None) -> bytes:
+    """Return the request as a part of a batch, in the trace of who asks."""
+    target = f"{path}?{urlencode(params, doseq=True)}" if params else path
+    content = NOTHING if body is None else msgspec.Raw(body)
+    part = Part(method, target, content, tracing.current(), tracing.current_state())
+    return msgspec.json.encode(part)
+
+
 async def _answered(line: _Line, waiting: _Waiting) -> httpx.Response:
     try:
         with anyio.move_on_after(waiting.limit_s):
@@ -165,7 +173,7 @@ def _taken(waiting: deque[_Waiting]) -> list[_Waiting]:
     size, batch = 0, list[_Waiting]()
     while waiting and len(batch) < PARTS_MAX:
         size += len(waiting[0].part) + 1
-        if size > BYTES_MAX and batch:
+        if size > BYTES_MAX + 1:
             break
         batch.append(waiting.popleft())
     return batch

@@ -109,6 +109,8 @@ async def test_each_part_is_dispatched_as_if_it_had_come_by_itself(app: Quart) -
         (json.dumps([{**_part("/nothing"), "more": 1}]), 400),
         (json.dumps([_part("/nothing"), _part(PATH, "POST", [])]), 400),
         (json.dumps([_part(f"{PATH}?x", "POST", [])]), 400),
+        (json.dumps([_part("/internal/v1/%62atch", "POST", [])]), 400),
+        (json.dumps([_part(f"/{PATH}", "POST", [])]), 400),
         (json.dumps([_part("/echo/a", "PUT", "x" * 5000)]), 413),
     ],
 )

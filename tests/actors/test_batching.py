@@ -238,6 +238,13 @@ async def test_large_ones_go_in_several_batches() -> None:
         assert service.targets()[3] == ["/d?n=1&n=2"]
 
 
+async def test_what_is_too_large_for_a_batch_goes_alone() -> None:
+    async with _stage() as (service, callers, _):
+        await callers.ask("a", "b", body=b"{}")
+        await callers.ask("c", body=json.dumps("x" * BYTES_MAX).encode())
+        assert service.targets() == ["/a?n=1&n=2", "/b?n=1&n=2", "/c?n=1&n=2"]
+
+
 async def test_at_its_end_all_that_wait_are_told_and_the_next_go_by_themselves() -> None:
     async with _stage() as (service, callers, owner):
         await callers.ask("a", "b", "c", "d")
