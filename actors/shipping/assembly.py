@@ -10,7 +10,7 @@ import msgspec
 
 from actors.domain.order_events import OrderEvents
 from actors.shipping.carrier import Carrier
-from actors.shipping.courier import Courier
+from actors.shipping.courier import Courier, Handler
 from actors.shipping.depot import Depot
 from actors.shipping.service import ShippingService, order_of
 from actors.shipping.shipments import AskedShipments, Ship, ShippingDesk
@@ -59,17 +59,19 @@ class Shipping:
         self.desk: ActorRef[Ship] = ActorRef("shipping-desk", mailbox_max)
         self._current: ShippingDesk | None = None
         self.shipments = AskedShipments(self.desk)
-        self.messages = MessageService(
-            QUEUE,
-            {"payment-captured": Route(ShippingService(order_events, carrier).prepare, hold_s)},
-            key=order_of,
-            around=around,
-        )
-        self.erase = carrier.erase
+        prepare: Handler = ShippingService(order_events, carrier).prepare
         self._courier: Courier | None = None
         if auto_ship_s is not None:
             assert isinstance(carrier, Depot), "only the built-in carrier reports by itself"
             self._courier = Courier(carrier, self.shipments, auto_ship_s, around.host.clock)
+            prepare = self._courier.after(prepare)
+        self.messages = MessageService(
+            QUEUE,
+            {"payment-captured": Route(prepare, hold_s)},
+            key=order_of,
+            around=around,
+        )
+        self.erase = carrier.erase
 
     def spec(self) -> SupervisorSpec:
         """Return the service's subtree: messages, desk, and the courier, who asks the desk."""

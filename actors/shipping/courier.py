@@ -5,20 +5,27 @@ follow from the parcel, so asking twice is the same request. All it knows is in 
 a crash between the answer and the note means that it asks again, and is told the original.
 """
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 
 from actors.domain.shipments import Shipments
 from actors.shipping.depot import CARRIER, Depot
 from actors.shipping.depot_books import ParcelEntry, Report
+from actors.shipping.service import order_of
 from runtime.child import ChildContext
 from runtime.errors import Rejection, Unavailable
 from runtime.host import Clock, Ids
+from runtime.inbox import Claim
+from runtime.message import Message
 
 SHIPPED = "shipped"
 NOT_YET = ("not-found", "not-prepared")
 AGAIN_S_MIN = 0.01
 AGAIN_S_MAX = 30.0
 LOOK_S_MAX = 30.0
+
+Handler = Callable[[Message, Claim], Awaitable[None]]
 
 
 class Courier:
@@ -42,18 +49,37 @@ class Courier:
         self._shipments = shipments
         self._delay_ms = int(auto_ship_s * 1000)
         self._batch_max = batch_max
+        self._in_hand: dict[str, None] = {}
+        self._woken = anyio.Event()
+
+    def after(self, handler: Handler) -> Handler:
+        """Have ``handler``, which packs an order's parcel, end before that parcel is reported.
+
+        A report that comes while the service is still at it can only be refused.
+        """
+
+        async def handle(message: Message, claim: Claim) -> None:
+            order_id = order_of(message)
+            self._in_hand[order_id] = None
+            try:
+                await handler(message, claim)
+            finally:
+                self._in_hand.pop(order_id, None)
+                self._woken.set()
+
+        return handle
 
     async def run(self, context: ChildContext) -> None:
         """Report what is due until told to stop; begins with what a crash has left."""
         context.started()
         while not context.stopping.is_set():
-            packed = self._depot.packed
+            woken = self._woken = anyio.Event()
             try:
                 pause_s = await self._look()
             except Unavailable:
                 pause_s = AGAIN_S_MAX  # our own books cannot be read or written now
             if pause_s > 0:
-                await _first_of(context.stopping, packed, within_s=pause_s)
+                await _first_of(context.stopping, woken, within_s=pause_s)
 
     async def _look(self) -> float:
         """Report what is due; return how long nothing can become due but by a new parcel.
@@ -61,17 +87,23 @@ class Courier:
         Point of no return of a report: `Shipments.shipped` answers. Before it nothing has happened;
         between it and the note, the same request is made again and has the same answer.
         """
-        due = await self._depot.unreported(self._delay_ms, self._batch_max)
-        if due:
-            reports: list[Report] = []
+        limit = self._batch_max + len(self._in_hand)
+        agenda = await self._depot.agenda(self._delay_ms, limit)
+        ready = [entry for entry in agenda.due if entry.order_id not in self._in_hand]
+        reports: list[Report] = []
+        if ready:
             async with anyio.create_task_group() as tasks:
-                for entry in due:
+                for entry in ready[: self._batch_max]:
                     tasks.start_soon(self._report, entry, reports)
             await self._depot.note(reports)
-            return 0
-        next_due_s = await self._depot.next_due_s(self._delay_ms)
+            if len(agenda.due) == limit:
+                return 0
+        next_ms = [report.retry_at_ms for report in reports if report.ended is None]
+        if agenda.next_ms is not None:
+            next_ms.append(agenda.next_ms)
         # A millisecond more: woken too early, one would find nothing.
-        return LOOK_S_MAX if next_due_s is None else min(next_due_s + 0.001, LOOK_S_MAX)
+        rests = [at_ms / 1000 - self._clock.wall() + 0.001 for at_ms in next_ms]
+        return max(0.0, min([*rests, LOOK_S_MAX]))
 
     async def _report(self, entry: ParcelEntry, reports: list[Report]) -> None:
         correlation_id = Ids.derived("req", entry.parcel_id, SHIPPED)

@@ -6,7 +6,7 @@ reported as shipped is the carrier's own knowledge, and so is noted here too.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -81,13 +81,20 @@ class Report(msgspec.Struct, frozen=True):
     retry_at_ms: int = 0
 
 
+class Agenda(msgspec.Struct, frozen=True):
+    """The reports that are due, oldest parcel first, and when (Unix time) another one will be."""
+
+    due: list[ParcelEntry]
+    next_ms: int | None
+
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _ADDRESS = msgspec.json.Decoder(Address)
 _ITEMS = msgspec.json.Decoder(tuple[Line, ...])
 
 
-def pack(tx: Transaction, packing: Packing, now_ms: int, announce: Callable[[], None]) -> str:
-    """Return the id of the key's parcel, made now if it is new; ``announce`` follows the commit.
+def pack(tx: Transaction, packing: Packing, now_ms: int) -> str:
+    """Return the id of the key's parcel, made now if it is new.
 
     `Unprocessable` (carrier-key-conflict) where the key's parcel has other contents.
     """
@@ -107,7 +114,6 @@ def pack(tx: Transaction, packing: Packing, now_ms: int, announce: Callable[[], 
         " VALUES (?, ?, ?, ?, ?, ?)",
         (parcel_id, packing.key, *contents, now_ms),
     )
-    tx.on_commit(announce)
     return parcel_id
 
 
@@ -138,25 +144,20 @@ def parcel_of(connection: sqlite3.Connection, key: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def unreported(
-    connection: sqlite3.Connection, now_ms: int, delay_ms: int, limit: int
-) -> list[ParcelEntry]:
-    """Return parcels packed ``delay_ms`` ago or longer whose report is due, oldest first."""
+def agenda(connection: sqlite3.Connection, now_ms: int, delay_ms: int, limit: int) -> Agenda:
+    """Return which parcels, packed ``delay_ms`` ago or longer, are to be reported now."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM parcels WHERE report IS NULL"  # noqa: S608
         " AND prepared_at_ms <= ? AND retry_at_ms <= ? ORDER BY prepared_at_ms, sequence LIMIT ?",
         (now_ms - delay_ms, now_ms, limit),
     )
-    return [_entry(*row) for row in rows]
-
-
-def next_due_ms(connection: sqlite3.Connection, delay_ms: int) -> int | None:
-    """Return when (Unix time) the next report is due, or None where all are made."""
-    (due_ms,) = connection.execute(
-        "SELECT min(max(prepared_at_ms + ?, retry_at_ms)) FROM parcels WHERE report IS NULL",
-        (delay_ms,),
+    due = [_entry(*row) for row in rows]
+    (next_ms,) = connection.execute(
+        "SELECT min(max(prepared_at_ms + ?, retry_at_ms)) FROM parcels WHERE report IS NULL"
+        " AND (prepared_at_ms > ? OR retry_at_ms > ?)",
+        (delay_ms, now_ms - delay_ms, now_ms),
     ).fetchone()
-    return None if due_ms is None else int(due_ms)
+    return Agenda(due, next_ms)
 
 
 def _entry(

@@ -1,15 +1,20 @@
 from pathlib import Path
 
 import anyio
+import pytest
 
 from actors.domain.order_events import Recorded
 from actors.domain.shipments import Shipments
-from actors.shipping.courier import Courier
+from actors.shipping.courier import LOOK_S_MAX, Courier
 from actors.shipping.depot import CARRIER, Depot, open_depot
 from runtime.errors import Rejection, Unavailable
 from runtime.host import Host, production_host
+from runtime.inbox import Claim
+from runtime.message import Message
+from tests.actors.shipping.parties import parties_in
 from tests.harness.orders import LINES, SAMPLES, sample_address, sample_event, sample_order
 from tests.harness.running import running
+from tests.harness.waiting import until
 
 SHIPPED = Recorded(sample_event(sample_order(), SAMPLES["shipped"]), replayed=False)
 
@@ -60,11 +65,44 @@ async def test_every_parcel_is_reported_once_with_its_own_number(tmp_path: Path)
         assert len(desk.asked) == 150
 
 
-async def test_a_parcel_packed_meanwhile_wakes_the_courier(tmp_path: Path) -> None:
+async def test_a_parcel_is_reported_only_once_its_handler_has_ended(tmp_path: Path) -> None:
+    async with parties_in(tmp_path) as parties:
+        depot, desk = parties.depot, Desk()
+        courier = Courier(depot, desk, 0, parties.shop.host.clock, batch_max=1)
+        order_id = await parties.shop.place()
+        await parties.shop.capture(order_id)
+        message = await parties.shop.message(order_id, "payment-captured")
+        packed, may_end = anyio.Event(), anyio.Event()
+
+        async def prepare(message: Message, claim: Claim) -> None:
+            await depot.prepare("key-1", order_id, sample_address(), LINES)
+            packed.set()
+            await may_end.wait()
+            raise Unavailable("how it ends makes no difference to the courier")
+
+        async def deliver() -> None:
+            with pytest.raises(Unavailable):
+                await parties.runs.deliver(message, courier.after(prepare))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(deliver)
+            await packed.wait()
+            assert await courier._look() == LOOK_S_MAX
+            assert desk.asked == []
+            await depot.prepare("key-2", "ord_2", sample_address(), LINES)
+            async with running(courier.run):
+                await until(lambda: len(desk.asked) == 1)
+                may_end.set()
+                assert await all_reports(depot) == ["shipped", "shipped"]
+        assert [asked[0] for asked in desk.asked] == ["ord_2", order_id]
+
+
+async def test_one_packed_earlier_is_reported_in_its_time(tmp_path: Path) -> None:
     host, desk = production_host(tmp_path), Desk()
-    async with open_depot(host) as depot, running(Courier(depot, desk, 0.02, host.clock).run):
+    async with open_depot(host) as depot:
         await depot.prepare("key-1", "ord_1", sample_address(), LINES)
-        assert await all_reports(depot) == ["shipped"]
+        async with running(Courier(depot, desk, 0.02, host.clock).run):
+            assert await all_reports(depot) == ["shipped"]
         assert [order_id for order_id, *_ in desk.asked] == ["ord_1"]
 
 
@@ -103,7 +141,7 @@ async def test_a_crash_between_answer_and_note_asks_the_same_again(tmp_path: Pat
     host, desk = production_host(tmp_path), Desk()
     async with open_depot(host) as depot:
         await depot.prepare("key-1", "ord_1", sample_address(), LINES)
-        (entry,) = await depot.unreported(0, 10)
+        (entry,) = (await depot.agenda(0, 10)).due
         await Courier(depot, desk, 0, host.clock)._report(entry, [])
     async with open_depot(host) as depot:
         assert await run_until_reported(depot, desk, host) == ["shipped"]

@@ -4,7 +4,7 @@ import pytest
 
 from actors.domain.values import Money
 from actors.shipping.depot import FILE, open_depot
-from actors.shipping.depot_books import Report
+from actors.shipping.depot_books import Agenda, Report
 from runtime.errors import Unprocessable
 from runtime.host import production_host
 from tests.harness.orders import LINES, sample_address
@@ -62,19 +62,19 @@ async def test_an_erased_address_leaves_the_disk_and_the_parcel_stays(tmp_path: 
 async def test_reports_are_due_once_and_later_ones_do_not_hide_others(tmp_path: Path) -> None:
     host = production_host(tmp_path)
     async with open_depot(host) as depot:
-        assert await depot.next_due_s(0) is None
+        assert await depot.agenda(0, 10) == Agenda([], None)
         for number in range(3):
             await depot.prepare(f"key-{number}", f"ord_{number}", sample_address(), LINES)
-        assert await depot.unreported(60_000, 10) == []
-        assert 0 < (await depot.next_due_s(60_000) or 0) <= 60
-        first, second, third = await depot.unreported(0, 10)
-        later_ms = int(host.clock.wall() * 1000) + 60_000
-        await depot.note(
-            [Report(first.parcel_id, None, later_ms), Report(second.parcel_id, "shipped")]
-        )
-        assert [entry.order_id for entry in await depot.unreported(0, 1)] == [third.order_id]
+        now_ms = int(host.clock.wall() * 1000)
+        later = await depot.agenda(60_000, 10)
+        assert later.due == []
+        assert now_ms < (later.next_ms or 0) <= now_ms + 60_000
+        first, second, third = (await depot.agenda(0, 10)).due
+        note = [Report(first.parcel_id, None, now_ms + 60_000), Report(second.parcel_id, "shipped")]
+        await depot.note(note)
+        assert await depot.agenda(0, 1) == Agenda([third], now_ms + 60_000)
         await depot.note([Report(third.parcel_id, "already-shipped")])
-        assert 59 < (await depot.next_due_s(0) or 0) <= 60
+        assert await depot.agenda(0, 10) == Agenda([], now_ms + 60_000)
         reports = [(entry.report, entry.attempts) for entry in await depot.ledger()]
         assert reports == [(None, 1), ("shipped", 1), ("already-shipped", 1)]
 
