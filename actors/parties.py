@@ -53,5 +53,7 @@ async def built_in_parties(
         yield Parties(
             await stack.enter_async_context(provider) if "payment" in services else None,
             await stack.enter_async_context(depot) if "shipping" in services else None,
-            mailer_for(mail.transport, mail.sender, host) if "notification" in services else None,
+            mailer_for(mail.transport, mail.sender, host, mail.connections_max)
+            if "notification" in services
+            else None,
         )

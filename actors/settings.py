@@ -124,6 +124,9 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sender: Annotated[
         str, Meta(min_length=3, max_length=300, description="one mailbox, as mails are From it")
     ] = "Ordermill <orders@ordermill.invalid>"
+    connections_max: Annotated[
+        int, Meta(ge=1, le=100, description="connections to the mail server at a time")
+    ] = 4
 
 
 class Security(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ from runtime.host import Host
 from runtime.setting import Secret
 
 MAILDIR = "maildir"
+CONNECTIONS_MAX = 4
 SMTP_PORT, SUBMISSION_PORT, SMTPS_PORT = 25, 587, 465  # RFC 5321, RFC 6409, RFC 8314
 _SCHEMES = ("smtp", "smtps")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -95,7 +96,9 @@ class MailServer(msgspec.Struct, frozen=True, kw_only=True):
         return f"MailServer({self})"
 
 
-def mailer_for(transport: Secret, sender: str, host: Host) -> Mailer:
+def mailer_for(
+    transport: Secret, sender: str, host: Host, connections_max: int = CONNECTIONS_MAX
+) -> Mailer:
     """Return the mailer that the settings name; raises `ConfigurationError`."""
     try:
         sender_address(sender)
@@ -113,7 +116,7 @@ def mailer_for(transport: Secret, sender: str, host: Host) -> Mailer:
             f"mail.transport is {server}, and {error.name} is not installed",
             hint="pip install 'ordermill[smtp]' (in a checkout: pip install '.[smtp]')",
         ) from error
-    return Smtp(server, host.clock, sender=sender)
+    return Smtp(server, host.clock, sender=sender, connections_max=connections_max)
 
 
 def _unusable(why: str) -> ConfigurationError:

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import ssl
 import subprocess
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
@@ -25,6 +25,8 @@ class MailServer:
     ``replies``: by command (RCPT, MAIL, DATA), the answers to the next ones; then it says yes.
     ``cut_after_data``: how many mails it takes and then hangs up on, without a word. ``hanging``:
     it takes a mail and never answers. ``account``: user and password that it asks for.
+    ``mails_max``: how many mails it takes on one of the ``connections`` that were made; ``abrupt``:
+    it hangs up on the next one, without a word.
     """
 
     def __init__(self, account: tuple[str, str] | None = None) -> None:
@@ -36,9 +38,12 @@ class MailServer:
         self.greetings: list[str] = []
         self.cut_after_data = 0
         self.hanging = False
+        self.mails_max = 1_000_000
+        self.abrupt = False
+        self.connections = 0
         self.account = account
         self.port = 0
-        self._at: list[tuple[Session, Server]] = []
+        self._taken: Counter[Session] = Counter()
 
     @property
     def url(self) -> str:
@@ -54,9 +59,14 @@ class MailServer:
         return AuthResult(success=given == self.account, handled=False)
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name for it
-        self, _: Server, session: Session, envelope: Envelope, address: str, _o: list[str]
+        self, server: Server, session: Session, envelope: Envelope, address: str, _o: list[str]
     ) -> str:
         """Called by aiosmtpd."""
+        if self._taken[session] >= self.mails_max:
+            if self.abrupt:
+                assert server.transport is not None
+                server.transport.abort()
+            return "421 4.7.0 too many mails on this connection"
         if self.replies["MAIL"]:
             return self.replies["MAIL"].popleft()
         if self.account is not None and not session.authenticated:
@@ -83,6 +93,7 @@ class MailServer:
         message = BytesParser(policy=default).parsebytes(envelope.content)
         assert isinstance(message, EmailMessage)
         assert [message["To"]] == envelope.rcpt_tos
+        self._taken[session] += 1
         self.raw.append(envelope.content)
         self.received.append(message)
         self.senders.append(envelope.mail_from or "")
@@ -119,6 +130,7 @@ async def mail_server(
             loop=asyncio.get_running_loop(),
         )
         sessions.append(made)
+        state.connections += 1
         return made
 
     loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 import socket
 from pathlib import Path
 
+import anyio
 import pytest
 
 from actors.notification.mailer import Mail
@@ -10,7 +11,6 @@ from actors.notification.rfc5322 import message_id
 from actors.notification.smtp import Smtp
 from actors.notification.transport import MailServer as Server
 from runtime.errors import Unavailable, Unprocessable
-from runtime.host import Clock
 from tests.actors.notification.parties import parties_in
 from tests.harness.mail_server import MailServer, certificate, mail_server
 
@@ -29,8 +29,8 @@ class Noon:
         return 1_700_000_000.0
 
 
-def smtp(url: str, clock: Clock | None = None, **limits: float) -> Smtp:
-    return Smtp(Server.parse(url), clock or Noon(), sender=SENDER, **limits)
+def smtp(url: str, *, connections_max: int = 4, **limits: float) -> Smtp:
+    return Smtp(Server.parse(url), Noon(), sender=SENDER, connections_max=connections_max, **limits)
 
 
 def with_account(server: MailServer, password: str = ACCOUNT[1]) -> str:
@@ -174,6 +174,67 @@ async def test_smtps_checks_the_certificate_also_on_this_machine(tmp_path: Path)
             await smtp(url).send("key-1", MAIL)
         await smtp(f"{url}?cafile={trusted}").send("key-1", MAIL)
     assert len(server.received) == 1
+
+
+async def send_many(mailer: Smtp, count: int) -> list[Exception]:
+    failures: list[Exception] = []
+
+    async def send(number: int) -> None:
+        try:
+            await mailer.send(f"key-{number}", MAIL)
+        except (Unavailable, Unprocessable) as failure:
+            failures.append(failure)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(count):
+            tasks.start_soon(send, number)
+    return failures
+
+
+async def test_mails_that_wait_share_the_connections(tmp_path: Path) -> None:
+    context, _ = certificate(tmp_path)
+    async with mail_server(starttls=context, account=ACCOUNT) as server:
+        assert await send_many(smtp(with_account(server), connections_max=3), 30) == []
+        assert server.connections == 3
+        assert {mail["Message-ID"] for mail in server.received} == {
+            message_id(f"key-{number}", SENDER) for number in range(30)
+        }
+        assert len(server.received) == 30
+        assert set(server.encrypted) == {True}
+
+
+@pytest.mark.parametrize("abrupt", [False, True])
+async def test_a_server_that_has_had_enough_of_a_connection_gets_another(abrupt: bool) -> None:
+    async with mail_server() as server:
+        server.mails_max, server.abrupt = 2, abrupt
+        assert await send_many(smtp(server.url, connections_max=1), 10) == []
+        assert server.connections == 5
+        assert len({mail["Message-ID"] for mail in server.received}) == 10
+        assert len(server.received) == 10
+
+
+async def test_what_is_refused_on_a_new_connection_too_is_refused() -> None:
+    async with mail_server() as server:
+        server.mails_max = 0
+        (failure,) = await send_many(smtp(server.url), 1)
+        assert "421 4.7.0" in str(failure)
+
+
+async def test_a_refused_mail_leaves_nothing_to_the_next_one() -> None:
+    async with mail_server() as server:
+        server.replies["RCPT"].append("550 5.1.1 no such user")
+        (failure,) = await send_many(smtp(server.url, connections_max=1), 4)
+        assert isinstance(failure, Unprocessable)
+        assert len(server.received) == 3
+        assert server.connections == 2
+
+
+async def test_a_connection_is_not_kept_for_a_mail_that_may_come() -> None:
+    async with mail_server() as server:
+        mailer = smtp(server.url)
+        await mailer.send("key-1", MAIL)
+        await mailer.send("key-2", MAIL)
+        assert server.connections == 2
 
 
 async def test_a_mail_refused_for_good_is_recorded_and_never_tried_again(tmp_path: Path) -> None:
