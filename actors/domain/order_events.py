@@ -17,6 +17,7 @@ from actors.domain.order import Order
 from actors.domain.values import Address, Customer, Line, PaymentMethod, tidy_free_text
 
 Service = Literal["gateway", "payment", "shipping", "notification"]
+PersonalKind = Literal["customer", "address", "payment"]
 # What AMQP can carry as a short string (255 bytes), with room to spare, in visible ASCII.
 CorrelationId = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}$(?!\n)")]
 _TRACESTATE = r"^[ -~]{1,512}$(?!\n)"
@@ -119,6 +120,13 @@ class Personal(msgspec.Struct, frozen=True, omit_defaults=True):
     payment_token: str | None = None
 
 
+class OrderWith(msgspec.Struct, frozen=True):
+    """An order, and what some of the references stand for that it has in this state."""
+
+    order: Order
+    personal: Personal
+
+
 class OrderSummary(msgspec.Struct, frozen=True):
     """One row of the order list."""
 
@@ -185,6 +193,12 @@ class OrderEvents(Protocol):
         """Read vault entries that this client's service is entitled to; Rejection(forbidden)."""
         ...
 
+    async def order_with(
+        self, order_id: str, *kinds: PersonalKind, at_version: int | None = None
+    ) -> OrderWith:
+        """Do `order`, and then `personal` for what it refers to, at once."""
+        ...
+
     async def orders(self, query: OrderQuery) -> list[OrderSummary]:
         """Return at most ``limit`` rows of the order list."""
         ...
@@ -192,6 +206,17 @@ class OrderEvents(Protocol):
     async def refunds_due(self) -> list[str]:
         """Return the orders whose refund obligation is open, oldest first."""
         ...
+
+
+def reference(order: Order, kind: PersonalKind) -> str:
+    """Return what the order refers to as its customer, its address or its means of payment."""
+    match kind:
+        case "customer":
+            return order.customer_ref
+        case "address":
+            return order.address_ref
+        case "payment":
+            return order.payment.ref
 
 
 def payment_method(ref: str, details: PaymentDetails) -> PaymentMethod:

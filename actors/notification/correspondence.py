@@ -59,12 +59,12 @@ class LinkWriter(Actor[Wanted]):
         state = await self._database.read(partial(mails.state_of, key=mail.key))
         if state in ("sent", "skipped"):
             return
-        order = await self._order_events.order(mail.order_id)
-        personal = await self._order_events.personal(order.id, order.customer_ref)
-        if personal.customer is None or await self._note(mail, "sending", now_s):
+        found = await self._order_events.order_with(mail.order_id, "customer")
+        customer = found.personal.customer
+        if customer is None or await self._note(mail, "sending", now_s):
             return
-        name, email = personal.customer.name, personal.customer.email
-        letter = self._letters.letter(LINK, order, name, email, url=message.url)
+        name, email = customer.name, customer.email
+        letter = self._letters.letter(LINK, found.order, name, email, url=message.url)
         await self._mailer.send(mail.key, letter, again=state is not None)
         if await self._note(mail, "sent", now_s):
             await self._mailer.erase(mail.key)  # the order was erased while we were sending

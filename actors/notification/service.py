@@ -16,7 +16,7 @@ import msgspec
 
 from actors.domain.events import decode_message
 from actors.domain.order import Order
-from actors.domain.order_events import OrderEvents
+from actors.domain.order_events import OrderEvents, OrderWith
 from actors.domain.values import Customer
 from actors.notification import mails
 from actors.notification.letters import TEMPLATES, Letters, skip_reason
@@ -94,16 +94,16 @@ class NotificationService:
             return
         mail, event_type = mail_of(message), MessageType.parse(message.type).name
         try:
-            order = await self._order_then(message, event_type)
+            found = await self._order_then(message, event_type)
         except Unprocessable as refusal:
             await self._note(mail, "skipped", refusal.reason)
             raise
+        order, customer = found.order, found.personal.customer
         reason = skip_reason(order, event_type)
         if reason is not None:
             self._at_end(claim, mail, "skipped", reason)
             return
-        customer = None if begun.erased else await self._customer(order)
-        if customer is None:
+        if customer is None or begun.erased:
             await self._mailer.erase(mail.key)  # an earlier attempt may have sent it
             self._at_end(claim, mail, "skipped", ERASED)
             return
@@ -133,26 +133,22 @@ class NotificationService:
             await self._note(mail, "skipped", refusal.reason)
             raise
 
-    async def _order_then(self, message: Message, event_type: str) -> Order:
-        """Return the order as of the message's event, which must be in the log as it says."""
+    async def _order_then(self, message: Message, event_type: str) -> OrderWith:
+        """Return order and customer as of the message's event, which is in the log as it says."""
         event = decode_message(message.body)
         try:
-            order = await self._order_events.order(event.order_id, at_version=event.version)
+            found = await self._order_events.order_with(
+                event.order_id, "customer", at_version=event.version
+            )
         except Rejection as refusal:
             raise Unavailable(f"{event.order_id}: not readable: {refusal.code}") from refusal
+        order = found.order
         if order.version < event.version:
             raise Unavailable(f"{event.order_id} is not at version {event.version} yet")
         happening = order.happened.get(event_type)
         if happening is None or happening.event_id != message.message_id:
             raise Unprocessable("not-in-the-log", f"{message.message_id} is not what was logged")
-        return order
-
-    async def _customer(self, order: Order) -> Customer | None:
-        try:
-            personal = await self._order_events.personal(order.id, order.customer_ref)
-        except Rejection as refusal:
-            raise Unavailable(f"{order.id}: no customer: {refusal.code}") from refusal
-        return personal.customer
+        return found
 
     def _at_end(self, claim: Claim, mail: MailId, state: State, reason: str = "") -> None:
         now_ms = self._now_ms()

@@ -18,10 +18,13 @@ from actors.domain.order_events import (
     Intent,
     OrderQuery,
     OrderSummary,
+    OrderWith,
     Personal,
+    PersonalKind,
     Receipt,
     Recorded,
     Service,
+    reference,
 )
 from actors.order_events import order_list, vault
 from actors.order_events.deciding import COMMANDERS, Append, Execute, Replay, Request
@@ -144,6 +147,14 @@ class LocalOrderEvents:
         return await self._database.read(
             lambda connection: vault.read(connection, order_id, refs, self._service)
         )
+
+    async def order_with(
+        self, order_id: str, *kinds: PersonalKind, at_version: int | None = None
+    ) -> OrderWith:
+        """Return the order, and the vault's entries that it refers to then."""
+        order = await self.order(order_id, at_version=at_version)
+        refs = [reference(order, kind) for kind in kinds]
+        return OrderWith(order, await self.personal(order_id, *refs))
 
     async def orders(self, query: OrderQuery) -> list[OrderSummary]:
         """Return at most ``limit`` (100 at most) rows of the order list."""

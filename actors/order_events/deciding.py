@@ -31,6 +31,7 @@ from actors.domain.order_events import (
     Command,
     Intent,
     Personal,
+    PersonalKind,
     PlaceOrder,
     Receipt,
     Recorded,
@@ -192,7 +193,7 @@ def _body(command: Command, fresh: Fresh, number: int) -> Body:
 
 
 def _fill_vault(log: Log, tx: Transaction, order_id: str, command: Command, fresh: Fresh) -> None:
-    def keep(ref: str, kind: vault.Kind, personal: Personal) -> None:
+    def keep(ref: str, kind: PersonalKind, personal: Personal) -> None:
         vault.keep(tx, order_id, ref, kind, personal)
         tx.on_commit(partial(log.on_kept, order_id, ref, Kept(kind, personal)))
 

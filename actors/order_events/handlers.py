@@ -22,7 +22,7 @@ from actors.domain.order_events import (
     UpdatePayment,
     UpdateShippingAddress,
 )
-from actors.order_events.parameters import moment, number, order_query, seconds
+from actors.order_events.parameters import kinds, moment, number, order_query, seconds
 from actors.order_events.problems import InvalidBody, pointer_of
 from actors.order_events.wire import (
     REPLAYED_HEADER,
@@ -155,6 +155,11 @@ class Api:
     async def personal(self, caller: Client, order_id: str) -> Response:
         """Show what the vault references ``ref`` stand for, one or more."""
         return _json(await caller.personal(order_id, *(request.args.getlist("ref") or ("",))))
+
+    async def order_with(self, caller: Client, order_id: str) -> Response:
+        """Show the order, as it is or was ``at``, and what it refers to as each ``kind``."""
+        at_version, _ = moment()
+        return _json(await caller.order_with(order_id, *kinds(), at_version=at_version))
 
     async def erase(self, caller: Client, order_id: str) -> Response:
         """Erase the personal data of a settled order: 204."""

@@ -21,7 +21,9 @@ from actors.domain.order_events import (
     Intent,
     OrderQuery,
     OrderSummary,
+    OrderWith,
     Personal,
+    PersonalKind,
     PlaceOrder,
     Receipt,
     Recorded,
@@ -126,6 +128,13 @@ class HttpOrderEvents:
         """Read vault entries; Rejection ``forbidden`` or ``not-found``."""
         path = f"{_one(order_id)}/personal"
         return await self._call("GET", path, Personal, params={"ref": refs})
+
+    async def order_with(
+        self, order_id: str, *kinds: PersonalKind, at_version: int | None = None
+    ) -> OrderWith:
+        """Read an order and what it refers to; see `OrderEvents.order_with`."""
+        params: Params = {"kind": kinds, **_given({"at_version": at_version})}
+        return await self._call("GET", f"{_one(order_id)}/with", OrderWith, params=params)
 
     async def orders(self, query: OrderQuery) -> list[OrderSummary]:
         """Return at most ``limit`` rows of the order list."""

@@ -14,14 +14,13 @@ from collections.abc import Sequence
 import msgspec
 
 from actors.domain.order import Order
-from actors.domain.order_events import Personal
-from actors.order_events.vault import Kind
+from actors.domain.order_events import Personal, PersonalKind
 
 
 class Kept(msgspec.Struct, frozen=True):
     """One entry of the vault, and of which kind it is."""
 
-    kind: Kind
+    kind: PersonalKind
     personal: Personal
 
 

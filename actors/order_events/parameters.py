@@ -1,9 +1,10 @@
 """Query parameters of the internal API, read strictly: a wrong one is refused and named."""
 
+import msgspec
 from quart import request
 
 from actors.domain.event_json import unix_ms
-from actors.domain.order_events import OrderQuery
+from actors.domain.order_events import OrderQuery, PersonalKind
 from runtime.errors import Rejection, Unprocessable
 
 _NUMBER_MAX = 2**53
@@ -56,6 +57,14 @@ def moment() -> tuple[int | None, int | None]:
         return at_version, unix_ms(text)
     except Unprocessable as error:
         raise _invalid("at", "a version, or a time as in RFC 3339") from error
+
+
+def kinds() -> tuple[PersonalKind, ...]:
+    """Return which personal data are asked for."""
+    try:
+        return msgspec.convert(tuple(request.args.getlist("kind")), tuple[PersonalKind, ...])
+    except msgspec.ValidationError as error:
+        raise _invalid("kind", "customer, address or payment") from error
 
 
 def order_query() -> OrderQuery:

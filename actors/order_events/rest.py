@@ -35,6 +35,7 @@ ROUTES: tuple[tuple[str, str, _Handler, tuple[Service, ...]], ...] = (
     ("GET", _ONE, Api.order, EVERYBODY),
     ("GET", f"{_ONE}/events", Api.events, EVERYBODY),
     ("GET", f"{_ONE}/personal", Api.personal, EVERYBODY),
+    ("GET", f"{_ONE}/with", Api.order_with, EVERYBODY),
     ("POST", f"{_ONE}/erasure", Api.erase, GATEWAY),
     ("GET", "/internal/v1/orders", Api.orders, EVERYBODY),
     ("GET", "/internal/v1/events", Api.all_events, GATEWAY),

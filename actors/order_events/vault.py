@@ -8,17 +8,14 @@ of the order list: it lives and dies with the row.
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import msgspec
 
-from actors.domain.order_events import Personal, Service
+from actors.domain.order_events import Personal, PersonalKind, Service
 from actors.domain.values import Address, Customer
 from runtime.errors import Rejection
 from runtime.staged import Statement
 from runtime.transaction import Transaction
-
-Kind = Literal["customer", "address", "payment"]
 
 SCHEMA = """
 CREATE TABLE vault (
@@ -33,7 +30,7 @@ CREATE INDEX vault_email ON vault (email, order_id) WHERE email IS NOT NULL;
 """
 
 # Who may read what: each service has only what its own work needs.
-ENTITLED: dict[Service, tuple[Kind, ...]] = {
+ENTITLED: dict[Service, tuple[PersonalKind, ...]] = {
     "gateway": ("customer", "address"),
     "payment": ("payment",),
     "shipping": ("address",),
@@ -46,7 +43,7 @@ _KEEP = Statement(
 )
 
 
-def keep(tx: Transaction, order_id: str, ref: str, kind: Kind, personal: Personal) -> None:
+def keep(tx: Transaction, order_id: str, ref: str, kind: PersonalKind, personal: Personal) -> None:
     """Store what ``ref`` stands for: who ordered, an address, or the provider's token of a card.
 
     Of a card, brand and last four are in the event.
@@ -98,7 +95,7 @@ def _entry(connection: sqlite3.Connection, order_id: str, ref: str, service: Ser
     return Personal(payment_token=data.decode())
 
 
-def require_entitled(service: Service, kind: Kind) -> None:
+def require_entitled(service: Service, kind: PersonalKind) -> None:
     """Raise Rejection(forbidden) where the service has no need of this kind of personal data."""
     if kind not in ENTITLED[service]:
         message = f"The {service} service may not read this kind of personal data."

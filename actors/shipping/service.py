@@ -97,13 +97,12 @@ class ShippingService:
         key finds the same parcel.
         """
         try:
-            order = await self._order_events.order(order_id, at_version=version)
-            personal = await self._order_events.personal(order_id, order.address_ref)
+            found = await self._order_events.order_with(order_id, "address", at_version=version)
         except Rejection as refusal:
             raise Unavailable(f"{order_id}: not readable: {refusal.code}") from refusal
-        address = _present(personal.address, order_id, version)
+        address = _present(found.personal.address, order_id, version)
         key = Ids.derived("pack", order_id)
-        parcel = await self._carrier.prepare(key, order_id, address, order.items)
+        parcel = await self._carrier.prepare(key, order_id, address, found.order.items)
         return Packed(parcel.parcel_id, version)
 
     async def _append_prepared(self, order_id: str, packed: Packed, message: Message) -> None:

@@ -6,6 +6,7 @@ from actors.domain.order import fold_all
 from actors.domain.order_events import (
     CancelOrder,
     OrderQuery,
+    OrderWith,
     Personal,
     Service,
     UpdateShippingAddress,
@@ -89,6 +90,33 @@ async def test_several_references_are_read_at_once_or_not_at_all(clients: Client
     assert whole == Personal(Customer("Ada Lovelace", "ada@example.org"), sample_address())
     refusal = await refused(read(order.id, order.customer_ref, order.payment.ref))
     assert refusal.code == "forbidden"
+
+
+async def test_an_order_and_what_it_refers_to_are_read_at_once(clients: Clients) -> None:
+    order = await placed(clients)
+    gateway, shipping = clients("gateway"), clients("shipping")
+    moved = UpdateShippingAddress(order.id, sample_address("Elsewhere 1"))
+    now = (await gateway.execute(moved, sample_intent())).order
+    for state, at_version in ((order, 1), (now, 2), (now, None)):
+        found = await shipping.order_with(order.id, "address", at_version=at_version)
+        assert found == OrderWith(state, await shipping.personal(order.id, state.address_ref))
+        assert found.personal.address is not None
+    refs = order.customer_ref, now.address_ref
+    both = await gateway.order_with(order.id, "customer", "address")
+    assert both == OrderWith(now, await gateway.personal(order.id, *refs))
+    paying = await clients("payment").order_with(order.id, "payment")
+    assert paying.personal == Personal(payment_token="pm_card_visa")
+    assert (await shipping.order_with(order.id)) == OrderWith(now, Personal())
+
+
+async def test_an_order_with_what_is_not_for_the_service_is_not_read(clients: Clients) -> None:
+    order = await placed(clients)
+    refusal = await refused(clients("shipping").order_with(order.id, "address", "customer"))
+    assert (refusal.code, refusal.status_hint) == ("forbidden", 403)
+    for at_version in (None, 9):
+        missing = order.id if at_version else "ord_none"
+        asked = clients("shipping").order_with(missing, "address", at_version=at_version)
+        assert (await refused(asked)).code == "not-found"
 
 
 async def test_a_reference_is_good_for_its_own_order_only(clients: Clients) -> None:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from actors.domain.events import PaymentAuthFailed
-from actors.domain.order_events import CancelOrder, Personal
+from actors.domain.order_events import CancelOrder, OrderWith, Personal
 from actors.notification.letters import TEMPLATES
 from actors.notification.mailer import Mail
 from runtime.errors import Unavailable, Unprocessable
@@ -58,7 +58,7 @@ async def test_dying_at_any_step_leaves_one_mail_in_the_end(
             assert [entry.state for entry in await parties.entries(order_id)] == ["sent"]
             if died <= at:
                 break
-        assert wire.calls == ["order", "personal", "send"]
+        assert wire.calls == ["order_with", "send"]
         assert died == 2 * len(wire.calls)
 
 
@@ -213,10 +213,9 @@ async def test_an_erased_customer_is_a_recorded_skip(tmp_path: Path) -> None:
         message = await parties.shop.message(order_id, "order-created")
 
         class Erased:
-            order = parties.shop.notification.order
-
-            async def personal(self, _order_id: str, *_refs: str) -> Personal:
-                return Personal()
+            async def order_with(self, order_id: str, _kind: str, at_version: int) -> OrderWith:
+                order = await parties.shop.notification.order(order_id, at_version=at_version)
+                return OrderWith(order, Personal())
 
         service = parties.service()
         service._order_events = Erased()  # type: ignore[assignment]

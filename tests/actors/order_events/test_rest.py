@@ -290,6 +290,17 @@ async def test_unknown_paths_and_methods_are_problems_too(http: Http) -> None:
     assert (response.status_code, (await _problem(response))["code"]) == (405, "method-not-allowed")
 
 
+async def test_only_kinds_of_personal_data_that_there_are_may_be_asked_for(
+    http: Http, parts: OrderEventsParts
+) -> None:
+    order = await _placed(parts)
+    path = f"/internal/v1/orders/{order.id}/with"
+    response = await http.get(f"{path}?kind=address&kind=shoes", headers=_headers())
+    problem = await _problem(response)
+    assert (response.status_code, problem["code"]) == (422, "validation-failed")
+    assert problem["details"] == {"parameter": "kind"}
+
+
 async def test_a_bug_is_an_internal_error_without_details(
     http: Http, parts: OrderEventsParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
