@@ -140,7 +140,8 @@ for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "CREATE 
 try:
     connection.execute("INSERT INTO t VALUES (1)")
 except sqlite3.OperationalError as error:
-    print(error.sqlite_errorname, connection.execute("SELECT count(*) FROM t").fetchone())
+    count = connection.execute("SELECT count(*) FROM t").fetchone()
+    print(error.sqlite_errorname, count, flush=True)
 os._exit(0)
 """
 
