@@ -24,8 +24,7 @@ from actors.domain.events import (
     PaymentAuthInProgress,
     PaymentCaptured,
 )
-from actors.domain.order import Order
-from actors.domain.order_events import OrderEvents, Recorded
+from actors.domain.order_events import OrderEvents, OrderWith, Recorded
 from actors.domain.values import Money
 from actors.payment.calls import Calls, Desk
 from actors.payment.journal import Call, CallKind
@@ -38,12 +37,15 @@ OVERTAKEN = Declined("order-cancelled")
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """What one attempt is about: fixed by the stream up to its lock, so always the same."""
+    """What one attempt is about: fixed by the stream up to its lock, so always the same.
+
+    ``token`` is None once the order was erased.
+    """
 
     order_id: str
     number: int
     amount: Money
-    payment_ref: str
+    token: str | None
     version: int
 
 
@@ -80,9 +82,10 @@ class Charges:
             raise
 
     async def _charge(self, lock: Recorded, correlation_id: str) -> None:
-        order = await self._orders.order(lock.event.order_id, at_version=lock.event.version)
-        attempt = _attempt(order)
-        calls = await self._desk.calls(order.id, resumed=lock.replayed)
+        event = lock.event
+        found = await self._orders.order_with(event.order_id, "payment", at_version=event.version)
+        attempt = _attempt(found)
+        calls = await self._desk.calls(event.order_id, resumed=lock.replayed)
         outcome = await self._take(attempt, calls)
         async with calls.written_down():
             await self._state(attempt, outcome, correlation_id)
@@ -109,10 +112,9 @@ class Charges:
         A request that is still on its way from a dead run may then reserve money that nobody
         captures; the reservation lapses by itself.
         """
-        details = await self._orders.personal(attempt.order_id, attempt.payment_ref)
         if await self._cancelled(attempt):
             return OVERTAKEN
-        token = details.payment_token
+        token = attempt.token
         if token is None:
             raise Unprocessable("erased", "the card's token is no longer in the vault")
         call = _call(calls, attempt, "authorise")
@@ -179,9 +181,10 @@ class Charges:
         )
 
 
-def _attempt(order: Order) -> Attempt:
+def _attempt(found: OrderWith) -> Attempt:
+    order, token = found.order, found.personal.payment_token
     assert order.attempt is not None, f"{order.id} has no attempt at version {order.version}"
-    return Attempt(order.id, order.attempt, order.total, order.payment.ref, order.version)
+    return Attempt(order.id, order.attempt, order.total, token, order.version)
 
 
 def _call(calls: Calls, attempt: Attempt, kind: CallKind) -> Call:

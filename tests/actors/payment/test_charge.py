@@ -17,8 +17,7 @@ SIDES: tuple[Side, ...] = ("before", "after")
 
 STEPS = [
     "append PaymentAuthInProgress",
-    "order at version",
-    "personal",
+    "order with payment",
     "order",
     "journal",
     "authorise",
@@ -237,7 +236,9 @@ async def test_no_charge_is_lost_or_doubled_wherever_an_answer_is_lost(
 async def test_a_cancellation_before_the_call_prevents_it(tmp_path: Path) -> None:
     async with payment_world(tmp_path) as world:
         order_id = await world.place()
-        script = Script({(STEPS.index("personal"), "after"): lambda: world.cancel(order_id)})
+        script = Script(
+            {(STEPS.index("order with payment"), "after"): lambda: world.cancel(order_id)}
+        )
         assert await world.deliver(order_id, script=script) == "done"
         assert await world.failure(order_id) == "order-cancelled"
         assert await world.sandbox.requests() == []

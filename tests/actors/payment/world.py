@@ -16,7 +16,13 @@ import anyio
 
 from actors.domain.events import Body, encode_body, encode_message
 from actors.domain.order import Order
-from actors.domain.order_events import CancelOrder, OrderEvents, Personal, Recorded
+from actors.domain.order_events import (
+    CancelOrder,
+    OrderEvents,
+    OrderWith,
+    PersonalKind,
+    Recorded,
+)
 from actors.domain.values import Money
 from actors.order_events.parts import OrderEventsParts
 from actors.payment import journal
@@ -145,8 +151,13 @@ class ScriptedOrders:
             name, lambda: self._orders.order(order_id, at_version=at_version, at_ms=at_ms)
         )
 
-    async def personal(self, order_id: str, *refs: str) -> Personal:
-        return await self._script.call("personal", lambda: self._orders.personal(order_id, *refs))
+    async def order_with(
+        self, order_id: str, *kinds: PersonalKind, at_version: int | None = None
+    ) -> OrderWith:
+        return await self._script.call(
+            f"order with {' '.join(kinds)}",
+            lambda: self._orders.order_with(order_id, *kinds, at_version=at_version),
+        )
 
     async def refunds_due(self) -> list[str]:
         return await self._orders.refunds_due()
