@@ -182,7 +182,7 @@ def _answered(world: SimulatedWorld, dead: Sequence[str]) -> bool:
     asking = [
         command.name.partition("-")[0]
         for command in commands(world.shop.history)
-        if command.kind == "ship" and not command.definite
+        if command.kind == "ship" and command.open
     ]
     return not set(world.shop.open) - set(asking)
 

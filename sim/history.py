@@ -63,6 +63,11 @@ class Command(msgspec.Struct, frozen=True):
         return tuple(answer for answer in self.answers if 200 <= answer.status < 500)
 
     @property
+    def open(self) -> bool:
+        """Whether the latest answer was not a definite one, or none came: the sender goes on."""
+        return not self.answers or self.answers[-1] not in self.definite
+
+    @property
     def accepted(self) -> Answered | None:
         """The first answer that says yes."""
         return next((answer for answer in self.definite if answer.status < 300), None)

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from runtime.outbox import Relay
+from sim.history import commands
 from sim.mutations.catalogue import MUTATIONS
 from sim.mutations.patching import planted
 from sim.plan import Act, Fault, Order, Plan, World
@@ -113,3 +114,14 @@ def test_what_a_dead_service_leaves_is_not_held_against_the_others(service: str)
     result = run(made)
     assert result.violations == []
     assert "the_outbox_is_empty" in result.cases
+
+
+def test_who_was_told_before_a_service_died_is_not_waited_for_when_he_repeats_it() -> None:
+    world = World(shape="apart", ending="service-stays-dead", dead_service="shipping")
+    asks = Order(number=1, at_s=0.5, items=MUG, acts=(Act(do="ship", again=100),))
+    made = Plan(scenario="everything", seed=3, world=world, orders=(asks,), safety_s=3.0)
+    seen: list[Running] = []
+    assert run(made, attach=seen.append).violations == []
+    (ship,) = [one for one in commands(seen[0].world.shop.history) if one.kind == "ship"]
+    assert ship.definite[0].status == 409
+    assert ship.answers[-1].status == 503
