@@ -78,16 +78,15 @@ def state_read_before_the_lock(patch: Patch) -> None:
 
     async def lock(self: Any, order_id: str, correlation_id: str) -> Any:
         try:
-            seen.setdefault(order_id, await self._orders.order(order_id))
+            seen.setdefault(order_id, await self._orders.order_with(order_id, "payment"))
         except Rejection:
             seen.pop(order_id, None)
         return await original(self, order_id, correlation_id)
 
-    def attempt(order: Any) -> Any:
-        before = seen.get(order.id, order)
-        return charge.Attempt(
-            order.id, order.attempt, order.total, before.payment.ref, order.version
-        )
+    def attempt(found: Any) -> Any:
+        order = found.order
+        token = seen.get(order.id, found).personal.payment_token
+        return charge.Attempt(order.id, order.attempt, order.total, token, order.version)
 
     original = patch.set(Charges, "_lock", lock)
     patch.set(charge, "_attempt", attempt)
