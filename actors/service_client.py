@@ -13,6 +13,7 @@ from importlib.util import find_spec
 
 import httpx
 
+from actors.service_pool import ServicePool
 from runtime import tracing
 
 # Hypercorn closes a connection that was idle for 5 s; we must not be just about to use it then.
@@ -84,12 +85,14 @@ def service_transport(
     A request names the trace that it belongs to. ``tls`` says whom to trust instead of everybody
     that httpx trusts.
     """
-    limits = httpx.Limits(
+    trusted = tls or _tls()
+    pool = ServicePool(
+        ssl_context=trusted,
         max_connections=connections_max,
         max_keepalive_connections=idle_max,
         keepalive_expiry=IDLE_S_MAX,
     )
-    return _Transport(verify=tls or _tls(), trust_env=False, limits=limits)
+    return _Transport(trusted, pool)
 
 
 class _Transport(httpx.AsyncHTTPTransport):
@@ -101,6 +104,10 @@ class _Transport(httpx.AsyncHTTPTransport):
     be looked up is one, too (UnicodeError). And anyio asks a connection for its address that was
     reset as soon as it was made: uvloop has no socket to ask any more.
     """
+
+    def __init__(self, tls: ssl.SSLContext, pool: ServicePool) -> None:
+        super().__init__(verify=tls, trust_env=False)
+        self._pool = pool
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         traceparent = tracing.current()

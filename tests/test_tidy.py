@@ -71,7 +71,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "random": ("runtime.host", "sim", "bench"),
     "uuid": ("runtime.host", "sim", "bench"),
     "socket": ("runtime.host", "runtime.http", "sim", "bench"),
-    "httpcore": ("sim.guard",),
+    "httpcore": ("actors.service_pool", "sim.guard"),
     "secrets": ("runtime.host",),
     # What ordermill is measured against, and what draws the figures: never the product's.
     "eventsourcing": ("bench.rivals",),

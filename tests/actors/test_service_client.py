@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from actors.service_client import ServiceClient, service_transport
+from tests.harness.waiting import until
 
 
 def client_of(url: str, connections_max: int = 4) -> aclosing[ServiceClient]:
@@ -140,3 +141,40 @@ def test_a_connection_that_is_reset_as_soon_as_it_is_made_is_a_failure_to_reach(
         server.shutdown(socket.SHUT_RDWR)
     assert len(failures) == 300
     assert [one for one in failures if not isinstance(one, httpx.TransportError)] == []
+
+
+@pytest.mark.parametrize("uvloop", [False, True], ids=["asyncio", "uvloop"])
+def test_whoever_goes_away_at_whatever_moment_leaves_the_connection_to_others(uvloop: bool) -> None:
+    served: set[asyncio.Task[object] | None] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.add(asyncio.current_task())
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+        served.discard(asyncio.current_task())
+
+    async def leave_and_ask(url: str, askers: int, turns: int) -> None:
+        async with client_of(url, connections_max=1) as http:
+            leaving = [
+                asyncio.ensure_future(http.request("GET", "/left", timeout_s=10))
+                for _ in range(askers)
+            ]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for asking in leaving:
+                asking.cancel()
+            await asyncio.wait(leaving)
+            asked = await http.request("GET", "/asked", timeout_s=3)
+            assert asked.content == b"ok", (askers, turns)
+
+    async def at_every_moment() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            for askers in (1, 3):
+                for turns in range(60):
+                    await leave_and_ask(url, askers, turns)
+                    await until(lambda: not served)
+
+    anyio.run(at_every_moment, backend_options={"use_uvloop": uvloop})
