@@ -47,6 +47,8 @@ class HttpExchange(ASGIHTTPConnection):
         """Have it handled, and send the answer."""
         with self._handling:
             await super().handle_request(request, send)
+        # Its traceback holds the request: else only the collector would free either.
+        request.routing_exception = None
 
 
 class Rule(QuartRule):

@@ -114,7 +114,10 @@ async def decoded(kind: type[T]) -> T:
         refusal = Rejection("validation-failed", message, status_hint=422)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         refusal = Rejection("malformed-json", "The body is not JSON.", status_hint=400)
-    raise refusal
+    try:
+        raise refusal
+    finally:
+        del refusal  # it holds this frame: else only the collector would free either
 
 
 def number(name: str, default: int, most: int = LIMIT_MAX) -> int:

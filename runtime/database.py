@@ -90,7 +90,7 @@ class Database:
         for slot in slots:
             if not slot.told:  # only once a group
                 await slot.wait()
-            failure = slot.failure
+            failure = slot.taken_failure()
             if failure is None:
                 answers.append(cast("T", slot.answer))
             elif isinstance(failure, Exception):

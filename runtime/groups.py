@@ -45,11 +45,20 @@ class Slot(Generic[S, T]):
             await self._waiting
 
     async def result(self) -> T:
-        """Wait until the group is told; return the answer or raise the failure."""
+        """Wait until the group is told; return the answer or raise the failure, once."""
         await self.wait()
-        if self.failure is not None:
-            raise self.failure
-        return cast("T", self.answer)
+        failure = self.taken_failure()
+        if failure is None:
+            return cast("T", self.answer)
+        try:
+            raise failure
+        finally:
+            del failure  # it holds this frame: else only the collector would free either
+
+    def taken_failure(self) -> BaseException | None:
+        """Return the failure and keep it no longer: its traceback's frames hold us."""
+        failure, self.failure = self.failure, None
+        return failure
 
 
 class Group(Generic[S]):

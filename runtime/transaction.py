@@ -127,11 +127,10 @@ def _carry_out(
             transaction = Transaction(connection, staged)
             begun.append(transaction)
             unchanged = connection.total_changes, staged.count
-            failure = _attempt(transaction, slot, connection)
-            if failure is not None:
+            if not _attempt(name, transaction, slot, connection):
                 if (connection.total_changes, staged.count) != unchanged:
                     return False
-                _fail(name, transaction, slot, failure)
+                transaction.undo()
         staged.write()
     except NotTogether:
         return False
@@ -148,30 +147,29 @@ def _carry_out_apart(
         begun.append(transaction)
         connection.execute("SAVEPOINT work")
         slot.failure = None
-        failure = _attempt(transaction, slot, connection)
-        if failure is not None:
+        if not _attempt(name, transaction, slot, connection):
             connection.execute("ROLLBACK TO work")
-            _fail(name, transaction, slot, failure)
+            transaction.undo()
         connection.execute("RELEASE work")
 
 
 def _attempt(
-    transaction: Transaction, slot: Slot[Transaction, Any], connection: sqlite3.Connection
-) -> Exception | None:
-    """Carry out one work; return what it raised. Raises what ended the whole transaction."""
+    name: str,
+    transaction: Transaction,
+    slot: Slot[Transaction, Any],
+    connection: sqlite3.Connection,
+) -> bool:
+    """Carry out one work; False where it raised, which is in its slot then and nowhere else.
+
+    Raises what ended the whole transaction.
+    """
     try:
         slot.answer = slot.work(transaction)
     except Exception as error:
         # After some errors SQLite has rolled back the whole transaction by itself.
         if is_broken(error) or (is_sqlite(error) and not connection.in_transaction):
             raise
-        return error
+        slot.failure = as_failure(name, error)
+        return False
     assert connection.in_transaction, "a work ended the transaction of its whole group"
-    return None
-
-
-def _fail(
-    name: str, transaction: Transaction, slot: Slot[Transaction, Any], failure: Exception
-) -> None:
-    slot.failure = as_failure(name, failure)
-    transaction.undo()
+    return True

@@ -13,9 +13,8 @@ from binascii import b2a_qp
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.parser import BytesParser
-from email.policy import SMTP
-from email.policy import default as DEFAULT  # noqa: N812 - it is a constant
-from email.utils import format_datetime, parseaddr
+from email.policy import SMTP, compat32
+from email.utils import format_datetime, parseaddr, parsedate_to_datetime
 from functools import cache
 
 from actors.domain.correspondence import MailShown
@@ -53,17 +52,22 @@ def _part(subtype: str, text: str) -> bytes:
 
 
 def mail_shown(key: str, data: bytes) -> MailShown:
-    """Read a mail of ours back."""
-    message = BytesParser(policy=DEFAULT).parsebytes(data)
-    assert isinstance(message, EmailMessage), "the policy makes these"
-    body = message.get_body(("plain",))
+    """Read a mail of ours back.
+
+    Its headers are single lines of ASCII, as they stand. The newer policies of the email package
+    make a class for each look at a header, which is nine times as slow.
+    """
+    message = BytesParser(policy=compat32).parsebytes(data)
+    texts = [part for part in message.walk() if part.get_content_type() == "text/plain"]
+    text = texts[0].get_payload(decode=True) if texts else b""
+    assert isinstance(text, bytes), "of one part, decoded"
     date = message["Date"]
     return MailShown(
         key=key,
         to=str(message["To"]),
         subject=str(message["Subject"]),
-        at_ms=int(date.datetime.timestamp() * 1000) if date is not None else 0,
-        text="" if body is None else str(body.get_content()),
+        at_ms=int(parsedate_to_datetime(date).timestamp() * 1000) if date is not None else 0,
+        text=text.decode(),
     )
 
 

@@ -227,7 +227,7 @@ def _refused(
     if refusal.code == "not-found":  # there is no order that the record could belong to
         raise refusal
     idempotency.remember(tx, intent, order_id, refusal, at_ms)
-    return Decision(refusal)
+    return Decision(refusal.with_traceback(None))  # whose frames would hold the whole group
 
 
 def _expect(order: Order | None, expected_version: int | None) -> None:

@@ -101,4 +101,7 @@ def _decode(body: bytes | str) -> ShippedRequest:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         message = "The body cannot be read as JSON in UTF-8."
         refusal = Rejection("malformed-json", message, status_hint=400)
-    raise refusal
+    try:
+        raise refusal
+    finally:
+        del refusal  # it holds this frame: else only the collector would free either
