@@ -67,7 +67,7 @@ def mail_shown(key: str, data: bytes) -> MailShown:
         to=str(message["To"]),
         subject=str(message["Subject"]),
         at_ms=int(parsedate_to_datetime(date).timestamp() * 1000) if date is not None else 0,
-        text=text.decode(),
+        text=text.decode(errors="replace"),
     )
 
 
