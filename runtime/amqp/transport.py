@@ -48,9 +48,10 @@ class JoiningWriter(asyncio.StreamWriter):
         super().write_eof()
 
     def close(self) -> None:
-        """Send what is kept, then close."""
+        """Send what is kept, then close, once: asyncio's TLS forgets what to abort if told twice."""
         self._flush()
-        super().close()
+        if not self.transport.is_closing():
+            super().close()
 
     def _flush(self) -> None:
         if self._joined:

@@ -141,7 +141,7 @@ async def mail_server(
     finally:
         server.close()
         for one in sessions:
-            if one.transport is not None:
+            if one.transport is not None and not one.transport.is_closing():
                 one.transport.abort()
             if one._handler_coroutine is not None:
                 one._handler_coroutine.cancel()

@@ -1,13 +1,21 @@
 """Messages that break aiormq's connection before its user sees them, and what we see instead."""
 
+import asyncio
+import ssl
 import struct
+from contextlib import suppress
+from pathlib import Path
 
 import aiormq
+import anyio
 import pytest
 from pamqp import commands, frame
 from pamqp.header import ContentHeader
+from yarl import URL
 
 from runtime.amqp.frames import FrameReader
+from runtime.amqp.transport import Transport
+from tests.harness.mail_server import certificate
 from tests.harness.peer import Peer, peer_at
 from tests.harness.poison import DELIVERED, POISON, REFUSED_BY_OURS
 from tests.harness.waiting import eventually, until
@@ -71,3 +79,28 @@ async def test_undecodable_properties_arrive_empty_and_everything_else_unchanged
     assert blank.body_size == 4
     assert blank.properties.message_id is None
     assert frames[1:] == [body, good, body]
+
+
+async def test_over_tls_a_cut_needs_no_goodbye_of_the_peer_however_often_it_was_closed(
+    tmp_path: Path,
+) -> None:
+    class Silent(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            transport.pause_reading()
+            connected.append(transport)
+
+    connected: list[asyncio.Transport] = []
+    context, trusted = certificate(tmp_path)
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(Silent, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        transport = Transport(ssl.create_default_context(cafile=trusted))
+        _, writer = await transport.create(URL(f"amqps://localhost:{port}"))
+        writer.close()
+        writer.close()
+        transport.abort()
+        with anyio.fail_after(10), suppress(OSError):
+            await writer.wait_closed()
+        await until(lambda: connected)
+        connected[0].abort()
