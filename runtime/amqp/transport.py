@@ -48,7 +48,7 @@ class JoiningWriter(asyncio.StreamWriter):
         super().write_eof()
 
     def close(self) -> None:
-        """Send what is kept, then close, once: asyncio's TLS forgets what to abort if told twice."""
+        """Send what is kept, then close. Once: told twice, asyncio's TLS can abort no more."""
         self._flush()
         if not self.transport.is_closing():
             super().close()
