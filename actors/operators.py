@@ -105,19 +105,19 @@ async def decoded(kind: type[T]) -> T:
     What is kept of it goes into the audit, so no text of it may hold a card's number.
     """
     raw = await request.get_data(as_text=False)
+    wrong = ""
     try:
         return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        place, own = _PLACE.search(str(error)), _OWN.match(str(error))
-        message = f"The body is not valid at {place[1] if place else '$'}"
-        message = f"{message}: {own[0]}." if own else f"{message}."
-        refusal = Rejection("validation-failed", message, status_hint=422)
+        wrong = str(error)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        refusal = Rejection("malformed-json", "The body is not JSON.", status_hint=400)
-    try:
-        raise refusal
-    finally:
-        del refusal  # it holds this frame: else only the collector would free either
+        pass
+    if not wrong:
+        raise Rejection("malformed-json", "The body is not JSON.", status_hint=400)
+    place, own = _PLACE.search(wrong), _OWN.match(wrong)
+    message = f"The body is not valid at {place[1] if place else '$'}"
+    message = f"{message}: {own[0]}." if own else f"{message}."
+    raise Rejection("validation-failed", message, status_hint=422)
 
 
 def number(name: str, default: int, most: int = LIMIT_MAX) -> int:

@@ -58,17 +58,19 @@ async def read(decoder: msgspec.json.Decoder[T], *, optional: bool = False) -> T
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """Decode a body: ``malformed-json`` where it is not JSON, else ``validation-failed``."""
+    wrong = None
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        refusal = invalid(field_error(str(error)))
+        wrong = field_error(str(error))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    # Out here, where no refusal has the cause that quotes the body, and in no variable: what is
+    # raised holds this frame, and only the collector would free what the frame holds.
+    if wrong is None:
         detail = "The body cannot be read as JSON in UTF-8."
-        refusal = Rejection("malformed-json", detail, status_hint=400)
-    try:
-        raise refusal
-    finally:
-        del refusal  # it holds this frame: else only the collector would free either
+        raise Rejection("malformed-json", detail, status_hint=400)
+    raise invalid(wrong)
 
 
 def field_error(message: str) -> FieldError:

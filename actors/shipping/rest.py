@@ -96,12 +96,11 @@ def _decode(body: bytes | str) -> ShippedRequest:
     try:
         return _REQUEST.decode(body)
     except msgspec.ValidationError:
-        message = "The body must hold `carrier` (1 to 40) and `tracking` (1 to 64 characters)."
-        refusal = Rejection("validation-failed", message, status_hint=422)
+        is_json = True
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        is_json = False
+    if not is_json:
         message = "The body cannot be read as JSON in UTF-8."
-        refusal = Rejection("malformed-json", message, status_hint=400)
-    try:
-        raise refusal
-    finally:
-        del refusal  # it holds this frame: else only the collector would free either
+        raise Rejection("malformed-json", message, status_hint=400)
+    message = "The body must hold `carrier` (1 to 40) and `tracking` (1 to 64 characters)."
+    raise Rejection("validation-failed", message, status_hint=422)
