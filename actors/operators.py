@@ -105,14 +105,14 @@ async def decoded(kind: type[T]) -> T:
     What is kept of it goes into the audit, so no text of it may hold a card's number.
     """
     raw = await request.get_data(as_text=False)
-    wrong = ""
+    wrong = None
     try:
         return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as error:
         wrong = str(error)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
-    if not wrong:
+    if wrong is None:
         raise Rejection("malformed-json", "The body is not JSON.", status_hint=400)
     place, own = _PLACE.search(wrong), _OWN.match(wrong)
     message = f"The body is not valid at {place[1] if place else '$'}"

@@ -11,6 +11,8 @@ from actors.order_events.operating import order_events_operator
 from actors.order_events.parts import OrderEventsParts
 from actors.services import OPERATOR_PREFIX
 from actors.topology import SUBSCRIPTIONS
+from runtime.errors import Rejection
+from tests.harness.freed import left_to_the_collector
 from tests.harness.order_events import order_events_app, order_events_parts
 
 TOKEN = "operator-token-of-the-tests-0001"
@@ -105,10 +107,12 @@ async def test_a_card_number_is_refused_and_gets_nowhere(
 async def test_a_wrong_body_is_told_where_and_not_quoted(
     http: Http, body: bytes, status: int, told: str
 ) -> None:
-    found, text = await posted(http, "/outbox/flush", body)
+    with left_to_the_collector(Rejection) as left:
+        found, text = await posted(http, "/outbox/flush", body)
     assert found == status
     assert told in text
     assert "hunter2" not in text
+    assert left == []
 
 
 async def test_a_reason_that_names_a_person_is_refused_and_not_quoted(http: Http) -> None:

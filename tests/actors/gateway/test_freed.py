@@ -4,15 +4,13 @@ A cycle would hold the request, its body and its whole group of works, and whoev
 that are refused chooses how many there are.
 """
 
-import gc
-
 import pytest
 from quart.ctx import RequestContext
 
 from runtime.errors import Rejection
+from tests.harness.freed import left_to_the_collector
 from tests.harness.gateway import CARD, OPERATOR, PREPARED, World
 
-MADE = (Rejection, RequestContext)
 JSON = {"Content-Type": "application/json"}
 
 
@@ -34,15 +32,9 @@ async def test_a_refused_request_is_freed_without_the_collector(
     placed = await world.place()
     await world.advance(placed.id, *PREPARED)
     target = path.format(order=placed.path)
-    gc.collect()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
+    with left_to_the_collector(Rejection, RequestContext) as left:
         for _ in range(3):
             answer = await world.call(method, target, data=body, headers=JSON | OPERATOR)
             assert answer.status == status, answer.body
         del answer
-        gc.collect()
-        assert [one for one in gc.garbage if isinstance(one, MADE)] == []
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
+    assert left == []

@@ -163,3 +163,11 @@ async def test_the_latest_mails_are_shown_wherever_they_are_newest_first(tmp_pat
     assert [mail.key.partition(".")[0] for mail in shown] == ["ord_3", "ord_2", "ord_1"]
     assert (shown[0].to, shown[0].subject) == (MAIL.to, MAIL.subject)
     assert (shown[0].text, shown[0].at_ms) == ("text\n", int(clock.now * 1000))
+
+
+async def test_a_mail_whose_text_was_damaged_is_shown_all_the_same(tmp_path: Path) -> None:
+    await maildir(tmp_path).send("key-1", MAIL)
+    there = tmp_path / "mail" / "new" / "key-1"
+    there.write_bytes(there.read_bytes().replace(b"\ntext\n", b"\nt=FFxt\n", 1))
+    (shown,) = await maildir(tmp_path).latest(1)
+    assert (shown.subject, shown.text) == ("Hello", "t\ufffdxt\n")

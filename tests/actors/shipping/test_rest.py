@@ -11,6 +11,7 @@ from actors.shipping.rest import ShippedReply, shipping_app
 from runtime.errors import Rejection, Unavailable
 from runtime.host import production_host
 from runtime.telemetry import quiet_telemetry
+from tests.harness.freed import left_to_the_collector
 from tests.harness.orders import SAMPLES, sample_event, sample_order
 
 TOKEN = "a token of the gateway's"
@@ -101,10 +102,13 @@ async def test_a_bad_body_is_refused_and_never_quoted(
     tmp_path: Path, body: bytes, status: int, slug: str
 ) -> None:
     desk = Desk()
-    response = await app_over(desk, tmp_path).test_client().post(PATH, data=body, headers=HEADERS)
+    client = app_over(desk, tmp_path).test_client()
+    with left_to_the_collector(Rejection) as left:
+        response = await client.post(PATH, data=body, headers=HEADERS)
     problem = msgspec.json.decode(await response.get_data())
     assert (response.status_code, desk.asked) == (status, [])
     assert problem["type"] == f"/problems/{slug}"
+    assert left == []
 
 
 async def test_a_refusal_is_a_problem_with_its_details(tmp_path: Path) -> None:
