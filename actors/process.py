@@ -18,7 +18,7 @@ from actors.notification.maildir import FOLDER as MAIL_FOLDER
 from actors.notification.transport import MAILDIR
 from actors.parties import OpenParties, built_in_parties
 from actors.resources import Resources
-from actors.service_client import ServiceClient, service_transport
+from actors.service_client import ServiceClient, ServiceTransport, service_transport
 from actors.services import SERVICES, ServiceName
 from actors.settings import Notification, OrderEventsHttp, Settings, Shipping, url_at
 from actors.system import FILES, System
@@ -134,17 +134,26 @@ async def _neighbours(
     connections_max = settings.stream.clients_max + settings.runtime.mailbox_max
     found: dict[str, Neighbour] = {}
     for name, (key, row) in needed.items():
-        http = ServiceClient(neighbour_url(key, row), service_transport(connections_max))
+        transport = service_transport(connections_max)
+        _gauge(world, transport, name)
+        http = ServiceClient(neighbour_url(key, row), transport)
         await stack.enter_async_context(aclosing(http))
         found[name] = Neighbour(name, http, world.host.clock, world.telemetry)
     return found
+
+
+def _gauge(world: World, transport: ServiceTransport, service: str) -> None:
+    in_use = transport.connections_in_use
+    world.telemetry.gauge("http_client_connections_in_use", in_use, service=service)
 
 
 async def _desks(stack: AsyncExitStack, world: World) -> Callable[[Address], HttpDesks]:
     # Each page that follows the log holds a connection while it waits.
     connections_max = world.settings.stream.clients_max + DESKS_MAX
     # An idle one is closed by the next question; there may be none for long after many at once.
-    http = ServiceClient("", service_transport(connections_max, DESKS_IDLE_MAX))
+    transport = service_transport(connections_max, DESKS_IDLE_MAX)
+    _gauge(world, transport, "operators")
+    http = ServiceClient("", transport)
     await stack.enter_async_context(aclosing(http))
     return partial(
         HttpDesks,

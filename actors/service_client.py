@@ -79,7 +79,7 @@ class ServiceClient:
 
 def service_transport(
     connections_max: int, idle_max: int = IDLE_MAX, tls: ssl.SSLContext | None = None
-) -> httpx.AsyncHTTPTransport:
+) -> "ServiceTransport":
     """Return connections to services: through no proxies of the environment.
 
     A request names the trace that it belongs to. ``tls`` says whom to trust instead of everybody
@@ -92,10 +92,10 @@ def service_transport(
         max_keepalive_connections=idle_max,
         keepalive_expiry=IDLE_S_MAX,
     )
-    return _Transport(trusted, pool)
+    return ServiceTransport(trusted, pool)
 
 
-class _Transport(httpx.AsyncHTTPTransport):
+class ServiceTransport(httpx.AsyncHTTPTransport):
     """httpx's own, where a request names the trace that it belongs to, and a connection that cannot
     be made is a `httpx.ConnectError`, always.
 
@@ -107,9 +107,14 @@ class _Transport(httpx.AsyncHTTPTransport):
 
     def __init__(self, tls: ssl.SSLContext, pool: ServicePool) -> None:
         super().__init__(verify=tls, trust_env=False)
-        self._pool = pool
+        self._pool = self._service_pool = pool
+
+    def connections_in_use(self) -> int:
+        """Return how many connections carry a request now, or are being made for one."""
+        return self._service_pool.in_use
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request, in the trace of who asks; raises `httpx.TransportError`."""
         traceparent = tracing.current()
         if traceparent is not None:
             request.headers[tracing.TRACEPARENT] = traceparent

@@ -16,6 +16,11 @@ class ServicePool(httpcore.AsyncConnectionPool):
     pool until its caller has the answer, or has left.
     """
 
+    @property
+    def in_use(self) -> int:
+        """How many connections carry a request now, or are being made for one."""
+        return sum(not (one.is_idle() or one.is_closed()) for one in self._connections)
+
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send the request; return the answer with its whole content."""
         try:

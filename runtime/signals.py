@@ -35,6 +35,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("http_requests_total", "counter", "Requests answered.", ("method", "route", "status")),
     Metric("http_request_duration_seconds", "histogram", "Time to answer.", ("method", "route")),
     Metric("http_connections", "gauge", "Open connections of clients.", ("service",)),
+    Metric(
+        "http_client_connections_in_use",
+        "gauge",
+        "Connections to other services that carry a request now.",
+        ("service",),
+    ),
     Metric("events_appended_total", "counter", "Events appended to the store.", ("type",)),
     Metric("store_append_duration_seconds", "histogram", "Append asked for to committed."),
     Metric("version_conflicts_total", "counter", "Appends refused for their expected version."),

@@ -138,6 +138,12 @@ class Telemetry:
             + sum(sum(found.counts) for key, found in self._histograms.items() if fits(key))
         )
 
+    def gauges(self, metric: str) -> dict[tuple[str, ...], float]:
+        """Return a gauge's values, by its labels' in the order in which they are declared."""
+        numbers = {key[1]: value for key, value in self._numbers.items() if key[0] == metric}
+        sources = {key[1]: source() for key, source in self._sources.items() if key[0] == metric}
+        return {**numbers, **sources}
+
     def event(self, name: str, level: Level = "info", **fields: object) -> None:
         """Write one log line. Of a declared event only the declared fields are written.
 

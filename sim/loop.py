@@ -20,7 +20,7 @@ import random
 import socket
 import sys
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
 from heapq import heappop, heappush
@@ -28,6 +28,7 @@ from typing import Any
 from weakref import ref
 
 from sim.closing import close_from_inside
+from sim.countdown import Countdowns
 from sim.handles import SimHandle, SimTask
 from sim.incarnation import CURRENT, Incarnation
 from sim.refusals import Nowhere, refuse_tls
@@ -72,7 +73,8 @@ class VirtualLoop(Nowhere):
         self.network: Any = None
         self._bits = scheduler.getrandbits
         self._trace = trace
-        self._steps_max = steps_max
+        self._steps_max = self._calm_until = steps_max
+        self._countdowns = Countdowns()
         self._virtual_s_max = virtual_s_max
         self._now = 0.0
         self._queue: deque[SimHandle] = deque()
@@ -164,7 +166,7 @@ class VirtualLoop(Nowhere):
     def _run(self) -> None:
         """Take the steps. All of a step is in this one loop, because half of a run is its steps."""
         queue, timers, ran = self._queue, self._timers, self._trace.ran
-        take, pick, steps_max = queue.popleft, self._pick, self._steps_max
+        take, pick = queue.popleft, self._pick
         now, steps = self._now, self.steps
         owner: Incarnation | None
         name: int | str
@@ -190,8 +192,8 @@ class VirtualLoop(Nowhere):
                 owner.held.append(handle)  # a frozen one's until it thaws, a dead one's for ever
                 continue
             self.steps = steps = steps + 1
-            if steps > steps_max:
-                raise OutOfSteps(f"{steps_max} steps, at {now:.3f} s")
+            if steps > self._calm_until:
+                self._look(owner)
             ran(name)
             self._now = now = now + STEP_S
             try:
@@ -200,6 +202,18 @@ class VirtualLoop(Nowhere):
                 raise
             except BaseException as error:
                 self._failed(call[0], error)
+
+    def after_steps(self, owner: Incarnation, steps: int, act: Callable[[], object]) -> None:
+        """Do something before that step of ``owner`` which comes after so many, if it lives."""
+        self._countdowns.add(owner, steps, act)
+        self._calm_until = 0
+
+    def _look(self, owner: Incarnation | None) -> None:
+        """See that there are not too many steps, and count this one for whoever waits for it."""
+        if self.steps > self._steps_max:
+            raise OutOfSteps(f"{self._steps_max} steps, at {self._now:.3f} s")
+        if not self._countdowns.step(owner):
+            self._calm_until = self._steps_max
 
     def _failed(self, callback: object, error: BaseException) -> None:
         # Before 3.12 asyncio's streams ask a cancelled connection's task for its exception.

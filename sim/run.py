@@ -24,6 +24,7 @@ from sim.plan import Plan
 from sim.probes.table import hits
 from sim.seed import Seed
 from sim.verdict import evidence_of, judge
+from sim.watch.holdings import APART_S
 from sim.world import SimulatedWorld
 
 LOOK_S = 2.0
@@ -134,7 +135,12 @@ class Running:
         if not self.at_rest:
             self._give_up()
             return
-        self.world.witness.take_census([name for name, node in self.world.nodes.items() if node.up])
+        living = [name for name, node in self.world.nodes.items() if node.up]
+        self.world.witness.take_census(living)
+        if not self.world.shop.open:  # who asks for what a dead service has to do asks for ever
+            self.world.witness.holdings.look(living)
+            await asyncio.sleep(APART_S)
+            self.world.witness.holdings.look(living)
         await read_the_past(self.world, self.dead)
 
     def _operator_goes(self) -> bool:

@@ -141,7 +141,9 @@ class SimulatedWorld:
         return msgspec.structs.replace(self.settings, data_dir=str(host.disk.root))
 
     def _telemetry(self, node: Node) -> Observer:
-        return Observer(self.engine, node.name, self._note_incident, self.log)
+        observer = Observer(self.engine, node.name, self._note_incident, self.log)
+        self.witness.holdings.measured_by(node.name, observer)
+        return observer
 
     def _note_incident(self, node: str, name: str, fields: dict[str, object]) -> None:
         self.incidents.append((self.engine.now, node, name))
@@ -184,6 +186,7 @@ def _settings(plan: Plan) -> Settings:
             tables.setdefault(key, {}).update(bind="0.0.0.0", port=port)  # noqa: S104
         tables["order_events"]["url"] = f"http://order-events:{PORTS['order-events']}"
         tables["shipping"]["url"] = f"http://shipping:{PORTS['shipping']}"
+        tables["notification"]["url"] = f"http://notification:{PORTS['notification']}"
     else:
         tables["http"] = {"bind": "0.0.0.0"}  # noqa: S104
     for name, value in plan.world.settings.items():

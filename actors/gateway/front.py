@@ -69,6 +69,8 @@ class Front:
         self._requests_max = requests_max
         self._sheet = sheet
         self._in_work = {"read": 0, "write": 0}
+        telemetry.gauge("http_requests_in_work", lambda: self._in_work["read"], kind="read")
+        telemetry.gauge("http_requests_in_work", lambda: self._in_work["write"], kind="write")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 400 with the reason, 503 where there is too much to do, or pass it on."""

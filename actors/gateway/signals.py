@@ -9,6 +9,7 @@ METRICS: tuple[Metric, ...] = (
         "Requests with an Idempotency-Key, by result: first, replayed, reused.",
         ("result",),
     ),
+    Metric("http_requests_in_work", "gauge", "Requests in work, by kind: read, write.", ("kind",)),
     Metric("stream_clients", "gauge", "Open streams of server-sent events."),
 )
 

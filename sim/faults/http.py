@@ -1,6 +1,10 @@
-"""What becomes of requests that change something, and of their replies, on one way (``a|b``)."""
+"""What becomes of requests, mostly those that change something, and their replies, on one way.
+
+A way is named ``client|server``.
+"""
 
 import random
+from functools import partial
 from typing import Any
 
 from sim.client import NoAnswer
@@ -8,15 +12,15 @@ from sim.faults import targets
 from sim.faults.kind import Draft, Heal, Kind, Strike
 from sim.incarnation import Incarnation
 from sim.plan import World
-from sim.taps.http import HttpRule, HttpTap, Moment
+from sim.taps.http import Exchange, HttpRule, HttpTap, Moment
 from sim.world import OPERATOR
 
 MAILBOX_MAX = 16
 NO_ORDER = "ord_00000000000000000000000000"
 
 
-def _meddle(strike: Strike, moment: Moment, act: Any) -> Heal:
-    rule = HttpRule(moment, act, strike.chance(), strike.ends())
+def _meddle(strike: Strike, moment: Moment, act: Any, *, reads: bool = False) -> Heal:
+    rule = HttpRule(moment, act, strike.chance(), strike.ends(), reads=reads)
     strike.board.http_rules.append(rule)
     return lambda: strike.board.http_rules.remove(rule)
 
@@ -46,19 +50,29 @@ def reply_lost(strike: Strike) -> Heal | None:
 
 
 def client_gone(strike: Strike) -> Heal | None:
-    """The client is gone ``after_s`` after his request has left: its handler is cut off."""
+    """The client is gone while his request is worked on, ``after_s`` after it has left.
+
+    Or after a number of the server's ``steps``, drawn from that range for each request: then reads
+    are cut off, too, and at any await.
+    """
+    steps = strike.fact("steps", ())
 
     def go(tap: HttpTap, data: bytes) -> None:
         tap.pass_on(data, to_server=True)
-        tap.later(strike.fact("after_s", 0.005), lambda: leave(tap))
+        leave = partial(go_away, tap, tap.exchange)
+        server = tap.wire.server.owner
+        if steps and server is not None:
+            strike.engine.loop.after_steps(server, strike.rng.randrange(*steps), leave)
+        else:
+            tap.later(strike.fact("after_s", 0.005), leave)
 
-    def leave(tap: HttpTap) -> None:
-        if tap.waiting:
-            strike.happened()
+    def go_away(tap: HttpTap, exchange: Exchange | None) -> None:
+        if tap.exchange is exchange and tap.waiting:
+            strike.happened(variety="between two steps" if steps else "")
             tap.deafen()
-            tap.wire.reset()
+            (tap.wire.cut if steps else tap.wire.reset)()
 
-    return _meddle(strike, "request", go)
+    return _meddle(strike, "request", go, reads=bool(steps))
 
 
 def reply_late(strike: Strike) -> Heal | None:
@@ -110,10 +124,15 @@ def _draw_lost(rng: random.Random, world: World) -> Draft:
 
 
 def _draw_gone(rng: random.Random, world: World) -> Draft:
-    facts = {"share": rng.choice((0.2, 1.0)), "after_s": rng.choice((0.002, 0.005, 0.01, 0.05))}
-    return Draft(
-        target=rng.choice(targets.http_paths(world)), for_s=rng.uniform(2, 15), facts=facts
-    )
+    facts: dict[str, Any] = {"share": rng.choice((0.2, 1.0))}
+    customers, *others = targets.http_paths(world)
+    if rng.random() < 0.5:
+        facts["steps"] = 0, rng.choice((20, 60, 200))
+        target = rng.choice(others) if others and rng.random() < 0.2 else customers
+    else:
+        facts["after_s"] = rng.choice((0.002, 0.005, 0.01, 0.05))
+        target = rng.choice((customers, *others))
+    return Draft(target=target, for_s=rng.uniform(2, 15), facts=facts)
 
 
 def _draw_late(rng: random.Random, world: World) -> Draft:

@@ -183,6 +183,13 @@ def nothing_is_left_behind(evidence: Evidence) -> Iterator[str | None]:
             yield f"{life.node}: {life.leaked}" if life.leaked else None
 
 
+def nothing_is_held_for_who_has_left(evidence: Evidence) -> Iterator[str | None]:
+    """At rest no request is in work, no stream open, no connection in use, no mailbox filled."""
+    for one in evidence.observed.held:
+        what = " ".join((one.metric, *one.labels))
+        yield f"{one.node}: {what} is {one.value:g}" if one.value else None
+
+
 def a_superseded_process_writes_nothing(evidence: Evidence) -> Iterator[str | None]:
     """What was replaced writes nothing any more: neither a process that died, nor lanes."""
     lives: dict[str, int] = {}

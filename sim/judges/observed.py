@@ -193,6 +193,15 @@ class Child(msgspec.Struct, frozen=True):
     window_s: float = 30.0
 
 
+class Held(msgspec.Struct, frozen=True):
+    """A gauge of a living process that counts what it does for somebody, as it stood at rest."""
+
+    node: str
+    metric: str
+    labels: tuple[str, ...]
+    value: float
+
+
 class Struck(msgspec.Struct, frozen=True):
     """A fault made a difference. ``states``: how each process of ours stood at that moment.
 
@@ -251,6 +260,7 @@ class Observed(msgspec.Struct, kw_only=True):
     incidents: list[Incident] = []
     lives: list[Life] = []
     children: list[Child] = []
+    held: list[Held] = []
     readings: list[Reading] = []
     rebuilt: list[Rebuilt] = []
     struck: list[Struck] = []

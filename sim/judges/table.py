@@ -180,6 +180,7 @@ CLAIMS: tuple[Claim, ...] = (
     _seen(conduct.no_child_ends_silently, 17),
     _seen(conduct.processes_end_as_they_are_told, 17),
     _seen(conduct.nothing_is_left_behind, 17),
+    _seen(conduct.nothing_is_held_for_who_has_left, 15),
     _seen(conduct.a_superseded_process_writes_nothing, 19),
     _seen(conduct.errors_have_a_cause_outside, 17),
     _seen(conduct.nothing_goes_wrong_unhandled, 17),

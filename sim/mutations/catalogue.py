@@ -6,7 +6,7 @@ sweep does not catch is a hole in the judges, in the faults or in the workload.
 
 from collections.abc import Mapping
 
-from sim.mutations import delivery, paying, storing
+from sim.mutations import asking, delivery, paying, storing
 from sim.mutations.patching import Plant
 
 MUTATIONS: dict[str, Plant] = {
@@ -49,6 +49,7 @@ MUTATIONS: dict[str, Plant] = {
         paying.refund_gives_up,
         paying.failed_payment_is_mailed_after_a_cancellation,
         paying.mail_key_of_its_own_each_time,
+        asking.connection_kept_by_who_has_left,
     )
 }
 
@@ -67,6 +68,7 @@ HUNTED_IN: Mapping[str, str] = {
     "address-read-before-the-lock": "cancel-races",
     "capture-without-another-look": "cancel-races",
     "nobody-notices-silence": "crash-storm",
+    "connection-kept-by-who-has-left": "lost-replies",
 }
 """The scenario in which a mutation is hunted that few seeds of `EVERYWHERE` come near."""
 

@@ -6,6 +6,8 @@ from itertools import pairwise
 from sim.history import Sent
 from sim.judges.evidence import Evidence
 
+BETWEEN_STEPS = "between two steps"
+
 
 def reply_lost_and_the_stored_answer_given(evidence: Evidence) -> int:
     """The command was carried out, its reply lost; the same key got the stored answer later."""
@@ -47,6 +49,11 @@ def shipped_twice_the_same(evidence: Evidence) -> int:
         command.kind == "ship" and sum(one.status in (200, 201) for one in command.answers) > 1
         for command in evidence.commands
     )
+
+
+def client_gone_between_two_steps(evidence: Evidence) -> int:
+    """A client went away while its request was worked on, between two steps of the server's."""
+    return sum(one.variety == BETWEEN_STEPS for one in evidence.observed.struck)
 
 
 def _tries(evidence: Evidence) -> dict[str, dict[int, Sent]]:

@@ -53,6 +53,7 @@ _COUNTED: tuple[Count, ...] = (
     customers.same_key_twice_at_once,
     customers.told_to_come_back_and_served,
     customers.shipped_twice_the_same,
+    customers.client_gone_between_two_steps,
     orders.captured_then_cancelled_then_recorded,
     orders.recorded_then_cancelled_then_refunded,
     orders.cancelled_before_the_call,

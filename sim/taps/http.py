@@ -33,7 +33,8 @@ class Exchange:
 class HttpRule:
     """Meddles with requests or replies between two nodes: ``act`` is done instead of passing on.
 
-    Only requests that change something count; ``chance`` is about a part of their path.
+    Only requests that change something count, or with ``reads`` all; ``chance`` is about a part of
+    their path.
     """
 
     def __init__(
@@ -42,17 +43,20 @@ class HttpRule:
         act: Callable[["HttpTap", bytes], None],
         chance: Chance,
         nodes: tuple[str, str],
+        *,
+        reads: bool = False,
     ) -> None:
         self.moment = moment
         self.act = act
         self._chance = chance
         self._nodes = nodes
+        self._reads = reads
 
     def wants(self, tap: "HttpTap", exchange: Exchange) -> bool:
         """Whether this one is taken."""
         return (
             tap.wire.nodes == self._nodes
-            and exchange.changes
+            and (self._reads or exchange.changes)
             and self._chance.only in exchange.path
             and self._chance.takes()
         )

@@ -25,6 +25,7 @@ from sim.plan import Fault
 from sim.watch.broker import BrokerWatch
 from sim.watch.client_side import Address
 from sim.watch.commits import CommitWatch
+from sim.watch.holdings import Holdings
 
 Trees = tuple[SupervisorSpec, Callable[[], NodeStatus]]
 PARTIES = ("provider", "carrier", "mailer")
@@ -45,6 +46,7 @@ class Witness:
         self.incidents: list[Incident] = []
         self.lives: list[Life] = []
         self.children: list[Child] = []
+        self.holdings = Holdings()
         self.readings: list[Reading] = []
         self.unacked = 0
         self.faulty = False
@@ -83,6 +85,7 @@ class Witness:
             incidents=self.incidents,
             lives=self.lives,
             children=self.children,
+            held=self.holdings.held,
             readings=self.readings,
             struck=self.struck,
             history=self.history,

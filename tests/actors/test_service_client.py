@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 from contextlib import aclosing, suppress
+from functools import partial
 
 import anyio
 import httpx
@@ -46,6 +47,30 @@ async def test_a_request_carries_what_it_is_given_and_nothing_else() -> None:
         ("http://there:8081/prefix/b", host | json, b"{}", dict.fromkeys(steps, 3)),
         ("http://there:8081/prefix/c", host | empty, b"", dict.fromkeys(steps, 4)),
     ]
+
+
+async def test_a_connection_is_in_use_from_when_it_is_made_until_the_answer_is_there() -> None:
+    asked, answering = anyio.Event(), anyio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await answering.wait()
+        writer.write(b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok")
+        await reader.read()
+        writer.close()
+
+    transport = service_transport(4)
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, aclosing(ServiceClient(url, transport)) as http:
+        async with anyio.create_task_group() as tasks:
+            assert transport.connections_in_use() == 0
+            tasks.start_soon(partial(http.request, "GET", "/", timeout_s=10))
+            await asked.wait()
+            assert transport.connections_in_use() == 1
+            answering.set()
+        assert transport.connections_in_use() == 0
 
 
 @pytest.mark.parametrize(("patience_s", "timeout_s"), [(0.05, 10.0), (10.0, 0.05)])

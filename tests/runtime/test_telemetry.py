@@ -202,6 +202,10 @@ def test_a_gauge_is_set_or_asked_for() -> None:
     assert sample(telemetry, "outbox_pending") == 5
     assert sample(telemetry, "mailbox_depth", actor="a") == 7
     assert sample(telemetry, "mailbox_rejected_total", actor="a") == 2
+    telemetry.gauge("mailbox_depth", 1, actor="b")
+    assert telemetry.gauges("mailbox_depth") == {("a",): 7, ("b",): 1}
+    assert telemetry.gauges("outbox_pending") == {(): 5}
+    assert telemetry.gauges("dead_letters") == {}
 
 
 def test_a_histogram_counts_up_to_each_bound() -> None:

@@ -277,3 +277,40 @@ def test_who_asks_for_the_real_world_is_refused(ask: Callable[[Any], Any]) -> No
 
     with pytest.raises(Refused):
         play(main)
+
+
+def test_something_is_done_before_the_step_that_comes_after_so_many_of_somebody() -> None:
+    victim, other = Incarnation("victim", 1), Incarnation("other", 1)
+
+    async def turns(seen: list[str], name: str, count: int) -> None:
+        for turn in range(count):
+            seen.append(f"{name}{turn}")
+            await asyncio.sleep(0)
+
+    async def main(loop: VirtualLoop) -> list[str]:
+        seen: list[str] = []
+        loop.after_steps(victim, 3, lambda: seen.append("now"))
+        loop.after_steps(victim, 5, lambda: loop.after_steps(victim, 0, lambda: seen.append("2nd")))
+        loop.after_steps(other, 99, lambda: seen.append("never"))
+        tasks = [other.spawn(turns(seen, "o", 9)), victim.spawn(turns(seen, "v", 9))]
+        await asyncio.gather(*tasks)
+        return seen
+
+    seen, loop, _ = play(main)
+    ours = [one for one in seen if not one.startswith("o")]
+    assert ours == ["v0", "v1", "v2", "now", "v3", "v4", "v5", "2nd", "v6", "v7", "v8"]
+    assert sum(one.startswith("o") for one in seen) == 9
+    assert loop.steps > 18
+
+
+def test_whoever_is_dead_is_not_waited_for_and_steps_are_still_limited() -> None:
+    victim = Incarnation("victim", 1)
+
+    async def main(loop: VirtualLoop) -> None:
+        loop.after_steps(victim, 3, lambda: None)
+        loop.kill(victim)
+        while True:
+            await asyncio.sleep(0)
+
+    with pytest.raises(OutOfSteps, match="100 steps"):
+        play(main, steps_max=100)

@@ -105,6 +105,10 @@ class Slow:
         return gated
 
 
+def in_work(world: World) -> dict[tuple[str, ...], float]:
+    return world.telemetry.gauges("http_requests_in_work")
+
+
 async def test_more_than_there_is_room_for_is_told_to_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +130,7 @@ async def test_more_than_there_is_room_for_is_told_to_come_back(
                 group.start_soon(read)
                 group.start_soon(write)
             await anyio.wait_all_tasks_blocked()
+            assert in_work(world) == {("read",): 2, ("write",): 2}
             for method, path, body in (("GET", placed.path, None), ("POST", "/v1/orders", ORDER)):
                 answer = await world.call(method, path, body, placed.auth if body is None else {})
                 assert (answer.status, answer.slug) == (503, "overloaded")
@@ -134,6 +139,7 @@ async def test_more_than_there_is_room_for_is_told_to_come_back(
                 assert (await world.call("GET", path)).status == 200
             slow.gate.open()
         assert (reads, writes) == ([200, 200], [201, 201])
+        assert in_work(world) == {("read",): 0, ("write",): 0}
         assert (await world.call("GET", placed.path, headers=placed.auth)).status == 200
 
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from sim.history import Answered
+from sim.history import Answered, Sent
+from sim.mutations.catalogue import MUTATIONS
+from sim.mutations.patching import planted
 from sim.plan import World
 from tests.sim.faults.small import QUICK, Struck, strike
 
@@ -28,6 +30,35 @@ def test_a_client_that_goes_takes_its_request_with_it_not_its_command() -> None:
     struck = strike("client-gone", "customers|shop", left=1, after_s=0.004)
     assert struck.effects == {"client-gone": 1}
     assert unanswered(struck) == 1
+    assert struck.breaches == []
+
+
+def test_a_client_that_goes_between_two_steps_leaves_nothing_in_use() -> None:
+    """With the library's pool as it is, there is a step at which a connection stays in use."""
+
+    def gone_after(steps: int) -> Struck:
+        going = {"world": APART, "left": 1, "steps": (steps, steps + 1)}
+        return strike("client-gone", "customers|gateway", **going)
+
+    for steps in range(60):
+        with planted(MUTATIONS["connection-kept-by-who-has-left"]):
+            kept = gone_after(steps)
+        if kept.breaches:
+            break
+    (breach,) = kept.breaches
+    assert breach.startswith("nothing_is_held_for_who_has_left: gateway: ")
+    assert breach.endswith("http_client_connections_in_use order-events is 1")
+    struck = gone_after(steps)
+    assert struck.effects == {"client-gone": 1, "client-gone/between two steps": 1}
+    assert struck.breaches == []
+
+
+def test_clients_that_only_look_go_between_two_steps_too() -> None:
+    struck = strike("client-gone", "customers|shop", at_s=1.5, steps=(0, 9))
+    history = struck.running.world.shop.history
+    asked = sum(isinstance(one, Sent) for one in history)
+    assert struck.effects["client-gone"] > unanswered(struck) > 0
+    assert asked > 3
     assert struck.breaches == []
 
 

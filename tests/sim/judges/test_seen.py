@@ -186,6 +186,10 @@ DOCTORS: dict[str, list[Doctor]] = {
         ended(ended_at=None),
     ],
     "nothing_is_left_behind": [ended(leaked=["task (forgotten)"])],
+    "nothing_is_held_for_who_has_left": [
+        lambda e: set_to(e.observed.held, 0, value=1),
+        lambda e: set_to(e.observed.held, 1, value=2),
+    ],
     "a_superseded_process_writes_nothing": [
         wrote_after_its_death,
         lambda e: claimed_by(e, "o1", 0, worker="inc_2"),

@@ -12,6 +12,7 @@ from sim.judges.observed import (
     Commit,
     Consuming,
     Delivery,
+    Held,
     Incident,
     Life,
     Observed,
@@ -150,6 +151,10 @@ def lived(evidence: Evidence) -> None:
     seen.children += [
         Child("shop", "ordermill", "messages", "running", restarts_max=2),
         Child("shop", "messages", "lanes", "running", restarts_max=2),
+    ]
+    seen.held += [
+        Held("shop", "http_requests_in_work", ("read",), 0.0),
+        Held("shop", "http_client_connections_in_use", ("order-events",), 0.0),
     ]
     stopped = {"actor": "hold-shipping"}
     seen.incidents.append(Incident(8.1, 2, "shop", 1, "actor.stopped", stopped))

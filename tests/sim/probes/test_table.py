@@ -29,8 +29,8 @@ def given(at: float, message_id: str, **facts: Any) -> Maker:
     return lambda e: e.observed.delivered.append(msgspec.structs.replace(one, **facts))
 
 
-def struck(kind: str, state: str = "idle", **facts: Any) -> Maker:
-    one = Struck(4.0, 1, kind, "", "shop", facts, {"shop": state}, {"shop": 1})
+def struck(kind: str, state: str = "idle", variety: str = "", **facts: Any) -> Maker:
+    one = Struck(4.0, 1, kind, variety, "shop", facts, {"shop": state}, {"shop": 1})
     return lambda e: e.observed.struck.append(one)
 
 
@@ -137,6 +137,7 @@ HIT_BY: dict[str, Maker] = {
     "append-answered-though-committed-before": lambda e: untold_commit(e, CAPTURED),
     "reply-lost-and-the-stored-answer-given": lost_then_stored,
     "same-key-twice-at-once": at_once,
+    "client-gone-between-two-steps": struck("client-gone", variety="between two steps"),
     "captured-then-cancelled-then-recorded": moments(o2_payment_captured=1.5),
     "cancelled-during-authorisation": lambda e: e.operations.append(
         msgspec.structs.replace(e.operations[0], id="v", kind="void")
