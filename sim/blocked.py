@@ -6,6 +6,7 @@ refund is owed, no delivery is out. Parties that the plan leaves dead are not wa
 files and from what was heard alone, so that nobody who is looked at notices.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -102,6 +103,15 @@ class Remains:
         out = 0 if self.dead else self._world.witness.broker.unacked()
         if out:  # somebody looks at parked messages, say
             yield "", f"{out} deliveries wait for their acks"
+        if not {"gateway", "order-events"} & set(self.dead):
+            yield from self._unseen()
+
+    def _unseen(self) -> Iterator[tuple[str, str]]:
+        versions = Counter(order_id for _, order_id, _ in self.events)
+        for one in self._world.witness.watching():
+            there = versions[one.order_id]
+            if one.version < there:
+                yield one.order_id, f"{one.name} has seen {one.version} of {there} events"
 
     def _undone(self, service: str) -> Iterator[tuple[str, str]]:
         meant = {one: order for one, order, kind in self.events if kind in CONSUMED_BY[service]}

@@ -103,7 +103,7 @@ class _Line(asyncio.Protocol):
             head, blank_line, rest = self._got.partition(_BLANK_LINE)
             if not blank_line:
                 return
-            self._head, self._got = _read_head(head), rest
+            self._head, self._got = read_head(head), rest
         status, headers = self._head
         size = int(headers.get("content-length", "0"))
         if len(self._got) < size:
@@ -122,7 +122,8 @@ class _Line(asyncio.Protocol):
             self._answer.set_exception(error or EOFError())
 
 
-def _read_head(raw: bytes) -> tuple[int, dict[str, str]]:
+def read_head(raw: bytes) -> tuple[int, dict[str, str]]:
+    """Return an answer's status, and its headers in lower case."""
     first, *rest = raw.decode("latin-1").split("\r\n")
     pairs = (line.partition(": ") for line in rest)
     return int(first.split(" ", 2)[1]), {name.lower(): value for name, _, value in pairs}

@@ -18,6 +18,7 @@ from sim.engine import Engine
 from sim.history import Answered, Kind, Sent
 from sim.incarnation import Incarnation
 from sim.plan import Act, Order
+from sim.watcher import Watcher
 
 LOOK_S_MIN, LOOK_S_MAX = 0.25, 5.0
 PAUSE_S_MAX = 5.0
@@ -33,15 +34,22 @@ _ROUTES: dict[str, tuple[str, str]] = {
 
 
 class Shop:
-    """Where the shop is, and what the customers of one run have in common."""
+    """Where the shop is, and what the customers of one run have in common.
 
-    def __init__(self, engine: Engine, host: str, port: int, operator_token: str) -> None:
+    ``heartbeat_s``: how often a stream without news says that it is alive.
+    """
+
+    def __init__(
+        self, engine: Engine, host: str, port: int, operator_token: str, heartbeat_s: float
+    ) -> None:
         self.engine = engine
+        self._silence_s_max = 3 * heartbeat_s
         self.host = host
         self.port = port
         self.operator_token = operator_token
         self.history: list[Sent | Answered] = []
         self.open: dict[str, None] = {}
+        self.watchers: list[Watcher] = []
         self.owner = Incarnation("customers", 1)
         self._random = engine.seed.stream("customers")
 
@@ -54,6 +62,17 @@ class Shop:
         for order in orders:
             self.open[f"o{order.number}"] = None
             self.owner.spawn(_Customer(self, order).run())
+
+    def watch(self, name: str, order_id: str, token: str) -> None:
+        """Have somebody watch an order, beside whatever else he does, until `close_pages`."""
+        watcher = Watcher(self, name, order_id, token, self._silence_s_max)
+        self.watchers.append(watcher)
+        self.owner.spawn(watcher.run())
+
+    def close_pages(self) -> None:
+        """Let nobody watch any more."""
+        for watcher in self.watchers:
+            watcher.leave()
 
     def pause(self, tries: int) -> float:
         """Return how long somebody waits before asking again, after so many tries for nothing.
@@ -114,6 +133,8 @@ class _Customer:
         elif act.do == "look":
             with self.client() as client:
                 await self._status(client)
+        elif act.do == "watch":
+            self._shop.watch(f"{self._name}-watch{number}", self._order_id, self._token)
 
     async def _change(self, number: int, act: Act) -> None:
         method, part = _ROUTES[act.do]

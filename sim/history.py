@@ -78,6 +78,40 @@ class Command(msgspec.Struct, frozen=True):
         return None if self.accepted or not self.definite else self.definite[0]
 
 
+class Told(msgspec.Struct, frozen=True):
+    """Something that a watcher noted of an order's stream.
+
+    ``what``: *opened* (with a ``status``, after a ``version``), *event*, *complete*, *bye*, or
+    *no answer*.
+    """
+
+    at: float
+    what: str
+    version: int = 0
+    event_id: str = ""
+    type: str = ""
+    status: int = 0
+
+
+class Watching(msgspec.Struct):
+    """Somebody who has watched an order, over all his visits."""
+
+    name: str
+    order_id: str
+    told: list[Told] = []
+
+    @property
+    def version(self) -> int:
+        """The version that he has seen last."""
+        events = (one.version for one in reversed(self.told) if one.what == "event")
+        return next(events, 0)
+
+    @property
+    def complete(self) -> bool:
+        """Whether he was told that nothing more will come."""
+        return any(one.what == "complete" for one in self.told)
+
+
 def commands(entries: Iterable[Sent | Answered]) -> list[Command]:
     """Return the commands of a history, in the order they were first sent."""
     sent: dict[str, list[Sent]] = {}

@@ -135,6 +135,8 @@ class Running:
         if not self.at_rest:
             self._give_up()
             return
+        self.world.shop.close_pages()
+        await asyncio.sleep(0.1)  # a page that is closed is closed for both
         living = [name for name, node in self.world.nodes.items() if node.up]
         self.world.witness.take_census(living)
         if not self.world.shop.open:  # who asks for what a dead service has to do asks for ever

@@ -13,7 +13,7 @@ import msgspec
 from sim.faults.table import KINDS
 from sim.plan import Fault, Order, Plan, World
 from sim.seed import Seed
-from sim.workload import Manner, workload
+from sim.workload import Manner, watched, workload
 
 DRAINS = "sigterm"
 CALM_S = 12.0
@@ -114,7 +114,7 @@ class Sketch:
 
     def plan(self, *, intensity: float = 1.0) -> Plan:
         """Return the plan; ``intensity`` multiplies how many faults there are."""
-        orders = workload(self.stream("workload"), self.manner)
+        orders = watched(self.stream("watchers"), workload(self.stream("workload"), self.manner))
         busy_s = _busy_s(orders, self.manner)
         faults = self._dated([order.at_s for order in orders], intensity)
         last_s = max((fault.at_s for fault in faults), default=0.0)

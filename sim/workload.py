@@ -48,6 +48,22 @@ def workload(rng: random.Random, manner: Manner) -> tuple[Order, ...]:
     return tuple(_order(rng, manner, number, at_s) for number, at_s in enumerate(times, 1))
 
 
+def watched(rng: random.Random, orders: tuple[Order, ...]) -> tuple[Order, ...]:
+    """Have some customers keep their order's page open, from some moment on; it may be twice."""
+    share = rng.choice((0.0, 0.0, 0.1, 0.4))
+    return tuple(
+        msgspec.structs.replace(order, acts=(*order.acts, *_pages(rng)))
+        if rng.random() < share
+        else order
+        for order in orders
+    )
+
+
+def _pages(rng: random.Random) -> tuple[Act, ...]:
+    times = [rng.choice((0.0, rng.uniform(0, 10.0))) for _ in range(rng.choice((1, 1, 1, 2)))]
+    return tuple(Act(do="watch", after_s=round(at_s, 4)) for at_s in times)
+
+
 def _times(rng: random.Random, manner: Manner) -> list[float]:
     first = 0.5
     if not manner.bursts:

@@ -71,8 +71,10 @@ class SimulatedWorld:
             node.storage.latency_s_max = plan.world.disk_s_max
             self.witness.attend(node)
         gateway = "gateway" if plan.world.shape == "apart" else "shop"
-        self.shop = Shop(engine, gateway, PORTS["gateway"], OPERATOR)
+        heartbeat_s = self.settings.stream.heartbeat_s
+        self.shop = Shop(engine, gateway, PORTS["gateway"], OPERATOR, heartbeat_s)
         self.witness.history = self.shop.history
+        self.witness.watchers = self.shop.watchers
         self.stopping: dict[str, anyio.Event] = {}
         self.broker: BrokerServer | None = None
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from sim.history import Answered, Sent
+from sim.history import Answered, Sent, Watching
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,6 +265,7 @@ class Observed(msgspec.Struct, kw_only=True):
     rebuilt: list[Rebuilt] = []
     struck: list[Struck] = []
     history: list[Sent | Answered] = []
+    watching: list[Watching] = []
     fates: list[tuple[str, int, str, Fate]] = []
     disks: dict[str, list[str]] = {}
     attempts: list[tuple[float, str]] = []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from sim.judges import asked, conduct, messages, model, order_log, parties, past, rest
+from sim.judges import asked, conduct, messages, model, order_log, parties, past, rest, watching
 from sim.judges.evidence import Evidence
 from sim.judges.settled import Moments, acked, answered, changed, done, sent_off, stated
 
@@ -189,6 +189,14 @@ CLAIMS: tuple[Claim, ...] = (
         rest.every_intent_has_a_definite_answer,
         26,
         met=answered,
+        needs="gateway order-events",
+        seen=True,
+    ),
+    _seen(watching.streams_tell_the_log_in_order, 1),
+    _live(
+        watching.whoever_watches_sees_everything,
+        26,
+        met=watching.told,
         needs="gateway order-events",
         seen=True,
     ),

@@ -50,6 +50,7 @@ MUTATIONS: dict[str, Plant] = {
         paying.failed_payment_is_mailed_after_a_cancellation,
         paying.mail_key_of_its_own_each_time,
         asking.connection_kept_by_who_has_left,
+        asking.stream_begins_with_what_is_new,
     )
 }
 

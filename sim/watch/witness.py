@@ -7,7 +7,7 @@ import msgspec
 from runtime.child import SupervisorSpec
 from runtime.node import NodeStatus
 from sim.engine import Engine
-from sim.history import Answered, Sent
+from sim.history import Answered, Sent, Watching
 from sim.incarnation import CURRENT
 from sim.judges.observed import (
     Call,
@@ -26,6 +26,7 @@ from sim.watch.broker import BrokerWatch
 from sim.watch.client_side import Address
 from sim.watch.commits import CommitWatch
 from sim.watch.holdings import Holdings
+from sim.watcher import Watcher
 
 Trees = tuple[SupervisorSpec, Callable[[], NodeStatus]]
 PARTIES = ("provider", "carrier", "mailer")
@@ -57,6 +58,7 @@ class Witness:
         self._outbox: dict[tuple[str, int], Address] = {}
         self.struck: list[Struck] = []
         self.history: list[Sent | Answered] = []
+        self.watchers: list[Watcher] = []
         self._nodes: dict[str, Node] = {}
         engine.network.bystander = self.broker.listen
         engine.network.on_refused = self.broker.refused
@@ -70,6 +72,10 @@ class Witness:
     def clock(self) -> tuple[float, int]:
         """Return virtual seconds and the trace's step of now."""
         return self._engine.loop.time(), self._engine.trace.count
+
+    def watching(self) -> list[Watching]:
+        """Return what everybody who watches an order has seen."""
+        return [watcher.seen for watcher in self.watchers]
 
     def observed(self) -> Observed:
         """Return all that was seen, once every process has ended."""
@@ -89,6 +95,7 @@ class Witness:
             readings=self.readings,
             struck=self.struck,
             history=self.history,
+            watching=self.watching(),
             fates=[
                 (node, number, address.message_id, fate)
                 for (node, number, address), fate in self.broker.fates.by_sender.items()

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sim.history import Answered
+from sim.history import Answered, Watching
 from sim.judges.checker import check
 from sim.judges.evidence import Evidence
 from sim.judges.observed import Call, Child, Delivery, Incident, Life, Struck, Written
@@ -105,6 +105,14 @@ def wrote_after_its_death(evidence: Evidence) -> None:
     seen.commits += [last, msgspec.structs.replace(last, incarnation=1)]
 
 
+def page(evidence: Evidence) -> Watching:
+    return evidence.observed.watching[0]
+
+
+def tell(evidence: Evidence, number: int, **facts: Any) -> None:
+    set_to(page(evidence).told, number, **facts)
+
+
 DOCTORS: dict[str, list[Doctor]] = {
     "nothing_is_asked_before_its_lock": [
         lambda e: setattr(first_call(e, "authorise"), "at", 1.0),
@@ -201,6 +209,18 @@ DOCTORS: dict[str, list[Doctor]] = {
         lambda e: setattr(e.observed, "faulty", False),
     ],
     "nothing_goes_wrong_unhandled": [lambda e: e.observed.mishaps.append("1.0 never awaited")],
+    "streams_tell_the_log_in_order": [
+        lambda e: page(e).told.insert(4, page(e).told[3]),
+        lambda e: page(e).told.pop(3),
+        lambda e: tell(e, 3, event_id="evt_another"),
+        lambda e: tell(e, 3, type="shipped/v1"),
+        lambda e: tell(e, 6, version=1),
+        lambda e: tell(e, 6, status=404),
+        lambda e: page(e).told.pop(-2),
+        lambda e: tell(e, 0, what="something new"),
+        lambda e: setattr(page(e), "order_id", "of nobody"),
+    ],
+    "whoever_watches_sees_everything": [lambda e: page(e).told.__delitem__(slice(-2, None))],
     "reading_the_past_changes_nothing": [
         lambda e: e.observed.readings[0].after.update(events=12),
         lambda e: e.observed.readings[0].versions.update(o2=[(2, 3)]),

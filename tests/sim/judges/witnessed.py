@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from sim.history import Command
+from sim.history import Command, Told, Watching
 from sim.judges.evidence import EventRow, Evidence
 from sim.judges.observed import (
     Call,
@@ -52,6 +52,7 @@ def witnessed() -> Evidence:
     retried(evidence)
     lived(evidence)
     looked_back(evidence)
+    watched(evidence)
     return evidence
 
 
@@ -172,3 +173,19 @@ def looked_back(evidence: Evidence) -> None:
     evidence.observed.readings.append(Reading(sizes, dict(sizes), {"o1": [(1, 1), (2, 2)]}))
     kept = [("o1", "prepared"), ("o2", "cancelled")]
     evidence.observed.rebuilt.append(Rebuilt(kept, list(kept)))
+
+
+def watched(evidence: Evidence) -> None:
+    """Have somebody watch the first order: he is told of two events, comes back, and sees all."""
+    order_id, events = next(iter(evidence.streams.items()))
+    told = [
+        Told(2.0, "no answer"),
+        Told(2.1, "opened", status=503),
+        Told(2.2, "opened", status=200),
+    ]
+    for number, event in enumerate(events):
+        if number == 2:
+            told += [Told(3.0, "bye"), Told(4.0, "opened", version=2, status=200)]
+        told.append(Told(4.5, "event", event.version, event.id, f"{event.type}/v1"))
+    told.append(Told(5.0, "complete"))
+    evidence.observed.watching.append(Watching("w", order_id, told))
