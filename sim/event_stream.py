@@ -3,6 +3,8 @@
 import asyncio
 from collections import deque
 
+import anyio
+
 from sim.client import NoAnswer, read_head
 
 _BLANK_LINE = b"\r\n\r\n"
@@ -25,7 +27,7 @@ class EventStream(asyncio.Protocol):
         """Ask for a stream; `NoAnswer` if its answer does not begin in time."""
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(patience_s):
+            with anyio.fail_after(patience_s):
                 _, stream = await loop.create_connection(cls, host, port)
         except (OSError, TimeoutError) as error:
             raise NoAnswer(type(error).__name__) from error.with_traceback(None)
