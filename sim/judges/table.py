@@ -197,7 +197,8 @@ CLAIMS: tuple[Claim, ...] = (
         watching.whoever_watches_sees_everything,
         26,
         met=watching.told,
-        needs="gateway order-events",
+        # Without one of these others may go on with what they hold after everybody has left.
+        needs=f"gateway {_HANDLING}",
         seen=True,
     ),
     _seen(past.reading_the_past_changes_nothing, 18),
