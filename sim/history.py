@@ -81,8 +81,8 @@ class Command(msgspec.Struct, frozen=True):
 class Told(msgspec.Struct, frozen=True):
     """Something that a watcher noted of an order's stream.
 
-    ``what``: *opened* (with a ``status``, after a ``version``), *event*, *complete*, *bye*, or
-    *no answer*.
+    ``what``: *opened* (with a ``status``, after a ``version``), *event*, *complete*, *bye*, *left*
+    (whoever ended it), or *no answer*.
     """
 
     at: float

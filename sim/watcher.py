@@ -74,6 +74,7 @@ class Watcher:
         finally:
             self._stream = None
             stream.close()
+            self._note("left")
             if reload is not None:
                 reload.cancel()
 

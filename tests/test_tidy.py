@@ -6,10 +6,10 @@ and blocking belong to the host), and the size of files and functions.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
+from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 PRODUCT = ("runtime", "actors", "sim", "bench")
@@ -103,13 +103,34 @@ BANNED_CALLS = {
 PRINT_ALLOWED = ("actors.commands", "sim", "bench")
 
 
+class Source(NamedTuple):
+    """A file of the project's own, read once."""
+
+    module: str
+    path: Path
+    text: str
+    tree: ast.Module
+
+
+@cache
+def sources() -> tuple[Source, ...]:
+    """Every file of the project's own, by name of module."""
+    paths = sorted(path for folder in PRODUCT for path in (ROOT / folder).rglob("*.py"))
+    found = (
+        Source(_module(path), path, text := path.read_text(), ast.parse(text, str(path)))
+        for path in paths
+    )
+    return tuple(sorted(found))
+
+
+def offenders(look: Callable[[Source], list[str]]) -> dict[str, list[str]]:
+    """Look at every file; return what was found wrong, by module."""
+    assert len(sources()) > 400, "nearly nothing was looked at"
+    return {one.module: found for one in sources() if (found := look(one))}
+
+
 def _module(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-SOURCES = sorted(path for folder in PRODUCT for path in (ROOT / folder).rglob("*.py"))
-TREES = {_module(path): ast.parse(path.read_text(), str(path)) for path in SOURCES}
-MODULES = sorted(TREES)
 
 
 def _under(module: str, prefixes: tuple[str, ...]) -> bool:
@@ -149,22 +170,26 @@ def _may_import(module: str, target: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_from_its_layer_and_below(module: str) -> None:
-    ours = [name for name in _imports(TREES[module]) if name.split(".")[0] in (*PRODUCT, "tests")]
-    assert [name for name in ours if not _may_import(module, name)] == []
+def test_a_module_imports_only_from_its_layer_and_below() -> None:
+    def look(source: Source) -> list[str]:
+        ours = (*PRODUCT, "tests")
+        imported = [name for name in _imports(source.tree) if name.split(".")[0] in ours]
+        return [name for name in imported if not _may_import(source.module, name)]
+
+    assert offenders(look) == {}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_third_party_is_reached_through_its_door_only(module: str) -> None:
-    wrong = [
-        name
-        for name in _imports(TREES[module])
-        if (doors := DOORS.get(name.split(".")[0])) is not None
-        and not _under(module, doors)
-        and name.split(".")[0] not in TYPE_ONLY
-    ]
-    assert wrong == []
+def test_a_third_party_is_reached_through_its_door_only() -> None:
+    def look(source: Source) -> list[str]:
+        return [
+            name
+            for name in _imports(source.tree)
+            if (doors := DOORS.get(name.split(".")[0])) is not None
+            and not _under(source.module, doors)
+            and name.split(".")[0] not in TYPE_ONLY
+        ]
+
+    assert offenders(look) == {}
 
 
 def _dotted(node: ast.expr) -> str:
@@ -173,37 +198,45 @@ def _dotted(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else "?"
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_no_banned_call_and_no_environment_outside_config(module: str) -> None:
-    found = []
-    for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.Call):
-            name = _dotted(node.func)
-            if name == "print" and _under(module, PRINT_ALLOWED):
-                continue
-            if name in BANNED_CALLS and not _under(module, ("runtime.host",)):
-                found.append(name)
-            stands_in = ("runtime.host", "sim.guard")
-            if name.startswith("random.") and name != "random.Random" and module not in stands_in:
-                found.append(name)
-        reads_environment = isinstance(node, ast.Attribute) and _dotted(node) == "os.environ"
-        if reads_environment and not _under(module, ("runtime.config", "actors.cli")):
-            found.append("os.environ")
-    assert found == []
+def test_no_banned_call_and_no_environment_outside_config() -> None:
+    def look(source: Source) -> list[str]:
+        return [found for node in ast.walk(source.tree) if (found := _banned(node, source.module))]
+
+    assert offenders(look) == {}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_request_is_read_in_one_bounded_way(module: str) -> None:
+def _banned(node: ast.AST, module: str) -> str:
+    """Return what is banned in this node, if anything is."""
+    if isinstance(node, ast.Call):
+        name = _dotted(node.func)
+        if name == "print" and _under(module, PRINT_ALLOWED):
+            return ""
+        if name in BANNED_CALLS and not _under(module, ("runtime.host",)):
+            return name
+        stands_in = ("runtime.host", "sim.guard")
+        if name.startswith("random.") and name != "random.Random" and module not in stands_in:
+            return name
+    reads_environment = isinstance(node, ast.Attribute) and _dotted(node) == "os.environ"
+    if reads_environment and not _under(module, ("runtime.config", "actors.cli")):
+        return "os.environ"
+    return ""
+
+
+def test_a_request_is_read_in_one_bounded_way() -> None:
     """Quart's limit of a body holds for get_data() only, and its own decoders fail on deep JSON."""
-    if "quart.request" not in _imports(TREES[module]):
-        return
     banned = {"body", "stream", "json", "get_json", "form", "files", "values"}
-    read = [
-        node.attr
-        for node in ast.walk(TREES[module])
-        if isinstance(node, ast.Attribute) and _dotted(node.value) == "request"
-    ]
-    assert [name for name in read if name in banned] == []
+
+    def look(source: Source) -> list[str]:
+        if "quart.request" not in _imports(source.tree):
+            return []
+        read = [
+            node.attr
+            for node in ast.walk(source.tree)
+            if isinstance(node, ast.Attribute) and _dotted(node.value) == "request"
+        ]
+        return [name for name in read if name in banned]
+
+    assert offenders(look) == {}
 
 
 def test_no_template_goes_round_the_escaping_of_markup() -> None:
@@ -213,35 +246,44 @@ def test_no_template_goes_round_the_escaping_of_markup() -> None:
         assert not re.search(r"\|\s*safe\b|autoescape|\bMarkup\b", path.read_text()), path.name
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_files_and_functions_stay_small(module: str) -> None:
-    path = next(path for path in SOURCES if _module(path) == module)
-    lines = len(path.read_text().splitlines())
-    assert lines <= FILE_LINES_MAX, f"{lines} lines: one room too big?"
-    for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            size = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
-            assert size <= FUNCTION_LINES_MAX, f"{node.name}: {size} lines"
+def test_files_and_functions_stay_small() -> None:
+    def look(source: Source) -> list[str]:
+        lines = len(source.text.splitlines())
+        found = [f"{lines} lines: one room too big?"] if lines > FILE_LINES_MAX else []
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                size = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+                if size > FUNCTION_LINES_MAX:
+                    found.append(f"{node.name}: {size} lines")
+        return found
+
+    assert offenders(look) == {}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_module)
-def test_names_say_what_a_file_holds(path: Path) -> None:
-    assert path.stem not in BANNED_NAMES
+def test_names_say_what_a_file_holds() -> None:
+    def look(source: Source) -> list[str]:
+        return [source.path.stem] if source.path.stem in BANNED_NAMES else []
+
+    assert offenders(look) == {}
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.name == "__init__.py"], ids=_module)
-def test_a_package_file_holds_a_docstring_only(path: Path) -> None:
-    body = ast.parse(path.read_text()).body
-    assert len(body) == 1
-    assert isinstance(body[0], ast.Expr)
+def test_a_package_file_holds_a_docstring_only() -> None:
+    def look(source: Source) -> list[str]:
+        body = source.tree.body
+        right = len(body) == 1 and isinstance(body[0], ast.Expr)
+        return [] if right or source.path.name != "__init__.py" else ["more than a docstring"]
+
+    assert offenders(look) == {}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_no_mark_of_unfinished_work(module: str) -> None:
-    text = next(path for path in SOURCES if _module(path) == module).read_text()
+def test_no_mark_of_unfinished_work() -> None:
     marks = ("TODO", "FIXME", "XXX", "NotImplementedError")
-    assert [mark for mark in marks if mark in text] == []
+
+    def look(source: Source) -> list[str]:
+        return [mark for mark in marks if mark in source.text]
+
+    assert offenders(look) == {}
 
 
 def test_the_top_level_holds_the_agreed_folders_only() -> None:

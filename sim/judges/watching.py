@@ -30,7 +30,7 @@ def _follows(told: Told, seen: int, events: list[EventRow]) -> bool:
         case "complete":
             return seen == len(events)
         case _:
-            return told.what in ("bye", "no answer")
+            return told.what in ("bye", "left", "no answer")
 
 
 def _shown(told: Told) -> str:

@@ -11,7 +11,7 @@ import msgspec
 Tone = Literal["plain", "good", "bad", "fault"]
 Shape = Literal[
     "event", "publish", "deliver", "again", "mail", "log", "crash", "start", "strike", "flag",
-    "request", "row", "work", "call", "outage",
+    "request", "watch", "row", "work", "call", "outage",
 ]  # fmt: skip
 LANES = (
     "client", "order-events", "outbox", "broker", "payment", "shipping", "notification",

@@ -16,6 +16,7 @@ from sim.report.delivering import broker_marks
 from sim.report.names import Names, lasted, money, number_of
 from sim.report.scene import LANES, Down, Mark, OrderLine, Phase, Scene, Tone
 from sim.report.strikes import death_of, downs_of, strike_marks
+from sim.report.visits import visit_marks
 from sim.run import Result, Running, Violation
 from sim.trace import Event
 
@@ -54,6 +55,7 @@ def stage(running: Running, result: Result) -> Scene:
     downs = downs_of(world, events)
     marks = [
         *_requests(world.shop.history, events, result.virtual_s),
+        *visit_marks(witness.watching(), events, result.virtual_s),
         *_events(witness.commits, names),
         *_outbox(witness.commits, names, result.virtual_s),
         *broker_marks(witness.broker, names),

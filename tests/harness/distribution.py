@@ -11,7 +11,6 @@ from xdist.scheduler import LoadScopeScheduling
 LONG_FIRST = (
     *("tests/chaos/test_campaign.py", "tests/end_to_end", "tests/test_readme.py"),
     *("tests/actors/commands", "tests/actors/payment", "tests/runtime"),
-    "tests/test_tidy.py",  # thousands in one place, which nobody could help with at the end
 )
 # Something slow is made once for the whole file, or the tests take less time than handing them out.
 IN_ONE_PLACE = (

@@ -25,7 +25,10 @@ RACES = (
         number=5,
         at_s=0.9,
         items=MUG,
-        acts=(Act(do="move"), Act(do="ship", on="prepared"), Act(do="cancel", on="prepared")),
+        acts=(
+            *(Act(do="move"), Act(do="ship", on="prepared"), Act(do="cancel", on="prepared")),
+            Act(do="watch"),
+        ),
     ),
     Order(number=6, at_s=1.0, items=MUG, card="pm_card_poison"),
 )

@@ -6,7 +6,7 @@ from sim.history import Answered, Sent
 from sim.mutations.catalogue import MUTATIONS
 from sim.mutations.patching import planted
 from sim.plan import World
-from tests.sim.faults.small import QUICK, Struck, strike
+from tests.sim.faults.small import ORDERS, QUICK, Struck, strike
 
 APART = World(shape="apart", settings=QUICK)
 
@@ -37,7 +37,7 @@ def test_a_client_that_goes_between_two_steps_leaves_nothing_in_use() -> None:
     """With the library's pool as it is, there is a step at which a connection stays in use."""
 
     def gone_after(steps: int) -> Struck:
-        going = {"world": APART, "left": 1, "steps": (steps, steps + 1)}
+        going = {"world": APART, "orders": ORDERS[:1], "left": 1, "steps": (steps, steps + 1)}
         return strike("client-gone", "customers|gateway", **going)
 
     for steps in range(60):
