@@ -73,14 +73,15 @@ def test_requests_say_how_they_were_answered(scene: Scene) -> None:
 
 def test_who_watches_is_told_of_events_in_visits_that_begin_and_end() -> None:
     watched = Order(number=1, at_s=0.5, items=MUG, acts=(SHIPPED, Act(do="watch")))
-    task = Task("everything", 3, plan=plan(3, orders=(watched,), faults=(kill(1, 0.8),)))
+    down = Fault(number=1, kind="kill", at_s=0.8, for_s=3.0, target="shop")
+    task = Task("everything", 3, plan=plan(3, orders=(watched,), faults=(down,)))
     visits = _of(record(task).scene, lane="client", shape="watch")
     assert len(visits) >= 3, "one was cut off, one found nobody, and one was told the rest"
     told = [mark.label.removeprefix("o1 watches").strip() for mark in visits if mark.tone != "bad"]
     assert (told[0], told[-1][-4:]) == ("v1", "..v6")
     assert visits[0].text.startswith("Somebody who watches o1 is told of v1, in ")
     assert ", and that nothing more will come, in " in visits[-1].text
-    assert visits[1].text == "Somebody who watches o1 hears nothing."
+    assert any(mark.text == "Somebody who watches o1 hears nothing." for mark in visits)
     assert all(mark.order == 1 and not mark.torn for mark in visits)
 
 
