@@ -73,7 +73,7 @@ def test_requests_say_how_they_were_answered(scene: Scene) -> None:
 
 def test_who_watches_is_told_of_events_in_visits_that_begin_and_end() -> None:
     watched = Order(number=1, at_s=0.5, items=MUG, acts=(SHIPPED, Act(do="watch")))
-    down = Fault(number=1, kind="kill", at_s=0.8, for_s=3.0, target="shop")
+    down = Fault(number=1, kind="kill", at_s=7.0, for_s=3.0, target="shop")
     task = Task("everything", 3, plan=plan(3, orders=(watched,), faults=(down,)))
     visits = _of(record(task).scene, lane="client", shape="watch")
     assert len(visits) >= 3, "one was cut off, one found nobody, and one was told the rest"
