@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 # Tests start hundreds of processes: without the bytecode of the first, each compiles everything.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup up docs test sim chaos attack conformance bench bench-long lint check-python rabbitmq strace chromium clean
+.PHONY: setup up docs lint style types test tests-only sim chaos attack conformance bench bench-long \
+	rabbitmq strace chromium clean
 
 setup: $(VENV)/.ready
 
@@ -25,9 +26,13 @@ up: setup
 docs: setup
 	$(BIN)/ordermill docs all --out docs
 
-lint: setup
+lint: style types
+
+style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: setup
 	$(BIN)/mypy
 	$(BIN)/ordermill docs all --check
 
@@ -79,7 +84,10 @@ chromium:
 # More workers than cores: most of a test's time is waiting for processes, disks and deadlines.
 # Benchmarks are run as tests here; what they measure beside three others would say nothing.
 WORKERS ?= 4
-test: setup rabbitmq strace chromium lint
+test: setup style rabbitmq strace chromium
+	@$(MAKE) --no-print-directory --jobs=2 types tests-only
+
+tests-only: setup
 	$(BIN)/pytest -n $(WORKERS) --benchmark-disable
 
 # Long: a thousand seeds of everything, some of every scenario, and an index of what they showed.
