@@ -104,7 +104,7 @@ CASE = Case(
     name="watched",
     title="POST /v1/orders beside event streams",
     operation="request",
-    operations=2_000,
+    operations=5_000,
     contenders=(
         Contender(
             name="unwatched",
@@ -126,7 +126,7 @@ CASE = Case(
             how="one customer reloads the page of an order",
             guarantees="read from the store each time",
             run=partial(_measure, _reload),
-            share=0.25,
+            share=0.1,
         ),
     ),
 )
