@@ -15,7 +15,7 @@ import msgspec
 
 from sim.client import Answer, Client, NoAnswer
 from sim.engine import Engine
-from sim.history import Answered, Kind, Sent
+from sim.history import Answered, Kind, Sent, Watching
 from sim.incarnation import Incarnation
 from sim.plan import Act, Order
 from sim.watcher import Watcher
@@ -65,7 +65,8 @@ class Shop:
 
     def watch(self, name: str, order_id: str, token: str) -> None:
         """Have somebody watch an order, beside whatever else he does, until `close_pages`."""
-        watcher = Watcher(self, name, order_id, token, self._silence_s_max)
+        seen, shop = Watching(name, order_id), (self.host, self.port)
+        watcher = Watcher(self.engine, shop, seen, token, self._silence_s_max)
         self.watchers.append(watcher)
         self.owner.spawn(watcher.run())
 

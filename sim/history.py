@@ -90,6 +90,7 @@ class Told(msgspec.Struct, frozen=True):
     version: int = 0
     event_id: str = ""
     type: str = ""
+    data: Any = None
     status: int = 0
 
 

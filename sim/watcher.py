@@ -5,16 +5,14 @@ then he reloads the page at once. What each visit told him goes into the history
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from sim.client import NoAnswer
+from sim.engine import Engine
 from sim.event_stream import EventStream
 from sim.history import Told, Watching
-
-if TYPE_CHECKING:
-    from sim.customers import Shop
 
 RELOADS = 0.3
 STAYS_S_MAX = 8.0
@@ -23,17 +21,18 @@ STAYS_S_MAX = 8.0
 class Watcher:
     """Watches one order until it is complete, or until told to `leave`.
 
-    ``patience_s``: a stream that is silent for longer is dead.
+    ``shop`` is its host and port. ``patience_s``: a stream that is silent for longer is dead.
     """
 
     def __init__(
-        self, shop: "Shop", name: str, order_id: str, token: str, patience_s: float
+        self, engine: Engine, shop: tuple[str, int], seen: Watching, token: str, patience_s: float
     ) -> None:
-        self.seen = Watching(name, order_id)
+        self.seen = seen
+        self._engine = engine
         self._shop = shop
         self._token = token
         self._patience_s = patience_s
-        self._random = shop.engine.seed.stream("watcher", name)
+        self._random = engine.seed.stream("watcher", seen.name)
         self._stream: EventStream | None = None
         self._gone = False
 
@@ -53,21 +52,22 @@ class Watcher:
             self._stream.close()
 
     async def _visit(self) -> None:
-        shop, seen = self._shop, self.seen
+        host, port = self._shop
+        seen = self.seen
         lines = (
             f"GET /v1/orders/{seen.order_id}/events/stream HTTP/1.1",
-            f"Host: {shop.host}",
+            f"Host: {host}",
             f"Authorization: Bearer {self._token}",
             *([f"Last-Event-ID: {seen.version}"] if seen.version else []),
         )
         request = "\r\n".join((*lines, "", "")).encode()
-        stream = await EventStream.open(shop.host, shop.port, request, self._patience_s)
+        stream = await EventStream.open(host, port, request, self._patience_s)
         self._stream = stream
         self._note("opened", version=seen.version, status=stream.status)
         reload = None
         if self._random.random() < RELOADS:
             stays_s = self._random.uniform(0, STAYS_S_MAX)
-            reload = shop.engine.loop.call_later(stays_s, stream.close)
+            reload = self._engine.loop.call_later(stays_s, stream.close)
         try:
             while (frame := await stream.frame(self._patience_s)) is not None:
                 self._read(frame)
@@ -84,13 +84,11 @@ class Watcher:
                 return  # it is alive
             case "order.event":
                 event: Any = msgspec.json.decode(frame["data"])
-                self._note("event", int(frame["id"]), event["id"], event["type"])
+                what = {"event_id": event["id"], "type": event["type"], "data": event["data"]}
+                self._note("event", version=int(frame["id"]), **what)
             case other:
                 self._note(other)
 
-    def _note(
-        self, what: str, version: int = 0, event_id: str = "", kind: str = "", status: int = 0
-    ) -> None:
-        engine = self._shop.engine
-        self.seen.told.append(Told(engine.now, what, version, event_id, kind, status))
-        engine.note("watch", self.seen.name, what, version or status)
+    def _note(self, what: str, **facts: Any) -> None:
+        self.seen.told.append(told := Told(self._engine.now, what, **facts))
+        self._engine.note("watch", self.seen.name, what, told.version or told.status)

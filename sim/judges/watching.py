@@ -22,9 +22,10 @@ def streams_tell_the_log_in_order(evidence: Evidence) -> Iterator[str | None]:
 def _follows(told: Told, seen: int, events: list[EventRow]) -> bool:
     match told.what:
         case "event":
-            row = events[seen] if seen < len(events) else None
-            same = row is not None and (told.event_id, told.type) == (row.id, f"{row.type}/v1")
-            return told.version == seen + 1 and same
+            if seen >= len(events):
+                return False
+            row, said = events[seen], (told.event_id, told.version, told.type, told.data)
+            return said == (row.id, seen + 1, f"{row.type}/v1", row.data)
         case "opened":
             return told.version == seen and (told.status == 200 or told.status in _LATER)
         case "complete":

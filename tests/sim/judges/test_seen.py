@@ -214,6 +214,7 @@ DOCTORS: dict[str, list[Doctor]] = {
         lambda e: page(e).told.pop(3),
         lambda e: tell(e, 3, event_id="evt_another"),
         lambda e: tell(e, 3, type="shipped/v1"),
+        lambda e: tell(e, 3, data={"of": "another"}),
         lambda e: tell(e, 7, version=1),
         lambda e: tell(e, 7, status=404),
         lambda e: page(e).told.pop(-2),

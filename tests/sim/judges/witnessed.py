@@ -187,6 +187,6 @@ def watched(evidence: Evidence) -> None:
         if number == 2:
             told += [Told(3.0, "bye"), Told(3.1, "left")]
             told.append(Told(4.0, "opened", version=2, status=200))
-        told.append(Told(4.5, "event", event.version, event.id, f"{event.type}/v1"))
+        told.append(Told(4.5, "event", event.version, event.id, f"{event.type}/v1", event.data))
     told.append(Told(5.0, "complete"))
     evidence.observed.watching.append(Watching("w", order_id, told))
