@@ -62,6 +62,9 @@ class Watcher:
         )
         request = "\r\n".join((*lines, "", "")).encode()
         stream = await EventStream.open(host, port, request, self._patience_s)
+        if self._gone:  # meanwhile
+            stream.close()
+            return
         self._stream = stream
         self._note("opened", version=seen.version, status=stream.status)
         reload = None

@@ -1,10 +1,17 @@
 """Whoever keeps an order's page open is told of each event, once, whatever happens meanwhile."""
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
+from sim.engine import engine
 from sim.history import Watching
+from sim.incarnation import Incarnation
 from sim.plan import Act, Order, World
 from sim.run import Running
+from sim.seed import Seed
+from sim.watcher import Watcher
 from tests.sim.faults.small import MUG, QUICK, Struck, strike
 
 TYPES = [
@@ -72,3 +79,32 @@ def test_a_stream_that_is_cut_off_goes_on_where_it_was(kind: str, target: str, v
     assert len(opened) >= visits
     assert opened == sorted(opened)
     assert struck.breaches == []
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.5, 2.0])
+def test_a_page_that_is_closed_while_it_opens_is_closed(after_s: float) -> None:
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(1)
+        writer.write(b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n")
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        ended.set()
+
+    with engine(Seed(1)) as made:
+
+        async def main() -> None:
+            await Incarnation("server", 1).spawn(asyncio.start_server(serve, "0.0.0.0", 80))
+            watcher = Watcher(made, ("server", 80), Watching("w", "ord_1"), "token", 30.0)
+            customer = Incarnation("customer", 1).spawn(watcher.run())
+            await asyncio.sleep(after_s)
+            watcher.leave()
+            await asyncio.wait([customer], timeout=5)
+            assert customer.done()
+            await asyncio.sleep(1)
+            assert ended.is_set() == bool(after_s), "nobody comes who has left already"
+
+        made.run(main())
