@@ -86,10 +86,10 @@ def test_a_page_that_is_closed_while_it_opens_is_closed(after_s: float) -> None:
     ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        await asyncio.sleep(1)
-        writer.write(b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n")
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, EOFError):
+            await reader.readuntil(b"\r\n\r\n")
+            await asyncio.sleep(1)
+            writer.write(b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n")
             await reader.read()
         writer.close()
         ended.set()
@@ -105,6 +105,6 @@ def test_a_page_that_is_closed_while_it_opens_is_closed(after_s: float) -> None:
             await asyncio.wait([customer], timeout=5)
             assert customer.done()
             await asyncio.sleep(1)
-            assert ended.is_set() == bool(after_s), "nobody comes who has left already"
+            assert ended.is_set()
 
         made.run(main())
