@@ -20,6 +20,7 @@ CASES = (
     "watched",
     "e2e",
     "budget",
+    "profile",
     "backlog",
     "recover",
     "growth",

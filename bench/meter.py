@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar, Protocol
 
 from bench.sample import Latency, Sample
 from sim.patience import cpu_s
@@ -32,8 +33,25 @@ def _status(pid: int, name: str) -> float:
     raise LookupError(f"/proc/{pid}/status has no {name}")
 
 
+class Watch(Protocol):
+    """Somebody who looks closer at what a meter measures."""
+
+    def begin(self, pids: Sequence[int]) -> None:
+        """The stretch begins; ``pids`` are the processes, none if it is this one."""
+        ...
+
+    def end(self, pids: Sequence[int]) -> None:
+        """It has ended."""
+        ...
+
+
 class Meter:
-    """Measures this process, and others whose ids are given, between `start` and `stop`."""
+    """Measures this process, and others whose ids are given, between `start` and `stop`.
+
+    A round has a process of its own, hence one ``watch`` at most.
+    """
+
+    watch: ClassVar[Watch | None] = None
 
     def __init__(self, pids: Sequence[int] = (), broker_pid: int = 0) -> None:
         self._pids = tuple(pids)
@@ -45,6 +63,8 @@ class Meter:
         """Begin; what was in memory only before does not count."""
         for pid in self._pids or (os.getpid(),):
             forget_peak(pid)
+        if self.watch is not None:
+            self.watch.begin(self._pids)
         self._begun = self._now()
 
     def stop(self) -> None:
@@ -55,6 +75,8 @@ class Meter:
             now[1] - self._begun[1],
             now[2] - self._begun[2],
         )
+        if self.watch is not None:
+            self.watch.end(self._pids)
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -4,10 +4,19 @@ import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.report import Row, budget_table, case_table, figures_table, rounds_of, targets_table
+from bench.report import (
+    Row,
+    budget_table,
+    case_table,
+    figures_table,
+    parts_table,
+    rounds_of,
+    targets_table,
+)
 from bench.results import CaseResult, Results
 from bench.targets import Judged
 
+_TABLES = {"budget": budget_table, "profile": parts_table}
 _MARKS = {"met": ("good", "✓"), "NOT MET": ("bad", "✗"), "not measured": ("quiet", "?")}
 
 
@@ -28,9 +37,9 @@ def page(results: Results, judged: Sequence[Judged], figures: Sequence[Path]) ->
 def _case(name: str, case: CaseResult, drawn: dict[str, str]) -> Iterator[str]:
     title = f"{name}: {case.title}"
     yield f"<h2>{html.escape(title)}</h2>"
-    yield _table(title, budget_table(case) if name == "budget" else case_table(case))
+    yield _table(title, _TABLES.get(name, case_table)(case))
     extra = figures_table(case)
-    if name != "budget" and len(extra) > 1:
+    if name not in _TABLES and len(extra) > 1:
         yield _table(f"{title}, more figures", extra)
     for figure in (name, f"{name}-cpu", f"{name}-latency"):
         if figure in drawn:

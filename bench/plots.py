@@ -51,7 +51,7 @@ def _plots(results: Results) -> Iterator[tuple[str, Callable[[Axes], None]]]:
             yield "growth", partial(_growth, case=case)
         elif name == "budget":
             yield "budget", partial(_budget, case=case)
-        else:
+        elif name != "profile":  # an append is no rival of a message
             yield f"{name}-cpu", partial(_bars, case=case)
             if any(one.samples[0].latency for one in case.contenders.values()):
                 yield f"{name}-latency", partial(_latency, case=case)
@@ -98,7 +98,8 @@ def _growth(axes: Axes, case: CaseResult) -> None:
 
 
 def _budget(axes: Axes, case: CaseResult) -> None:
-    rows = budget(case)
+    (contender,) = case.contenders.values()
+    rows = budget(contender.samples)
     costs = [us for _, us, _ in rows]
     bars = axes.barh([stage for stage, _, _ in rows], costs, color=COLOURS["ours"])
     axes.bar_label(bars, [f"{number(us)} ({share:.0%})" for _, us, share in rows], padding=3)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from bench.budget import budget
+from bench.budget import budget, budgets
 from bench.results import CaseResult, Results
 from bench.sample import figures, spread
 from bench.targets import Judged, number
@@ -44,10 +44,25 @@ def case_table(case: CaseResult) -> list[Row]:
 
 def budget_table(case: CaseResult) -> list[Row]:
     """Return the CPU budget of one order, a header first."""
+    (contender,) = case.contenders.values()
+    found = budget(contender.samples)
     rows: list[Row] = [("stage", "us an order", "share")]
-    rows += [(stage, number(us), f"{share:.0%}") for stage, us, share in budget(case)]
-    total = sum(us for _, us, _ in budget(case))
+    rows += [(stage, number(us), f"{share:.0%}") for stage, us, share in found]
+    total = sum(us for _, us, _ in found)
     return [*rows, ("all", number(total), "100%")]
+
+
+def parts_table(case: CaseResult) -> list[Row]:
+    """Return the CPU budgets of the parts side by side, in us an operation, a header first."""
+    found = budgets(case)
+    stages = {stage: None for one in found.values() for stage in one}
+    dearest = sorted(stages, key=lambda stage: -sum(one.get(stage, 0.0) for one in found.values()))
+    rows: list[Row] = [("stage", *found)]
+    rows += [
+        (stage, *(number(one[stage]) if stage in one else "" for one in found.values()))
+        for stage in dearest
+    ]
+    return [*rows, ("all", *(number(sum(one.values())) for one in found.values()))]
 
 
 def figures_table(case: CaseResult) -> list[Row]:
@@ -77,6 +92,9 @@ def markdown(results: Results, judged: Sequence[Judged]) -> str:
     if "budget" in results.cases:
         parts.append("Where the CPU time of one order goes (64 open, sampled):")
         parts.append(_markdown_table(budget_table(results.cases["budget"])))
+    if "profile" in results.cases:
+        parts.append("Where that of the parts goes (us an operation, sampled):")
+        parts.append(_markdown_table(parts_table(results.cases["profile"])))
     return "\n\n".join(parts)
 
 

@@ -6,6 +6,7 @@ store that answers at once, and so shows the gateway's own work.
 """
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
@@ -22,8 +23,15 @@ CONNECTIONS = 32
 WARM_UP = 200
 
 
-def _measure(task: Round, *, module: str, arguments: tuple[str, ...] = ()) -> Sample:
-    command = (sys.executable, "-m", module, "--folder", str(task.folder), *arguments)
+def measure(
+    task: Round,
+    *,
+    module: str,
+    arguments: Sequence[str] = (),
+    python: Sequence[str] = (sys.executable,),
+) -> Sample:
+    """Send requests to a server: a module that is told a folder, and says when it is ready."""
+    command = (*python, "-m", module, "--folder", str(task.folder), *arguments)
     with running(task.contender, command, task.folder) as server:
         url = server.wait_for("ready").split()[-1]
         return anyio.run(_send, task, url, server.pid)
@@ -56,21 +64,21 @@ CASE = Case(
             role="ours",
             how="gateway and order-events in one process; answers after the commit",
             guarantees="durable (FULL), checked, idempotent by key, guarded",
-            run=partial(_measure, module="bench.gateway"),
+            run=partial(measure, module="bench.gateway"),
         ),
         Contender(
             name="ordermill-gateway",
             role="ours",
             how="the gateway alone, its order store answers at once",
             guarantees="checked; nothing is kept",
-            run=partial(_measure, module="bench.gateway", arguments=("--alone",)),
+            run=partial(measure, module="bench.gateway", arguments=("--alone",)),
         ),
         Contender(
             name="quart",
             role="limit",
             how="a Quart 0.22 handler on Hypercorn 0.18 that decodes the same body with msgspec",
             guarantees="nothing is kept",
-            run=partial(_measure, module="bench.rivals.quart"),
+            run=partial(measure, module="bench.rivals.quart"),
         ),
     ),
 )

@@ -5,7 +5,7 @@ import pytest
 
 from bench.budget import budget
 from bench.machine import Machine
-from bench.report import BEGIN, END, NOT_YET, markdown, with_table
+from bench.report import BEGIN, END, NOT_YET, markdown, parts_table, with_table
 from bench.results import CaseResult, ContenderResult, Results, load_results, merged, save
 from bench.sample import Latency, Sample
 from bench.targets import TARGETS, judge
@@ -94,8 +94,21 @@ def test_every_target_is_of_a_case_and_contenders_that_there_are() -> None:
 
 
 def test_the_budget_is_sorted_and_adds_up() -> None:
-    rows = budget(results().cases["budget"])
+    rows = budget(results().samples("budget", "ordermill"))
     assert rows == [("HTTP", 70.0, 0.7), ("fold", 30.0, 0.3)]
+
+
+def test_the_parts_stand_side_by_side_the_dearest_stage_first() -> None:
+    append = contender("ours", 0.1, **{"us: append": 30.0, "us: COMMIT": 5.0})
+    request = contender("ours", 0.1, **{"us: HTTP": 400.0, "us: append": 20.0})
+    case = CaseResult(title="t", operation="o", contenders={"append": append, "http": request})
+    assert parts_table(case) == [
+        ("stage", "append", "http"),
+        ("HTTP", "", "400"),
+        ("append", "30", "20"),
+        ("COMMIT", "5", ""),
+        ("all", "35", "420"),
+    ]
 
 
 def test_a_readme_without_a_place_for_the_table_is_refused() -> None:
