@@ -2,7 +2,8 @@
 
 A sample of the stack counts for the innermost frame that a row below knows: what telemetry costs
 inside a consumer is telemetry's. Frames that no row knows (the standard library's) count for who
-called them; what nobody called is the event loop's own.
+called them; what nobody called is the event loop's own. A thread is seen when it gives way to the
+main one: short work of it counts for where it waits, which is *group commit* for most.
 """
 
 from types import CodeType, FrameType
