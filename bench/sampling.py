@@ -49,7 +49,12 @@ class Outside:
         """Have it write what it has counted."""
         os.kill(pids[0], signal.SIGUSR2)
         limit = time.monotonic() + WRITTEN_S_MAX
-        while not self._path.exists() and time.monotonic() < limit:
+        while not self._path.exists():
+            if time.monotonic() > limit:
+                raise TimeoutError(
+                    f"process {pids[0]} wrote no {self._path.name} within {WRITTEN_S_MAX:g} s; "
+                    "what it printed is beside it"
+                )
             time.sleep(0.01)
 
     @property

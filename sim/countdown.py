@@ -1,7 +1,8 @@
 """Things to do after so many steps of somebody: between two steps, where no timer falls.
 
 Time stands still within an instant, and an await that takes none is between two steps all the same.
-Whoever is to be struck there is struck by counting.
+Whoever is to be struck there is struck by counting. What is done then must not end the owner: that
+step is taken all the same.
 """
 
 from collections.abc import Callable

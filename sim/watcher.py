@@ -1,7 +1,7 @@
 """A customer who has the order's page open: a stream of its events, asked for again when it ends.
 
-He comes back a second later and says which version he has seen last, as a browser does; now and
-then he reloads the page at once. What each visit told him goes into the history of the run.
+He comes back a second later and says which version he has seen last, as a browser does; some
+visits he ends himself. What each of them told him goes into the history of the run.
 """
 
 import asyncio

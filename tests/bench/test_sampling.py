@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import bench.sampling
 from bench.budget import PREFIX
 from bench.case import Round
 from bench.meter import Meter
@@ -74,6 +75,16 @@ def test_another_process_counts_when_it_is_told_and_writes_what_it_found(tmp_pat
     counted = sum(sample.figures.values()) * sample.operations / 1e6
     assert counted == pytest.approx(BUSY_S, rel=0.5)
     assert sample.figures[f"{PREFIX}telemetry"] == max(sample.figures.values())
+
+
+def test_a_process_that_writes_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.sampling, "WRITTEN_S_MAX", 0.05)
+    with subprocess.Popen(["sleep", "60"]) as deaf:
+        wanted = f"process {deaf.pid} wrote no profile.json"
+        with pytest.raises(TimeoutError, match=wanted):
+            Outside(tmp_path).end([deaf.pid])
 
 
 def serve() -> None:
